@@ -1,0 +1,73 @@
+"""sraccel: a pluggy-based stack of accelerators for video diffusion on PyTorch and diffusers.
+
+Names are imported when they are used, so that `import sraccel` costs little and imports no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sraccel.comparison import Comparison, compare
+    from sraccel.composer import compose
+    from sraccel.errors import (
+        ConflictError,
+        LoopError,
+        ModelError,
+        NonFiniteError,
+        OutputError,
+        PluginError,
+        RecipeError,
+        SraccelError,
+    )
+    from sraccel.hookspecs import hookimpl
+    from sraccel.recipe import Recipe
+    from sraccel.report.model import Report
+    from sraccel.stack import Stack
+
+_HOME = {
+    "comparison": ("Comparison", "compare"),
+    "composer": ("compose",),
+    "errors": (
+        "ConflictError",
+        "LoopError",
+        "ModelError",
+        "NonFiniteError",
+        "OutputError",
+        "PluginError",
+        "RecipeError",
+        "SraccelError",
+    ),
+    "hookspecs": ("hookimpl",),
+    "recipe": ("Recipe",),
+    "report.model": ("Report",),
+    "stack": ("Stack",),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "Comparison",
+    "ConflictError",
+    "LoopError",
+    "ModelError",
+    "NonFiniteError",
+    "OutputError",
+    "PluginError",
+    "Recipe",
+    "RecipeError",
+    "Report",
+    "SraccelError",
+    "Stack",
+    "compare",
+    "compose",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'sraccel' has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"sraccel.{_MODULE_OF[name]}"), name)
+    globals()[name] = found
+    return found

@@ -1,0 +1,65 @@
+"""What every accelerator is: a name, options, and implementations of the loop's hooks."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class AcceleratorOptions(BaseModel):
+    """Options of an accelerator, as a recipe gives them. Unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    accelerator: ClassVar[type[Accelerator]]
+    use: str = Field(description="Name of the accelerator.")
+
+
+class Accelerator:
+    """Base class of accelerators.
+
+    A subclass sets `name`, gives its options as a nested class `Options`, and implements hooks of
+    `sraccel.hookspecs.Loop` as methods marked with `@hookimpl`. State that belongs to a run lives
+    in `call.memory(...)` or is set anew in `run_started`; the instance itself lives as long as its
+    stack.
+
+    Attributes:
+        name: how a recipe names it.
+        claims: what only one accelerator of a stack may own, beyond what its hooks say
+            (`attention`, say).
+        families: the denoiser families it works with; None means every family.
+        claims_speed: False where it cannot be faster (an emulated kernel): the report then lists
+            its cost as overhead instead of a factor.
+    """
+
+    name: ClassVar[str]
+    claims: ClassVar[frozenset[str]] = frozenset()
+    families: ClassVar[frozenset[str] | None] = None
+    claims_speed: bool = True
+
+    class Options(AcceleratorOptions):
+        """An accelerator without options."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            raise TypeError(f"{cls.__qualname__} needs a class attribute 'name'")
+        if "Options" not in cls.__dict__:
+
+            class Options(AcceleratorOptions):
+                """No options."""
+
+            cls.Options = Options  # type: ignore[assignment, misc]
+        cls.Options.accelerator = cls
+
+    def __init__(self, options: AcceleratorOptions) -> None:
+        self.options: Any = options
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.options.model_dump(exclude={'use'})})"
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the class's docstring, for lists of plugins."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]

@@ -1,0 +1,147 @@
+"""Which kernel is usable here, and what the others lack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import NamedTuple
+
+import torch
+
+from sraccel.accelerators.sageattention.backend_kernel import BackendKernel, HubKernel
+from sraccel.accelerators.sageattention.emulated import EmulatedKernel
+from sraccel.accelerators.sageattention.kernel import AttentionCall, Kernel
+from sraccel.accelerators.sageattention.package_kernel import PackageKernel
+from sraccel.plugin import ModelError
+
+BY_PREFERENCE = ("sage", "triton")  # for `auto`; `sage_hub` downloads code, so it must be named
+
+
+class Choice(NamedTuple):
+    """The kernel that a recipe gets.
+
+    Attributes:
+        kernel: the kernel, or None where `auto` found none.
+        missing: by kernel that was considered and cannot be used: why, and how to mend it.
+    """
+
+    kernel: Kernel | None
+    missing: dict[str, str]
+
+
+def choose(name: str, smooth_k: bool = True) -> Choice:
+    """The kernel called `name`, or for `auto` the best usable one, perhaps none.
+
+    Raises:
+        ModelError: a kernel was named and cannot be used here.
+    """
+    missing: dict[str, str] = {}
+    for candidate in BY_PREFERENCE if name == "auto" else (name,):
+        problem, make = _KERNELS[candidate]
+        lack = problem()
+        if lack is None:
+            return Choice(make(smooth_k), missing)
+        missing[candidate] = lack
+    if name != "auto":
+        raise ModelError(f"sageattention: the kernel {name!r} cannot be used here: {missing[name]}")
+    return Choice(None, missing)
+
+
+def _emulated_lacks() -> str | None:
+    return None
+
+
+def _triton_lacks() -> str | None:
+    installed = _installed("sageattention")
+    if installed is None:
+        return _cuda_lacks() or (
+            "the package sageattention is not installed: pip install sageattention==1.0.6 triton"
+        )
+    if not installed.startswith("1."):
+        return (
+            f"it needs sageattention 1.0.6, {installed} is installed: choose kernel 'sage', or "
+            "pip install sageattention==1.0.6"
+        )
+    if _installed("triton") is None:
+        return "the package triton is not installed: pip install triton"
+    return _cuda_lacks() or _fails(PackageKernel())
+
+
+def _sage_lacks() -> str | None:
+    from diffusers.models import attention_dispatch
+
+    if (lack := _cuda_lacks()) is not None:
+        return lack
+    if (lack := _requirement(attention_dispatch, "sage")) is not None:
+        return f"{lack} (the package registry's newest is 1.0.6; newer ones are built from source)"
+    return _fails(BackendKernel())
+
+
+def _sage_hub_lacks() -> str | None:
+    from diffusers.models import attention_dispatch
+
+    if (lack := _cuda_lacks() or _requirement(attention_dispatch, "sage_hub")) is not None:
+        return lack
+    try:
+        attention_dispatch._maybe_download_kernel_for_backend(
+            attention_dispatch.AttentionBackendName("sage_hub")
+        )
+    except Exception as error:  # the hub's client raises many kinds
+        return f"its download from the kernels hub failed: {_short(error)}"
+    return _fails(HubKernel())
+
+
+_KERNELS: dict[str, tuple[Callable[[], str | None], Callable[[bool], Kernel]]] = {
+    "sage": (_sage_lacks, lambda _: BackendKernel()),
+    "sage_hub": (_sage_hub_lacks, lambda _: HubKernel()),
+    "triton": (_triton_lacks, PackageKernel),
+    "emulated": (_emulated_lacks, EmulatedKernel),
+}
+
+
+def _cuda_lacks() -> str | None:
+    if not torch.cuda.is_available():
+        return (
+            "it runs on NVIDIA GPUs, and this process sees none (kernel 'emulated' computes the "
+            "same on any device, without the speed)"
+        )
+    major, minor = torch.cuda.get_device_capability()
+    if major < 8:
+        return f"it needs compute capability 8.0 (Ampere) or newer; this GPU has {major}.{minor}"
+    return None
+
+
+def _requirement(attention_dispatch: object, backend: str) -> str | None:
+    """What diffusers says that one of its backends lacks."""
+    name = getattr(attention_dispatch, "AttentionBackendName")(backend)  # noqa: B009
+    check = getattr(attention_dispatch, "_check_attention_backend_requirements", None)
+    if check is None:
+        return "this version of diffusers has no such backend: pip install 'diffusers>=0.36'"
+    try:
+        check(name)
+    except RuntimeError as error:
+        return _short(error)
+    return None
+
+
+def _fails(kernel: Kernel) -> str | None:
+    """Try the kernel on 128 tokens; a kernel that cannot be compiled here says so before a run."""
+    x = torch.ones(1, 1, 128, 64, dtype=torch.float16, device="cuda")
+    try:
+        with torch.no_grad():
+            finite = bool(kernel.attend(AttentionCall(x, x, x)).isfinite().all())
+    except Exception as error:  # compilers and drivers raise many kinds
+        return f"it fails on this GPU: {_short(error)}"
+    return None if finite else "it gives non-finite numbers on this GPU"
+
+
+def _installed(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__

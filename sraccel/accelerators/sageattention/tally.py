@@ -1,0 +1,66 @@
+"""What became of a denoiser's attention calls in a run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Tally:
+    """Attention calls of one denoiser.
+
+    Attributes:
+        served: calls that the kernel took.
+        fell_back: calls that kept the original attention, by reason.
+        uncovered: attention modules whose processor cannot be covered, by class of processor.
+        compiled: whether a call was traced by `torch.compile`; calls in compiled code are not
+            counted.
+    """
+
+    served: int = 0
+    fell_back: Counter[str] = field(default_factory=Counter)
+    uncovered: Counter[str] = field(default_factory=Counter)
+    compiled: bool = False
+
+    @property
+    def counted(self) -> int:
+        """Calls that were seen, wherever they went."""
+        return self.served + self.fell_back.total()
+
+    def reset(self) -> None:
+        """Forget the calls; what was found at attaching stays."""
+        self.served = 0
+        self.fell_back.clear()
+
+    def facts(self) -> dict[str, object]:
+        """As the report shows it."""
+        facts: dict[str, object] = {
+            "served": self.served,
+            "fell_back": dict(self.fell_back.most_common()),
+        }
+        if self.uncovered:
+            facts["uncovered"] = dict(self.uncovered)
+        if self.compiled:
+            facts["compiled"] = True
+        return facts
+
+    def warnings(self, role: str, computed: bool) -> list[str]:
+        """What a user should know, in sentences. `computed`: whether the denoiser ran at all."""
+        found = [
+            f"sageattention: {modules} attention modules of the {role} denoiser have a "
+            f"processor that cannot be covered ({kind}) and keep the original attention"
+            for kind, modules in self.uncovered.items()
+        ]
+        if kept := self.fell_back.total():
+            reasons = ", ".join(f"{why} ({n}x)" for why, n in self.fell_back.most_common())
+            found.append(
+                f"sageattention: {kept} of {kept + self.served} attention calls of the {role} "
+                f"denoiser kept the original attention: {reasons}"
+            )
+        elif computed and not self.served and not self.compiled:
+            found.append(
+                f"sageattention did nothing for the {role} denoiser: it ran, but none of its "
+                "attention reached the kernel; leave sageattention out"
+            )
+        return found

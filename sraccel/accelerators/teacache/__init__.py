@@ -1,0 +1,16 @@
+"""TeaCache (Liu et al., arXiv 2411.19108): skip steps whose input hardly changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sraccel.accelerators.teacache.accelerator import TeaCache
+from sraccel.plugin import Accelerator, hookimpl
+
+__all__ = ["TeaCache"]
+
+
+@hookimpl
+def sraccel_accelerators() -> Iterable[type[Accelerator]]:
+    """TeaCache."""
+    return [TeaCache]

@@ -1,0 +1,150 @@
+"""The plugins that the entry-point group `sraccel` names, and what they offer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from sraccel.accelerator import Accelerator, AcceleratorOptions
+from sraccel.errors import PluginError
+from sraccel.hookspecs import PROJECT, Discovery
+
+if TYPE_CHECKING:
+    from sraccel.denoiser_adapter import DenoiserAdapter
+    from sraccel.metric import Metric
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point of the group, imported or not.
+
+    Attributes:
+        name: the entry point's name.
+        distribution: name and version of the package that it comes from.
+        error: why it cannot be used, or None.
+        accelerators: names of the accelerators that it brings.
+    """
+
+    name: str
+    distribution: str
+    error: Exception | None = None
+    accelerators: tuple[str, ...] = ()
+
+
+@dataclass
+class Catalogue:
+    """Everything that plugins bring, by name."""
+
+    plugins: list[Plugin] = field(default_factory=list)
+    accelerators: dict[str, type[Accelerator]] = field(default_factory=dict)
+    adapters: list[DenoiserAdapter] = field(default_factory=list)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    recipes: dict[str, Path] = field(default_factory=dict)
+    _origin: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def accelerator(self, name: str) -> type[Accelerator]:
+        """The accelerator of this name.
+
+        Raises:
+            PluginError: its plugin is installed but cannot be imported.
+            KeyError: no plugin brings it.
+        """
+        if name in self.accelerators:
+            return self.accelerators[name]
+        for plugin in self.plugins:
+            if plugin.error is not None and plugin.name == name:
+                raise PluginError(
+                    f"the plugin {name!r} ({plugin.distribution}) is installed but cannot be "
+                    f"imported: {type(plugin.error).__name__}: {plugin.error}"
+                ) from plugin.error
+        raise KeyError(name)
+
+    def origin(self, accelerator: str) -> str:
+        """The distribution that brings an accelerator, as in `sraccel 0.1.0`."""
+        return self._origin.get(accelerator, "this program")
+
+    def load(self, entry_point: EntryPoint) -> None:
+        """Import one entry point and add what it brings; a failure is listed, not raised."""
+        distribution = _distribution(entry_point)
+        try:
+            implementation = entry_point.load()
+            brought = self._add(entry_point.name, implementation, distribution)
+        except Exception as error:  # a third party's import may raise anything
+            self.plugins.append(Plugin(entry_point.name, distribution, error))
+        else:
+            self.plugins.append(Plugin(entry_point.name, distribution, None, tuple(brought)))
+
+    def _add(self, name: str, implementation: object, distribution: str) -> list[str]:
+        ask = _discovery_hooks(name, implementation)
+        accelerators = {accelerator.name: accelerator for accelerator in ask("accelerators")}
+        for taken in accelerators.keys() & self.accelerators.keys():
+            raise PluginError(
+                f"an accelerator {taken!r} is brought by {distribution} and by "
+                f"{self.origin(taken)}: uninstall one of them"
+            )
+        self.adapters.extend(ask("denoiser_adapters"))
+        self.metrics.update((metric.name, metric) for metric in ask("metrics"))
+        self.recipes.update((path.stem, path) for path in ask("recipes"))
+        self.accelerators.update(accelerators)
+        self._origin.update(dict.fromkeys(accelerators, distribution))
+        return list(accelerators)
+
+
+@functools.cache
+def installed() -> Catalogue:
+    """The catalogue of this environment; read once: it does not change in a process."""
+    catalogue = Catalogue()
+    for entry_point in sorted(entry_points(group=PROJECT), key=lambda found: found.name):
+        catalogue.load(entry_point)
+    return catalogue
+
+
+def resolve_options(given: Any) -> AcceleratorOptions:
+    """Check one item of a recipe against the options of the accelerator that it names.
+
+    Raises:
+        ValueError: no such accelerator; pydantic's ValidationError: its options are wrong.
+    """
+    if isinstance(given, AcceleratorOptions):
+        return given
+    if not isinstance(given, dict) or not isinstance(given.get("use"), str):
+        raise ValueError("each accelerator is a mapping with a key 'use' that names it")
+    try:
+        accelerator = installed().accelerator(given["use"])
+    except KeyError:
+        raise ValueError(_unknown(given["use"])) from None
+    return accelerator.Options.model_validate(given)
+
+
+def _unknown(name: str) -> str:
+    import difflib
+
+    known = sorted(installed().accelerators)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"no accelerator is called {name!r}{hint} (installed: {', '.join(known)})"
+
+
+def _discovery_hooks(name: str, implementation: object) -> Callable[[str], Iterator[Any]]:
+    """Validate a plugin's discovery hooks; return a function that asks one of them."""
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(Discovery)
+    manager.register(implementation, name)
+    manager.check_pending()
+
+    def ask(what: str) -> Iterator[Any]:
+        answers: list[Iterable[Any]] = getattr(manager.hook, f"sraccel_{what}")()
+        return (item for answer in answers for item in answer)
+
+    return ask
+
+
+def _distribution(entry_point: EntryPoint) -> str:
+    dist = entry_point.dist
+    return f"{dist.name} {dist.version}" if dist is not None else "unknown distribution"

@@ -1,0 +1,57 @@
+"""The typer application: its commands, its version, its entry point."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from sraccel.cli.demo import demo
+from sraccel.cli.failures import INTERRUPTED
+from sraccel.cli.generate import generate
+from sraccel.cli.plugins import plugins
+
+app = typer.Typer(
+    name="sraccel",
+    help="Compose accelerators of video diffusion into a checked stack, and measure it.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
+app.command()(demo)
+app.command()(generate)
+app.command()(plugins)
+
+
+def _print_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    try:
+        typer.echo(f"sraccel {version('sraccel')}")
+    except PackageNotFoundError:
+        typer.echo("sraccel (not installed as a distribution)")
+    raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; the entry point of the script `sraccel`."""
+    # Warnings are in the report that a command prints; don't let them cut into progress bars.
+    logging.getLogger("sraccel").addHandler(logging.NullHandler())
+    try:
+        app()
+    except KeyboardInterrupt:  # before or after a command's own handling
+        typer.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)

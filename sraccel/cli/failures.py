@@ -1,0 +1,68 @@
+"""What a user sees when a command fails: one message on stderr, and an exit code.
+
+0    done
+1    failed on the way (cannot write, a plugin broke, the loop was refused)
+2    bad input: the command line, the recipe, the model, or how they fit together
+130  interrupted
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+from rich.text import Text
+
+from sraccel.errors import ConflictError, ModelError, RecipeError, SraccelError
+
+FAILED = 1
+BAD_INPUT = 2
+INTERRUPTED = 130
+
+HEADINGS: dict[type[SraccelError], str] = {
+    RecipeError: "The recipe is not valid",
+    ConflictError: "These do not go together",
+    ModelError: "The model cannot be used",
+}
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+@contextmanager
+def reported(debug: bool) -> Iterator[None]:
+    """Turn exceptions of a command into a message and an exit code.
+
+    With `debug`, an error keeps its traceback and reaches Python's own handler.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        stderr().print("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        if debug or isinstance(error, (typer.Exit, typer.BadParameter, typer.Abort)):
+            raise
+        stderr().print(_panel(error))
+        raise typer.Exit(_exit_code(error)) from None
+
+
+def stderr() -> Console:
+    """A console for messages; made anew, since tests and shells may replace the stream."""
+    return Console(stderr=True)
+
+
+def _panel(error: Exception) -> Panel:
+    if isinstance(error, SraccelError):
+        message = Text(str(error))
+        heading = next((HEADINGS[kind] for kind in HEADINGS if isinstance(error, kind)), "Error")
+    else:
+        message = Text(f"{error}\n\nThis was not foreseen; --debug shows where it came from.")
+        heading = f"Unexpected {type(error).__name__}"
+    return Panel(message, title=heading, title_align="left", border_style="red")
+
+
+def _exit_code(error: Exception) -> int:
+    return BAD_INPUT if isinstance(error, tuple(HEADINGS)) else FAILED

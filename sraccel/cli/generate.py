@@ -1,0 +1,161 @@
+"""`sraccel generate`: one video of any diffusers pipeline under a recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sraccel.cli.failures import Debug, reported
+from sraccel.models import DEMO, DEMO_FPS, Device, DType, Offload
+
+if TYPE_CHECKING:
+    from sraccel.cli.progress import StepCallback
+    from sraccel.recipe import Recipe
+    from sraccel.report.model import Report
+
+FPS = 16
+
+
+def generate(
+    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped one.")],
+    model: Annotated[
+        str, typer.Option(help="Folder in diffusers' format, name on the hub, or `demo`.")
+    ],
+    prompt: Annotated[str, typer.Option(help="What to show.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    negative_prompt: Annotated[str | None, typer.Option(help="What to avoid.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the starting noise.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 50,
+    guidance_scale: Annotated[
+        float | None, typer.Option(help="Strength of guidance. Default: the pipeline's.")
+    ] = None,
+    height: Annotated[
+        int | None, typer.Option(min=1, help="In pixels. Default: the pipeline's.")
+    ] = None,
+    width: Annotated[
+        int | None, typer.Option(min=1, help="In pixels. Default: the pipeline's.")
+    ] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="Number of frames. Default: the pipeline's.")
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.1, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."),
+    ] = None,
+    dtype: Annotated[DType, typer.Option(help="Precision of the weights.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Where to run.")] = "auto",
+    offload: Annotated[
+        Offload, typer.Option(help="`model`: keep on the GPU only the part at work.")
+    ] = "none",
+    compare: Annotated[
+        bool, typer.Option(help="Run bare too: adds measured speedup and quality.")
+    ] = False,
+    repeats: Annotated[int, typer.Option(min=1, help="With --compare: timed pairs of runs.")] = 1,
+    debug: Debug = False,
+) -> None:
+    """Generate a video under a recipe.
+
+    Writes video.mp4, report.json and timeline.png, and with --compare also bare.mp4. Weights are
+    read from safetensors files only, and code that comes with a model is never run.
+    """
+    call = {
+        "prompt": prompt,
+        "negative_prompt": negative_prompt,
+        "num_inference_steps": steps,
+        "guidance_scale": guidance_scale,
+        "height": height,
+        "width": width,
+        "num_frames": frames,
+    }
+    given = {name: value for name, value in call.items() if value is not None}
+    rate = fps or (DEMO_FPS if model == DEMO else FPS)
+    job = _Job(model, given, seed, rate, out, repeats if compare else 0)
+    with reported(debug):
+        job.run(recipe, dtype, device, offload)
+
+
+@dataclass
+class _Job:
+    """What is to be made; `repeats` of 0 means: without comparison."""
+
+    model: str
+    call: dict[str, Any]
+    seed: int
+    fps: float
+    out: Path
+    repeats: int
+
+    def run(self, recipe_name: str, dtype: DType, device: Device, offload: Offload) -> None:
+        from sraccel.cli.progress import loading
+        from sraccel.files import output_folder
+        from sraccel.recipe import Recipe
+
+        recipe = Recipe.load(recipe_name)
+        self.out = output_folder(self.out)
+        local = self.model == DEMO or Path(self.model).is_dir()
+        with loading(self.model, own_bars=not local):
+            from sraccel.models import load_pipeline
+
+            pipe = load_pipeline(self.model, dtype=dtype, device=device, offload=offload)
+        if self.repeats:
+            self._compare(pipe, recipe)
+        else:
+            self._accelerated(pipe, recipe)
+
+    def _compare(self, pipe: Any, recipe: Recipe) -> None:
+        from sraccel.cli.progress import denoising
+        from sraccel.comparison import compare
+
+        with denoising(pipe) as progress:
+            comparison = compare(
+                pipe, recipe, seed=self.seed, repeats=self.repeats, progress=progress, **self.call
+            )
+        videos = {"bare": comparison.bare, "video": comparison.accelerated}
+        self._finish(videos, comparison.report)
+
+    def _accelerated(self, pipe: Any, recipe: Recipe) -> None:
+        import torch
+
+        from sraccel.cli.outputs import save_report
+        from sraccel.cli.progress import denoising
+        from sraccel.composer import compose
+
+        generator = torch.Generator().manual_seed(self.seed)
+        stack = compose(pipe, recipe)
+        try:
+            with stack, denoising(pipe) as progress:
+                output = pipe(**self.call, **_callback(pipe, progress), generator=generator)
+        except BaseException:  # Ctrl-C, too: what was done up to here is worth keeping
+            if stack.reports:
+                save_report(stack.report, self.out)
+            raise
+        self._finish({"video": output}, stack.report)
+
+    def _finish(self, videos: dict[str, Any], report: Report) -> None:
+        from sraccel.cli.outputs import save_output, save_report, show
+
+        paths = [
+            save_output(output, self.out / f"{name}.mp4", fps=self.fps, comment=self._comment())
+            for name, output in videos.items()
+        ]
+        show(report, paths + save_report(report, self.out))
+
+    def _comment(self) -> str:
+        return f"{self.model}, seed {self.seed}: {self.call['prompt']}"
+
+
+def _callback(pipe: Any, progress: StepCallback) -> dict[str, Any]:
+    """Arguments that make a pipeline tell its steps; none if it cannot (it shows its own bar)."""
+    from sraccel.cli.progress import tells_steps
+
+    if not tells_steps(pipe):
+        return {}
+
+    def step_ended(pipe: Any, step: int, _: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        progress("accelerated", step + 1, pipe.num_timesteps)
+        return tensors
+
+    return {"callback_on_step_end": step_ended}

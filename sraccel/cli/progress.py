@@ -1,0 +1,98 @@
+"""Progress bars on stderr: one while a model loads, one for denoising steps."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from sraccel.cli.failures import stderr
+
+StepCallback = Callable[[str, int, int], None]
+
+
+@contextmanager
+def loading(name: str, *, own_bars: bool = False) -> Iterator[None]:
+    """A moving bar while a model loads.
+
+    Args:
+        name: what is loaded.
+        own_bars: the loader shows bars of its own (a download): say what happens, and step aside.
+    """
+    if own_bars:
+        stderr().print(f"loading {name}", markup=False)
+        yield
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr()) as progress:
+        task = progress.add_task(f"loading {name}", total=None)
+        with _quiet_diffusers():
+            yield
+        progress.update(task, total=1, completed=1)
+
+
+@contextmanager
+def denoising(pipe: Any) -> Iterator[StepCallback]:
+    """Give a callback `(description, done, total)` that draws a bar for each description.
+
+    The pipeline's own bar is off inside, if the pipeline can tell its steps to a callback.
+    """
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("steps"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    tasks: dict[str, TaskID] = {}
+    # Few refreshes: the bars share the CPU with what is being timed.
+    with _own_bar_off(pipe), Progress(*columns, console=stderr(), refresh_per_second=4) as bars:
+
+        def update(description: str, done: int, total: int) -> None:
+            if description not in tasks:
+                tasks[description] = bars.add_task(description, total=total)
+            bars.update(tasks[description], completed=done, total=total)
+
+        yield update
+
+
+def tells_steps(pipe: Any) -> bool:
+    """Whether the pipeline's call takes a callback for the end of each step."""
+    return "callback_on_step_end" in inspect.signature(type(pipe).__call__).parameters
+
+
+@contextmanager
+def _own_bar_off(pipe: Any) -> Iterator[None]:
+    before = dict(getattr(pipe, "_progress_bar_config", {}))
+    if tells_steps(pipe):
+        pipe.set_progress_bar_config(**{**before, "disable": True})
+    try:
+        yield
+    finally:
+        pipe.set_progress_bar_config(**before)
+
+
+@contextmanager
+def _quiet_diffusers() -> Iterator[None]:
+    """Keep diffusers' own loading bar from drawing over ours."""
+    from diffusers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,267 @@
+"""Running a pipeline bare and accelerated, side by side, and measuring both."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sraccel.catalogue import installed
+from sraccel.clock import median
+from sraccel.composer import compose, compose_accelerators
+from sraccel.errors import LoopError
+from sraccel.frames import frames_of
+from sraccel.recipe import Recipe
+from sraccel.report.costs import Costs, Probe, kinds_by_preparation
+from sraccel.report.model import Report, Timing
+from sraccel.report.prediction import Recorded, kinds_needed, predict
+from sraccel.stack import Stack
+
+Progress = Callable[[str, int, int], object]
+"""Called as `progress(description, steps_done, steps_in_all)` after each denoising step."""
+
+PROBED_STEPS = 3
+"""Steps of each kind in one probe run."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A bare run beside an accelerated one.
+
+    Attributes:
+        report: of the accelerated run, with measured speedup, costs and quality filled in.
+        bare_report: of the bare run.
+        bare: what the pipeline returned without the recipe.
+        accelerated: what it returned with it.
+    """
+
+    report: Report
+    bare_report: Report
+    bare: Any
+    accelerated: Any
+
+    def __repr__(self) -> str:
+        return f"Comparison({self.report!r})"
+
+
+def compare(
+    pipe: Any,
+    recipe: Any,
+    *,
+    seed: int = 0,
+    repeats: int = 1,
+    warmup: bool = True,
+    progress: Progress | None = None,
+    **call: Any,
+) -> Comparison:
+    """Run a pipeline bare and accelerated, with the same noise, and measure both.
+
+    Runs alternate, so that a machine that slows down slows down both. The bare run is timed under
+    an empty stack, which changes nothing (bit for bit) and costs microseconds a call.
+
+    Args:
+        pipe: a diffusers pipeline.
+        recipe: anything that `sraccel.compose` takes.
+        seed: of the noise; ignored if `call` has a `generator`, whose state is reused.
+        repeats: pairs of runs to measure; the speedup is the median of their ratios.
+        warmup: whether to run both for a few steps first.
+        progress: told after each denoising step.
+        call: the pipeline's arguments. With `output_type="latent"`, quality is not measured.
+
+    Raises:
+        RecipeError, ConflictError, ModelError: as `sraccel.compose`.
+        LoopError: `repeats` is below 1, or a run did not finish.
+    """
+    if repeats < 1:
+        raise LoopError(f"repeats must be 1 or more, not {repeats}")
+    bench = _Bench(pipe, compose(pipe, Recipe.load(recipe)), _Call(pipe, call, seed, progress))
+    if warmup:
+        bench.warm_up()
+    for repeat in range(repeats):
+        bench.run_pair(repeat, repeats)
+    bench.probe()
+    return bench.comparison()
+
+
+class _Call:
+    """The pipeline's call: the same noise every time, and progress told."""
+
+    def __init__(self, pipe: Any, arguments: dict[str, Any], seed: int, progress: Any) -> None:
+        import torch
+
+        self._pipe = pipe
+        self._progress = progress
+        self.arguments = dict(arguments)
+        if self.arguments.get("generator") is None:
+            self.arguments["generator"] = torch.Generator().manual_seed(seed)
+            self.seed: int | None = seed
+        else:
+            self.seed = None
+        generators = self.arguments["generator"]
+        self._generators = generators if isinstance(generators, list) else [generators]
+        self._states = [generator.get_state() for generator in self._generators]
+
+    def __call__(self, description: str, **changes: Any) -> tuple[Any, float]:
+        """Run the pipeline; returns its output and the seconds of the whole call."""
+        for generator, state in zip(self._generators, self._states, strict=True):
+            generator.set_state(state)
+        arguments = {**self.arguments, **changes}
+        if self._progress is not None:
+            arguments["callback_on_step_end"] = self._callback(description, arguments)
+        started = time.perf_counter()
+        output = self._pipe(**arguments)
+        _settle(self._pipe)
+        return output, time.perf_counter() - started
+
+    def _callback(self, description: str, arguments: dict[str, Any]) -> Any:
+        users = arguments.get("callback_on_step_end")
+
+        def callback(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> Any:
+            self._progress(description, step + 1, pipe.num_timesteps)
+            return {} if users is None else users(pipe, step, timestep, tensors)
+
+        return callback
+
+    def describe(self) -> dict[str, Any]:
+        """The arguments that fit JSON, and the seed."""
+        plain = {
+            name: value
+            for name, value in self.arguments.items()
+            if isinstance(value, (str, int, float, bool, type(None)))
+            or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+        }
+        return {**plain, "seed": self.seed} if self.seed is not None else plain
+
+
+def _settle(pipe: Any) -> None:
+    import torch
+
+    if torch.cuda.is_available() and getattr(pipe, "_execution_device", None) is not None:
+        torch.cuda.synchronize()
+
+
+@dataclass
+class _Bench:
+    """Runs and their timings."""
+
+    pipe: Any
+    stack: Stack
+    call: _Call
+    costs: Costs = field(default_factory=Costs)
+    bare: list[Report] = field(default_factory=list)
+    accelerated: list[Report] = field(default_factory=list)
+    bare_call_seconds: list[float] = field(default_factory=list)
+    accelerated_call_seconds: list[float] = field(default_factory=list)
+    bare_output: Any = None
+    accelerated_output: Any = None
+
+    def __post_init__(self) -> None:
+        self.recorded = [
+            Recorded(item.name, item.name in self._preparing(), item.claims_speed)
+            for item in self.stack.accelerators
+        ]
+
+    def _preparing(self) -> list[str]:
+        return self.stack.hooks.who("prepare_denoiser")
+
+    def warm_up(self) -> None:
+        """A few steps each way: allocators, kernels and caches are then as in later runs."""
+        steps = min(3, int(self.call.arguments.get("num_inference_steps", 3)))
+        self.stack.logs_warnings = False
+        for warmed in (compose(self.pipe, []), self.stack):
+            with warmed:
+                self.call("warming up", num_inference_steps=steps)
+        self.stack.logs_warnings = True
+
+    def run_pair(self, repeat: int, repeats: int) -> None:
+        """One bare and one accelerated run; every other pair the other way round."""
+        label = f" {repeat + 1}/{repeats}" if repeats > 1 else ""
+        ways = [(self._run_bare, f"bare{label}"), (self._run, f"accelerated{label}")]
+        for run, description in ways if repeat % 2 == 0 else reversed(ways):
+            run(description)
+
+    def _run_bare(self, description: str) -> None:
+        with compose(self.pipe, []) as stack:
+            self.bare_output, seconds = self.call(description)
+        self.bare.append(_finished(stack.report))
+        self.bare_call_seconds.append(seconds)
+        self.costs.take(stack.report, (), rest=True)
+
+    def _run(self, description: str) -> None:
+        with self.stack:
+            self.accelerated_output, seconds = self.call(description)
+        self.accelerated.append(_finished(self.stack.report))
+        self.accelerated_call_seconds.append(seconds)
+
+    def probe(self) -> None:
+        """Measure the kinds of call that the bare run did not have."""
+        needed = kinds_needed(self.accelerated[-1], self.recorded) - self.costs.samples.keys()
+        own = {denoiser.role for denoiser in compose(self.pipe, []).denoisers.values()}
+        brought = {
+            role: item.module for role, item in self.stack.denoisers.items() if role not in own
+        }
+        for prepared_by, kinds in kinds_by_preparation(needed):
+            schedule = [(kind.denoiser, kind.reused) for kind in kinds]
+            preparing = [item for item in self.stack.accelerators if item.name in prepared_by]
+            with compose_accelerators(self.pipe, [*preparing, Probe(schedule, brought)]) as stack:
+                steps = len(schedule) * PROBED_STEPS
+                self.call("probing costs", num_inference_steps=steps)
+            self.costs.take(stack.report, prepared_by)
+
+    def comparison(self) -> Comparison:
+        """Everything filled in."""
+        report = self.accelerated[-1]
+        report.call = self.call.describe()
+        report.baseline = _timing(self.bare, self.bare_call_seconds)
+        report.accelerated = _timing(self.accelerated, self.accelerated_call_seconds)
+        self._measure_speedup(report)
+        predict(report, self.recorded, self.costs)
+        if report.speedup.predicted and report.speedup.measured:
+            report.speedup.rest = report.speedup.measured / report.speedup.predicted
+        report.quality = _quality(self.accelerated_output, self.bare_output)
+        if report.quality is None:
+            report.warnings.append("quality was not measured: the pipeline returned no frames")
+        return Comparison(report, self.bare[-1], self.bare_output, self.accelerated_output)
+
+    def _measure_speedup(self, report: Report) -> None:
+        assert report.baseline is not None
+        assert report.accelerated is not None
+        pairs = zip(report.baseline.repeats, report.accelerated.repeats, strict=True)
+        ratios = [bare / accelerated for bare, accelerated in pairs]
+        report.speedup.measured = median(ratios)
+        report.speedup.measured_range = (min(ratios), max(ratios))
+        report.speedup.whole_call = median(
+            bare / accelerated
+            for bare, accelerated in zip(
+                self.bare_call_seconds, self.accelerated_call_seconds, strict=True
+            )
+        )
+
+
+def _finished(report: Report) -> Report:
+    if report.outcome != "finished":
+        raise LoopError(f"a run to compare did not finish: {report.outcome}")
+    return report
+
+
+def _timing(reports: list[Report], call_seconds: list[float]) -> Timing:
+    repeats = [report.accelerated.seconds for report in reports if report.accelerated is not None]
+    return Timing(seconds=median(repeats), call_seconds=median(call_seconds), repeats=repeats)
+
+
+def _quality(accelerated: Any, bare: Any) -> dict[str, float] | None:
+    """Each metric, averaged over the videos of the batch."""
+    ours, theirs = frames_of(accelerated), frames_of(bare)
+    if ours is None or theirs is None:
+        return None
+    return {
+        name: math.fsum(_each(metric.compare, ours, theirs)) / len(ours)
+        for name, metric in installed().metrics.items()
+    }
+
+
+def _each(compare_videos: Any, ours: Any, theirs: Any) -> Iterator[float]:
+    for one, other in zip(ours, theirs, strict=True):
+        yield float(compare_videos(one, other))

@@ -1,0 +1,132 @@
+"""The composer: a recipe and a target become a stack, or an error that says how to mend them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sraccel.catalogue import Catalogue, installed
+from sraccel.denoiser import Denoiser, recognise
+from sraccel.errors import ConflictError, ModelError, PluginError
+from sraccel.hooks import LoopHooks
+from sraccel.partners import check_partners
+from sraccel.recipe import Recipe
+from sraccel.stack import Stack
+
+if TYPE_CHECKING:
+    from sraccel.accelerator import Accelerator
+
+SKETCH_ROLES = {"transformer": "sketch", "transformer_2": "sketch_2", "unet": "sketch"}
+"""Attributes of a pipeline that hold denoisers, and the roles that these play."""
+
+EXCLUSIVE_HOOKS = {
+    "select_denoiser": "choose which model denoises a step",
+    "reuse_residual": "predict the block stack's residual",
+}
+"""Hooks that only one accelerator of a stack may implement, and what they would both do."""
+
+
+def compose(target: Any, recipe: Any) -> Stack:
+    """Make a stack that applies a recipe to a pipeline or to a bare denoiser.
+
+    Nothing is touched before the stack is attached (by `with`, or `attach`).
+
+    Args:
+        target: a diffusers pipeline, or a denoiser module that your own loop calls.
+        recipe: a `Recipe`, a list of accelerators, a mapping, a file, or a shipped recipe's name.
+
+    Raises:
+        RecipeError: the recipe is not valid.
+        ConflictError: its accelerators contradict each other or the target.
+        ModelError: a model is missing, unknown, or does not fit its partner.
+    """
+    recipe = Recipe.load(recipe)
+    return compose_accelerators(
+        target, [item.accelerator(item) for item in recipe.accelerators], recipe
+    )
+
+
+def compose_accelerators(
+    target: Any, accelerators: list[Accelerator], recipe: Recipe | None = None
+) -> Stack:
+    """Make a stack of accelerators that exist already; errors as `compose`."""
+    catalogue = installed()
+    hooks = LoopHooks(accelerators)
+    check_claims(accelerators, hooks)
+    pipeline, requested = _denoisers_of(target, catalogue)
+    check_families(accelerators, list(requested.values()))
+    stack = Stack(recipe or Recipe(), pipeline, requested, accelerators, hooks)
+    stack.check_free()
+    _contribute(stack, catalogue)
+    stack.check_free()
+    hooks.check_stack(stack)
+    return stack
+
+
+def check_claims(accelerators: list[Accelerator], hooks: LoopHooks) -> None:
+    """Refuse accelerators that would both own what only one can.
+
+    Raises:
+        ConflictError: naming them, and what to do.
+    """
+    for hook, what in EXCLUSIVE_HOOKS.items():
+        _refuse_several(hooks.who(hook), what)
+    claims = {claim for accelerator in accelerators for claim in accelerator.claims}
+    for claim in sorted(claims):
+        owners = [accelerator.name for accelerator in accelerators if claim in accelerator.claims]
+        _refuse_several(owners, f"own the {claim}")
+
+
+def _refuse_several(names: list[str], what: str) -> None:
+    if len(names) > 1:
+        listed = " and ".join(repr(name) for name in names)
+        raise ConflictError(f"{listed} both {what}: keep one of them in the recipe")
+
+
+def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -> None:
+    """Refuse accelerators that are made for other model families.
+
+    Raises:
+        ConflictError: naming accelerator, families and model.
+    """
+    for accelerator in accelerators:
+        for denoiser in denoisers:
+            families = accelerator.families
+            if families is not None and denoiser.family not in families:
+                raise ConflictError(
+                    f"{accelerator.name!r} works with {', '.join(sorted(families))}; "
+                    f"the target's {denoiser.role} denoiser is of the family {denoiser.family!r}: "
+                    f"leave {accelerator.name!r} out of the recipe"
+                )
+
+
+def _denoisers_of(target: Any, catalogue: Catalogue) -> tuple[Any, dict[str, Denoiser]]:
+    """The pipeline (None for a bare module) and its denoisers by attribute."""
+    from torch import nn
+
+    if isinstance(target, nn.Module):
+        module = getattr(target, "_orig_mod", target)
+        return None, {"": recognise("sketch", module, catalogue)}
+    if not hasattr(target, "scheduler"):
+        raise ModelError(
+            f"cannot accelerate a {type(target).__name__}: give a diffusers pipeline (with a "
+            f"scheduler and a transformer) or a denoiser module"
+        )
+    found = {
+        attribute: recognise(role, getattr(module, "_orig_mod", module), catalogue, target)
+        for attribute, role in SKETCH_ROLES.items()
+        if (module := getattr(target, attribute, None)) is not None
+    }
+    if not found:
+        raise ModelError(f"{type(target).__name__} has no denoiser (transformer or unet)")
+    return target, found
+
+
+def _contribute(stack: Stack, catalogue: Catalogue) -> None:
+    """Add the denoisers that accelerators bring."""
+    for name, brought in stack.hooks.contribute_denoisers(stack):
+        for role, module in brought.items():
+            if role in stack.denoisers:
+                raise PluginError(f"{name!r} brings a denoiser {role!r}, which is there already")
+            denoiser = recognise(role, module, catalogue, stack.pipeline)
+            check_partners(stack.denoisers["sketch"], denoiser)
+            stack.denoisers[role] = denoiser

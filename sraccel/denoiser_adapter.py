@@ -1,0 +1,73 @@
+"""What sraccel must know of a family of denoisers; one subclass, in one file, a family."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from sraccel.call import Call
+
+
+class DenoiserAdapter(ABC):
+    """A family's block stack, its carried stream and its modulated inputs.
+
+    The *block stack* is the run of blocks that a cache may skip. The *carried* stream is the one
+    whose change over the stack is the residual: the hidden states of the video. Importing an
+    adapter's module must not import torch.
+
+    Attributes:
+        family: the family's name, as in `Accelerator.families`.
+        modulated_inputs: names that `modulated_input` takes; the first is the default.
+        timestep_scale: what the family's pipelines multiply the scheduler's timestep by.
+    """
+
+    family: ClassVar[str]
+    modulated_inputs: ClassVar[tuple[str, ...]]
+    timestep_scale: ClassVar[float] = 1.0
+
+    @abstractmethod
+    def recognises(self, module: nn.Module) -> bool:
+        """Whether this module is a denoiser of the family."""
+
+    @abstractmethod
+    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
+        """The block stack, in the order in which `forward` runs it."""
+
+    @abstractmethod
+    def modulated_input(self, call: Call, name: str) -> torch.Tensor:
+        """The tensor whose change from step to step tells how much the output will change."""
+
+    @abstractmethod
+    def interface(self, module: nn.Module) -> Mapping[str, object]:
+        """What two models must share to take each other's place in a sampling loop."""
+
+    def tail(self, module: nn.Module) -> nn.Module | None:
+        """The module at whose first argument the residual ends; None: the last block's output."""
+        return None
+
+    def taps(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        """Modules whose output `modulated_input` needs, by the name under `call.taps`."""
+        return {}
+
+    def block_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
+        """The carried stream among the arguments of a block."""
+        tensor: torch.Tensor = args[0] if args else kwargs["hidden_states"]
+        return tensor
+
+    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What a block that does nothing returns for these arguments."""
+        return self.block_input(args, kwargs)
+
+    def carried(self, output: Any) -> torch.Tensor:
+        """The carried stream in a block's output."""
+        tensor: torch.Tensor = output
+        return tensor
+
+    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
+        """A block's output with another carried stream."""
+        return carried

@@ -1,0 +1,1 @@
+"""Denoiser adapters, one file a model family."""

@@ -1,0 +1,52 @@
+"""Wan 2.1 and 2.2 (`WanTransformer3DModel`), text to video and image to video."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from sraccel.plugin import Call, DenoiserAdapter, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class WanAdapter(DenoiserAdapter):
+    """Blocks carry the hidden states alone; the residual ends at the last block.
+
+    Modulated inputs, as TeaCache's official code takes them: the time *embedding* (plain variant;
+    tapped at `time_embedder`, which stays float32 where `temb` is cast), and the time *projection*
+    (retention variant; each block's argument `temb`).
+    """
+
+    family = "wan"
+    modulated_inputs = ("time_embedding", "time_projection")
+
+    def recognises(self, module: nn.Module) -> bool:
+        return any(base.__name__ == "WanTransformer3DModel" for base in type(module).__mro__)
+
+    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
+        return list(cast(Any, module).blocks)
+
+    def taps(self, module: nn.Module) -> Mapping[str, nn.Module]:
+        return {"time_embedding": cast(Any, module).condition_embedder.time_embedder}
+
+    def modulated_input(self, call: Call, name: str) -> torch.Tensor:
+        if name == "time_embedding":
+            return call.taps[name]
+        args, kwargs = call.block_arguments
+        temb: torch.Tensor = kwargs["temb"] if "temb" in kwargs else args[2]
+        return temb
+
+    def interface(self, module: nn.Module) -> Mapping[str, object]:
+        config = cast(Any, module).config
+        return {
+            key: config[key] for key in ("in_channels", "out_channels", "text_dim", "image_dim")
+        }
+
+
+@hookimpl
+def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
+    """The adapter of this family."""
+    return [WanAdapter()]

@@ -1,0 +1,121 @@
+"""The loop's hooks of one stack, ready to be asked one by one, in recipe order."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from sraccel.errors import PluginError, SraccelError
+from sraccel.hookspecs import PROJECT, Loop
+
+if TYPE_CHECKING:
+    import torch
+
+    from sraccel.accelerator import Accelerator
+    from sraccel.call import Call
+    from sraccel.denoiser import Denoiser
+    from sraccel.run import Run
+    from sraccel.stack import Stack
+    from sraccel.step import Step
+
+Implementation = tuple[str, Callable[..., Any]]
+"""(name of the accelerator, function that takes all arguments of the hook by position)"""
+
+
+class LoopHooks:
+    """Asks the accelerators of a stack.
+
+    pluggy registers them and validates their signatures. They are asked one by one, since a report
+    wants to know who answered, and an error must name who raised.
+    """
+
+    def __init__(self, accelerators: Sequence[Accelerator]) -> None:
+        self._manager = pluggy.PluginManager(PROJECT)
+        self._manager.add_hookspecs(Loop)
+        for accelerator in reversed(accelerators):  # pluggy asks last registered first
+            self._register(accelerator)
+        names = [name for name in vars(Loop) if not name.startswith("_")]
+        self._implementations = {name: self._collect(name) for name in names}
+
+    def _register(self, accelerator: Accelerator) -> None:
+        try:
+            self._manager.register(accelerator, accelerator.name)
+            self._manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(f"accelerator {accelerator.name!r}: {error}") from error
+
+    def _collect(self, hook: str) -> list[Implementation]:
+        caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
+        arguments = list(inspect.signature(getattr(Loop, hook)).parameters)[1:]
+        return [
+            (found.plugin_name, _taking(found.function, found.argnames, arguments))
+            for found in reversed(caller.get_hookimpls())
+        ]
+
+    def who(self, hook: str) -> list[str]:
+        """Names of the accelerators that implement a hook, in recipe order."""
+        return [name for name, _ in self._implementations[hook]]
+
+    def _ask(self, hook: str, *arguments: object) -> Iterator[tuple[str, Any]]:
+        """Each answer that is not None, with the name of the accelerator that gave it."""
+        for name, function in self._implementations[hook]:
+            try:
+                answer = function(*arguments)
+            except SraccelError:
+                raise
+            except Exception as error:
+                where = ", ".join(repr(argument) for argument in arguments[:1])
+                raise PluginError(
+                    f"accelerator {name!r} raised {type(error).__name__} in hook {hook} "
+                    f"({where}): {error}"
+                ) from error
+            if answer is not None:
+                yield name, answer
+
+    def _tell(self, hook: str, *arguments: object) -> None:
+        for _ in self._ask(hook, *arguments):
+            pass
+
+    def contribute_denoisers(self, stack: Stack) -> Iterator[tuple[str, Any]]:
+        """See `sraccel.hookspecs.Loop`; as are the others."""
+        return self._ask("contribute_denoisers", stack)
+
+    def check_stack(self, stack: Stack) -> None:
+        self._tell("check_stack", stack)
+
+    def prepare_denoiser(self, denoiser: Denoiser) -> Iterator[tuple[str, Any]]:
+        return self._ask("prepare_denoiser", denoiser)
+
+    def run_started(self, run: Run) -> None:
+        self._tell("run_started", run)
+
+    def select_denoiser(self, step: Step) -> Iterator[tuple[str, str]]:
+        return self._ask("select_denoiser", step)
+
+    def denoiser_switched(self, step: Step, previous: str, current: str) -> None:
+        self._tell("denoiser_switched", step, previous, current)
+
+    def reuse_residual(self, call: Call) -> tuple[str, torch.Tensor] | None:
+        return next(self._ask("reuse_residual", call), None)
+
+    def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
+        self._tell("residual_computed", call, residual)
+
+    def step_finished(self, step: Step) -> None:
+        self._tell("step_finished", step)
+
+    def run_finished(self, run: Run) -> None:
+        self._tell("run_finished", run)
+
+
+def _taking(
+    function: Callable[..., Any], takes: Sequence[str], given: Sequence[str]
+) -> Callable[..., Any]:
+    """Adapt an implementation that takes a subset of the hook's arguments."""
+    if list(takes) == list(given):
+        return function
+    positions = [given.index(name) for name in takes]
+    return lambda *arguments: function(*(arguments[position] for position in positions))

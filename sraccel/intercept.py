@@ -1,0 +1,96 @@
+"""One primitive: put a layer around a callable attribute of an object, and take it away again."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+Layer = Callable[..., Any]
+"""Called as `layer(inner, *args, **kwargs)` in place of `inner(*args, **kwargs)`."""
+
+CALL = "_compiled_call_impl"
+"""What `nn.Module.__call__` asks first. Layers here lie outside `forward`, so outside every hook of
+torch, accelerate and diffusers and outside regional compilation; `deepcopy` drops them."""
+
+_MISSING = object()
+
+
+class _Link:
+    """The callable that replaces an attribute. Without a layer it is transparent."""
+
+    def __init__(self, obj: object, attr: str, inner: Callable[..., Any], layer: Layer) -> None:
+        self.obj = obj
+        self.attr = attr
+        self.inner = inner
+        self.layer: Layer | None = layer
+        # Callers inspect signatures (of `scheduler.step`, say): show the wrapped one.
+        functools.update_wrapper(self, inner, updated=())
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.layer is None:
+            return self.inner(*args, **kwargs)
+        return self.layer(self.inner, *args, **kwargs)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """A copy of the object gets its own plain method back: nobody watches a copy."""
+        copied = memo.get(id(self.obj), self.obj)
+        return getattr(type(copied), self.attr).__get__(copied)
+
+
+class Interception:
+    """A layer around `obj.attr`, from construction until `undo`.
+
+    Layers can be taken away in any order: one that is covered by another, or by a foreign wrapper,
+    turns transparent instead.
+    """
+
+    def __init__(self, obj: object, attr: str, layer: Layer) -> None:
+        self._obj, self._attr, self._layer = obj, attr, layer
+        self._install()
+
+    def _install(self) -> None:
+        own = self._obj.__dict__
+        self._previous = own.get(self._attr, _MISSING)
+        self._link = _Link(self._obj, self._attr, self._inner(), self._layer)
+        own[self._attr] = self._link
+
+    def _inner(self) -> Callable[..., Any]:
+        current: Callable[..., Any] | None = getattr(self._obj, self._attr)
+        if current is None and self._attr == CALL:
+            return self._obj._call_impl  # type: ignore[attr-defined, no-any-return]
+        assert current is not None
+        return current
+
+    def mend(self) -> None:
+        """Put the layer back, outermost, if something other than another layer replaced it."""
+        current = self._obj.__dict__.get(self._attr)
+        while isinstance(current, _Link) and current is not self._link:
+            current = current.inner
+        if current is not self._link:
+            self._link.layer = None
+            self._install()
+
+    def undo(self) -> None:
+        """Take the layer away; a second call does nothing."""
+        self._link.layer = None
+        if self._obj.__dict__.get(self._attr) is not self._link:
+            return
+        if self._previous is _MISSING:
+            del self._obj.__dict__[self._attr]
+        else:
+            self._obj.__dict__[self._attr] = self._previous
+
+
+def intercept(obj: object, attr: str, layer: Layer) -> Interception:
+    """Put `layer` around the callable `obj.attr` (see `Interception`)."""
+    return Interception(obj, attr, layer)
+
+
+def is_compiled(module: Any) -> bool:
+    """Whether `torch.compile` covers the whole module: nothing inside can be watched then."""
+    current = module.__dict__.get(CALL)
+    while isinstance(current, _Link):
+        current = current.inner
+    plain = current is None or getattr(current, "__name__", "") == "_call_impl"
+    return not plain or hasattr(module, "_orig_mod")

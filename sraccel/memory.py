@@ -1,0 +1,29 @@
+"""State of accelerators within a run, kept so that nothing stale can be read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+State = TypeVar("State")
+Key = tuple[str, str, str]
+"""(accelerator, role of the denoiser, branch)"""
+
+
+class Memory:
+    """State by (accelerator, denoiser, branch), fresh unless the key was seen one step before.
+
+    A model switch and back, a guidance interval and a new run all leave a gap, so that accelerators
+    need no code for them.
+    """
+
+    def __init__(self) -> None:
+        self._states: dict[Key, tuple[object, int]] = {}
+
+    def recall(self, key: Key, step_index: int, factory: Callable[[], State]) -> State:
+        """The state of a key at a step, made anew where it would be stale."""
+        state, seen = self._states.get(key, (None, -2))
+        if seen not in (step_index, step_index - 1):
+            state = factory()
+        self._states[key] = (state, step_index)
+        return state  # type: ignore[return-value]

@@ -1,0 +1,26 @@
+"""A quality metric: compares an accelerated video with the bare one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named comparison of two videos.
+
+    Attributes:
+        name: the key under `quality` in the report, with its unit: `psnr_db`.
+        compare: takes the accelerated and the bare video, float32 in [0, 1], of shape
+            (frames, channels, height, width); returns one number.
+        higher_is_better: how to read the number.
+    """
+
+    name: str
+    compare: Callable[[torch.Tensor, torch.Tensor], float]
+    higher_is_better: bool = True

@@ -1,0 +1,218 @@
+"""Loading models by name: a folder, a name on the hub, or `demo` for the pair in the package.
+
+Weights come from safetensors files only, and code that comes with a model is never run. Importing
+this module imports neither torch nor diffusers.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sraccel.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import DiffusionPipeline, WanPipeline
+    from torch import nn
+
+DEMO = "demo"
+DEMO_WEIGHTS = Path(__file__).parent / "demo" / "weights"
+"""A `WanPipeline` in diffusers' folder format, and beside its parts the folder `render`."""
+DEMO_GUIDANCE_SCALE = 3.0
+DEMO_FPS = 8
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+Device = Literal["auto", "cpu", "cuda"]
+DType = Literal["auto", "float32", "bfloat16", "float16"]
+Offload = Literal["none", "model"]
+
+
+@functools.cache
+def demo_call() -> dict[str, Any]:
+    """The call's arguments that the demo pair is trained for: size, frames, prompt length.
+
+    Raises:
+        ModelError: the weights are missing from this installation.
+    """
+    from sraccel.demo import shapes
+
+    tokenizer = _demo_weights() / "tokenizer" / "tokenizer_config.json"
+    return {
+        "height": shapes.SIZE,
+        "width": shapes.SIZE,
+        "num_frames": shapes.NUM_FRAMES - 1,  # the pipeline makes one more than it is asked for
+        "guidance_scale": DEMO_GUIDANCE_SCALE,
+        "max_sequence_length": json.loads(tokenizer.read_text("utf-8"))["model_max_length"],
+    }
+
+
+def load_demo(role: Literal["sketch", "render"] = "sketch", **kwargs: Any) -> WanPipeline:
+    """The demo pair's pipeline with its sketch or its render transformer.
+
+    Args:
+        role: which of the two transformers denoises.
+        kwargs: passed on to `from_pretrained` (`dtype`, say).
+
+    Raises:
+        ModelError: the weights are missing from this installation.
+    """
+    from sraccel.demo_pipeline import DemoPipeline
+
+    folder = _demo_weights()
+    if role == "render":
+        kwargs["transformer"] = load_denoiser(DEMO, dtype=kwargs.get("dtype"))
+    loader: Any = DemoPipeline
+    with _as_model_errors(str(folder)):
+        pipeline: WanPipeline = loader.from_pretrained(folder, use_safetensors=True, **kwargs)
+    return pipeline
+
+
+def load_pipeline(
+    name: str | Path,
+    *,
+    dtype: DType = "auto",
+    device: Device = "auto",
+    offload: Offload = "none",
+) -> DiffusionPipeline:
+    """Load a diffusers pipeline and place it.
+
+    Args:
+        name: a folder in diffusers' format, a name on the hub, or `demo`.
+        dtype: of the weights; `auto` is bfloat16 on CUDA and float32 elsewhere. Wan's VAE stays
+            float32, as its authors advise.
+        device: where to run; `auto` takes CUDA if there is one.
+        offload: `model` keeps on the GPU only the part that is at work.
+
+    Raises:
+        ModelError: there is no such model, it is in another format, wants code of its own, or the
+            device is not there.
+    """
+    target = _device(device, offload)
+    precision = _dtype(dtype, target)
+    demo = str(name) == DEMO
+    pipeline: Any = load_demo(dtype=precision) if demo else _from_folder_or_hub(name, precision)
+    if offload == "model":
+        pipeline.enable_model_cpu_offload()
+    else:
+        pipeline.to(target)
+    loaded: DiffusionPipeline = pipeline
+    return loaded
+
+
+def load_denoiser(
+    name: str | Path, *, dtype: torch.dtype | None = None, subfolder: str | None = None
+) -> nn.Module:
+    """Load one transformer: of a pipeline's folder, of a name on the hub, or of `demo`.
+
+    Args:
+        name: for `demo`, the render model is meant.
+        dtype: of the weights; None keeps diffusers' default.
+        subfolder: `transformer` unless given (`render` for `demo`).
+
+    Raises:
+        ModelError: there is no such model, or it is in another format.
+    """
+    from diffusers import AutoModel
+
+    demo = str(name) == DEMO
+    source = str(_demo_weights()) if demo else _source(str(name))
+    subfolder = subfolder or ("render" if demo else "transformer")
+    loader: Any = AutoModel
+    with _as_model_errors(source, f"{subfolder}/config.json"):
+        model: nn.Module = loader.from_pretrained(
+            source, subfolder=subfolder, dtype=dtype, use_safetensors=True
+        )
+    return model.eval()
+
+
+def _from_folder_or_hub(name: str | Path, precision: torch.dtype) -> Any:
+    import torch
+    from diffusers import DiffusionPipeline
+
+    source = _source(str(name))
+    loader: Any = DiffusionPipeline
+    with _as_model_errors(source):
+        wan = str(loader.load_config(source).get("_class_name")).startswith("Wan")
+        dtype = {"default": precision, "vae": torch.float32} if wan else precision
+        return loader.from_pretrained(source, dtype=dtype, use_safetensors=True)
+
+
+def _source(name: str) -> str:
+    """The folder or hub name, refused early with advice where it can be neither."""
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return str(path)
+    if path.is_file():
+        raise ModelError(
+            f"{name} is a file; a model is a folder in diffusers' format (it holds "
+            "model_index.json), a name on the hub such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or demo"
+        )
+    if name.startswith((".", "/", "~")) or not HUB_NAME.fullmatch(name):
+        raise ModelError(
+            f"no model folder {name!r}; give a folder in diffusers' format, a name on the hub such "
+            "as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or demo for the pair that comes with sraccel"
+        )
+    return name
+
+
+@contextmanager
+def _as_model_errors(source: str, wanted: str = "model_index.json") -> Iterator[None]:
+    """Turn what diffusers and the hub raise while loading into one error with advice."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
+        reason = " ".join(str(error).split())
+        if len(reason) > 400:
+            reason = reason[:397] + "..."
+        raise ModelError(
+            f"cannot load {source}: {reason}\n{_advice(source, wanted, reason)}"
+        ) from error
+
+
+def _advice(source: str, wanted: str, reason: str) -> str:
+    if "trust_remote_code" in reason:
+        return "The model wants to run code of its own, which sraccel never does."
+    if "safetensors" in reason:
+        return "Only safetensors weights are loaded: convert the model, or use a safetensors copy."
+    if Path(source).is_dir() and not (Path(source) / wanted).is_file():
+        return (
+            f"The folder has no {wanted}: it is not in diffusers' format. Of models that come in "
+            "several formats, take the one whose name ends in -Diffusers."
+        )
+    if Path(source).is_dir():
+        return "Is the folder complete? An interrupted download leaves parts out."
+    return "Check the name and the connection, or give a local folder in diffusers' format."
+
+
+def _demo_weights() -> Path:
+    if not (DEMO_WEIGHTS / "model_index.json").is_file():
+        raise ModelError(
+            "this installation lacks the demo pair's weights (sraccel/demo/weights): install "
+            "sraccel from its wheel, or train them with examples/demo_pair"
+        )
+    return DEMO_WEIGHTS
+
+
+def _device(device: Device, offload: Offload) -> str:
+    import torch
+
+    cuda = torch.cuda.is_available()
+    if (device == "cuda" or offload == "model") and not cuda:
+        raise ModelError("no CUDA device is usable here: leave out --device cuda and --offload")
+    if offload == "model" and device == "cpu":
+        raise ModelError("offloading moves parts to a GPU, and --device cpu asks for none")
+    return device if device != "auto" else "cuda" if cuda else "cpu"
+
+
+def _dtype(dtype: DType, device: str) -> torch.dtype:
+    import torch
+
+    if dtype == "auto":
+        return torch.bfloat16 if device == "cuda" else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]

@@ -1,0 +1,41 @@
+"""Everything that a plugin imports from sraccel. Importing this module does not import torch."""
+
+from sraccel.accelerator import Accelerator, AcceleratorOptions
+from sraccel.call import Call
+from sraccel.denoiser import Denoiser
+from sraccel.denoiser_adapter import DenoiserAdapter
+from sraccel.errors import (
+    ConflictError,
+    LoopError,
+    ModelError,
+    NonFiniteError,
+    PluginError,
+    SraccelError,
+)
+from sraccel.hookspecs import hookimpl
+from sraccel.metric import Metric
+from sraccel.models import load_denoiser
+from sraccel.run import Run
+from sraccel.stack import Stack
+from sraccel.step import Step, rel_l1_distance
+
+__all__ = [
+    "Accelerator",
+    "AcceleratorOptions",
+    "Call",
+    "ConflictError",
+    "Denoiser",
+    "DenoiserAdapter",
+    "LoopError",
+    "Metric",
+    "ModelError",
+    "NonFiniteError",
+    "PluginError",
+    "Run",
+    "SraccelError",
+    "Stack",
+    "Step",
+    "hookimpl",
+    "load_denoiser",
+    "rel_l1_distance",
+]

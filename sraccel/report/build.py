@@ -1,0 +1,148 @@
+"""Make a report of a run that has ended."""
+
+from __future__ import annotations
+
+import functools
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from sraccel.report.model import AcceleratorRecord, CallRecord, Report, StepRecord, Timing
+
+if TYPE_CHECKING:
+    from sraccel.accelerator import Accelerator
+    from sraccel.call import Call
+    from sraccel.run import Run
+
+PACKAGES = ("sraccel", "torch", "diffusers", "transformers", "sageattention", "pluggy", "pydantic")
+
+
+def build_report(run: Run) -> Report:
+    """What a run did. Speedup, baseline and quality stay null: they take a bare run."""
+    stack = run.stack
+    steps = _step_records(run)
+    report = Report(
+        outcome=run.outcome or "running",
+        model={role: denoiser.describe() for role, denoiser in stack.denoisers.items()},
+        recipe=stack.recipe.model_dump(mode="json", fallback=_class_name),
+        num_inference_steps=run.num_inference_steps,
+        accelerated=_timing(run),
+        switch_step=run.switch_step,
+        switch_rule=_switch_rule(run),
+        accelerators=[_accelerator_record(item, run) for item in stack.accelerators],
+        steps=steps,
+        peak_memory_bytes=run.peak_memory_bytes,
+        versions=versions(),
+        environment=environment(run),
+    )
+    report.warnings = [*run.warnings, *_idle(run, report)]
+    return report
+
+
+def _timing(run: Run) -> Timing | None:
+    if not run.steps:
+        return None
+    seconds = run.clock.seconds(run.steps[0].started, run.ended)
+    return Timing(seconds=seconds, repeats=[seconds])
+
+
+def _step_records(run: Run) -> list[StepRecord]:
+    ends = [step.started for step in run.steps[1:]] + [run.ended]
+    return [
+        StepRecord(
+            index=step.index,
+            timestep=step.timestep,
+            sigma=step.sigma,
+            denoiser=step.denoiser or "none",
+            noise_rel_l1=None if step.noise_rel_l1 is None else float(step.noise_rel_l1),
+            seconds=run.clock.seconds(step.started, end),
+            calls=[_call_record(call, run) for call in step.calls],
+        )
+        for step, end in zip(run.steps, ends, strict=True)
+    ]
+
+
+def _call_record(call: Call, run: Run) -> CallRecord:
+    return CallRecord(
+        branch=call.branch,
+        requested=call.requested,
+        denoiser=call.denoiser.role,
+        chosen_by=call.chosen_by,
+        reused=call.reused_by is not None,
+        reused_by=call.reused_by,
+        seconds=None if call.marks is None else run.clock.seconds(*call.marks),
+    )
+
+
+def _calls(run: Run) -> list[Call]:
+    return [call for step in run.steps for call in step.calls]
+
+
+def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord:
+    name = accelerator.name
+    return AcceleratorRecord(
+        name=name,
+        options=accelerator.options.model_dump(mode="json", exclude={"use"}, fallback=_class_name),
+        chosen_calls=sum(call.chosen_by == name for call in _calls(run)),
+        reused_calls=sum(call.reused_by == name for call in _calls(run)),
+        notes=run.notes.get(name, {}),
+    )
+
+
+def _switch_rule(run: Run) -> str | None:
+    for notes in run.notes.values():
+        if "switch_rule" in notes:
+            return str(notes["switch_rule"])
+    return None
+
+
+def _idle(run: Run, report: Report) -> list[str]:
+    """Warnings about accelerators that did nothing in a finished run."""
+    if run.outcome != "finished":
+        return (
+            []
+            if run.outcome != "partial"
+            else [f"the run is partial: {len(run.steps)} of {run.num_inference_steps} steps"]
+        )
+    hooks, warnings = run.hooks, []
+    records = {record.name: record for record in report.accelerators}
+    for name in hooks.who("reuse_residual"):
+        if not records[name].reused_calls:
+            warnings.append(f"{name} skipped nothing in {len(run.steps)} steps")
+    for name in hooks.who("select_denoiser"):
+        if not records[name].chosen_calls:
+            warnings.append(f"{name} never switched models in {len(run.steps)} steps")
+    return warnings
+
+
+def _class_name(value: object) -> str:
+    """A module given in Python stands in a report by its class."""
+    return f"<{type(value).__name__}>"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result may depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def environment(run: Run) -> dict[str, str]:
+    """The device and the number of threads."""
+    import torch
+
+    name = _processor() if run.device.type == "cpu" else torch.cuda.get_device_name(run.device)
+    return {
+        "platform": platform.platform(),
+        "device": f"{run.device.type}: {name}",
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+@functools.cache
+def _processor() -> str:
+    return platform.processor() or platform.machine()

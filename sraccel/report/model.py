@@ -1,0 +1,149 @@
+"""The report: what a run did, what it cost, and what was measured. Its JSON is a public format.
+
+Whatever was not measured is null: a report without a bare run claims no speedup and no quality.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CallRecord(_Part):
+    """One call of a denoiser."""
+
+    branch: str = Field(description="Guidance branch: `cond`, `uncond`, or what the loop named it.")
+    requested: str = Field(description="Role of the denoiser that the loop called.")
+    denoiser: str = Field(description="Role of the denoiser that answered.")
+    chosen_by: str | None = Field(None, description="Accelerator that chose the denoiser.")
+    reused: bool = Field(False, description="Whether the block stack was skipped.")
+    reused_by: str | None = Field(None, description="Accelerator that predicted the residual.")
+    seconds: float | None = Field(None, description="Duration of the call, in seconds.")
+
+
+class StepRecord(_Part):
+    """One step of the sampling loop."""
+
+    index: int = Field(description="0-based position in this run.")
+    timestep: float | None = Field(None, description="The scheduler's timestep.")
+    sigma: float | None = Field(None, description="The scheduler's noise level.")
+    denoiser: str = Field(description="Role of the step's denoiser: `sketch` or `render`.")
+    noise_rel_l1: float | None = Field(
+        None, description="Relative L1 change of the guided noise prediction (SRDiffusion's D)."
+    )
+    seconds: float | None = Field(None, description="From this step's first call to the next's.")
+    calls: list[CallRecord] = Field(default_factory=list)
+
+
+class Timing(_Part):
+    """Seconds of one way of running the pipeline; the median over repeats."""
+
+    seconds: float = Field(description="Denoising loop: first denoiser call to last step.")
+    call_seconds: float | None = Field(None, description="The whole pipeline call.")
+    repeats: list[float] = Field(default_factory=list, description="The loop's seconds, each.")
+
+
+class Speedup(_Part):
+    """Bare seconds over accelerated seconds, of the denoising loop."""
+
+    measured: float | None = Field(None, description="Median over paired repeats.")
+    measured_range: tuple[float, float] | None = Field(None, description="Least and greatest.")
+    whole_call: float | None = Field(None, description="The same for the whole pipeline call.")
+    predicted: float | None = Field(
+        None, description="From the decisions made and costs measured outside the accelerated run."
+    )
+    rest: float | None = Field(
+        None, description="measured / predicted: overhead and interaction that the model misses."
+    )
+
+
+class AcceleratorRecord(_Part):
+    """What one accelerator did and contributed."""
+
+    name: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    factor: float | None = Field(
+        None, description="Its factor of the predicted speedup; null where it claims no speed."
+    )
+    overhead: float | None = Field(
+        None, description="Factor of an accelerator that claims no speed (1: it cost nothing)."
+    )
+    estimated: bool = Field(False, description="Whether a cost behind the factor is an estimate.")
+    chosen_calls: int = Field(0, description="Calls whose denoiser it chose.")
+    reused_calls: int = Field(0, description="Calls whose block stack it skipped.")
+    notes: dict[str, Any] = Field(default_factory=dict, description="What it says of itself.")
+
+
+class Report(_Part):
+    """One run of the sampling loop under a stack; with `compare`, beside bare runs."""
+
+    schema_version: Literal[1] = 1
+    outcome: str = Field(description="`finished`, `partial`, or `failed: <exception>`.")
+    model: dict[str, Any] = Field(default_factory=dict, description="The target and its denoisers.")
+    recipe: dict[str, Any] = Field(default_factory=dict)
+    call: dict[str, Any] = Field(default_factory=dict, description="Arguments of the call.")
+    num_inference_steps: int
+    speedup: Speedup = Field(default_factory=Speedup)
+    baseline: Timing | None = None
+    accelerated: Timing | None = None
+    quality: dict[str, float] | None = Field(
+        None, description="By metric (`psnr_db`, `ssim`), against the bare run of the same seed."
+    )
+    switch_step: int | None = Field(None, description="First step of the render model; 0-based.")
+    switch_rule: str | None = Field(None, description="The rule that decided the switch.")
+    accelerators: list[AcceleratorRecord] = Field(default_factory=list)
+    steps: list[StepRecord] = Field(default_factory=list)
+    peak_memory_bytes: int | None = Field(
+        None, description="CUDA: peak allocated in the run. CPU: peak resident of the process."
+    )
+    warnings: list[str] = Field(default_factory=list)
+    versions: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, str] = Field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The report as indented JSON; `Report.from_json` reads it back."""
+        return self.model_dump_json(indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> Report:
+        """Read a report that `to_json` wrote."""
+        return cls.model_validate_json(text)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the JSON to a file.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        from sraccel.files import replacing
+
+        with replacing(path) as temporary:
+            temporary.write_text(self.to_json() + "\n", encoding="utf-8")
+        return Path(path)
+
+    def __rich__(self) -> RenderableType:
+        from sraccel.report.table import table
+
+        return table(self)
+
+    def __str__(self) -> str:
+        from rich.console import Console
+
+        console = Console(width=100, no_color=True)
+        with console.capture() as captured:
+            console.print(self)
+        return captured.get()
+
+    def __repr__(self) -> str:
+        measured = self.speedup.measured
+        speed = f", {measured:.2f}x measured" if measured is not None else ""
+        return f"Report({self.outcome}, {len(self.steps)} steps{speed})"

@@ -1,0 +1,1 @@
+"""Seams: where sraccel meets code that is not its own - denoiser calls, block stacks, pipelines."""

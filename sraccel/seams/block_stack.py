@@ -1,0 +1,127 @@
+"""The block-stack seam: an accelerator may predict the stack's residual instead of running it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from sraccel.errors import ConflictError, LoopError
+from sraccel.intercept import CALL, Interception, is_compiled
+
+if TYPE_CHECKING:
+    import torch
+
+    from sraccel.call import Call
+    from sraccel.denoiser import Denoiser
+    from sraccel.hooks import LoopHooks
+
+
+class BlockStackSeam:
+    """Watches the blocks of one denoiser, for the calls that `begin` announces.
+
+    A skipped stack passes its streams through unchanged, and the residual is added where the
+    family's residual ends: adding it where it begins would count what a ControlNet adds twice.
+    """
+
+    def __init__(self, denoiser: Denoiser, hooks: LoopHooks) -> None:
+        self._denoiser = denoiser
+        self._adapter = denoiser.adapter
+        self._hooks = hooks
+        self._call: Call | None = None
+        self._residual: torch.Tensor | None = None
+        self._reached = False
+
+    def install(self) -> list[Interception]:
+        """Put the layers in place.
+
+        Raises:
+            ConflictError: the whole module is compiled, so its blocks cannot be watched.
+        """
+        module = self._denoiser.module
+        if is_compiled(module):
+            raise ConflictError(
+                f"the {self._denoiser.role} denoiser is compiled as a whole, so its blocks cannot "
+                f"be skipped: use `compile_repeated_blocks()` instead of `compile()`, or leave the "
+                f"caches out of the recipe"
+            )
+        blocks, tail = self._adapter.blocks(module), self._adapter.tail(module)
+        with ExitStack() as undo_on_error:
+            placed: list[Interception] = []
+
+            def place(target: Any, layer: Any) -> None:
+                placed.append(Interception(target, CALL, layer))
+                undo_on_error.callback(placed[-1].undo)
+
+            for block in blocks:
+                place(block, self._run_or_skip)
+            place(blocks[0], self._head)
+            if tail is None:
+                place(blocks[-1], self._last_block)
+            else:
+                place(tail, self._tail)
+            for name, tapped in self._adapter.taps(module).items():
+                place(tapped, self._tap(name))
+            undo_on_error.pop_all()
+        return placed
+
+    def begin(self, call: Call) -> None:
+        """The next forward of this denoiser is this call."""
+        self._call, self._residual, self._reached = call, None, False
+
+    def end(self) -> None:
+        """The forward is over (or has raised)."""
+        self._call = self._residual = None
+
+    def check_reached(self) -> None:
+        """Raise LoopError if the forward did not pass the block stack where it was watched."""
+        if not self._reached:
+            raise LoopError(
+                f"the {self._denoiser.role} denoiser ran without passing its blocks where sraccel "
+                f"watches them: was it compiled as a whole, or were its blocks replaced? Use "
+                f"`compile_repeated_blocks()`, and compose after such changes"
+            )
+
+    def _head(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
+        call = self._call
+        if call is not None:
+            call.block_arguments = (args, kwargs)
+            call.block_input = self._adapter.block_input(args, kwargs)
+            answer = self._hooks.reuse_residual(call)
+            if answer is not None:
+                call.reused_by, self._residual = answer
+        return inner(*args, **kwargs)
+
+    def _run_or_skip(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._residual is None:
+            return inner(*args, **kwargs)
+        return self._adapter.unchanged(args, kwargs)
+
+    def _last_block(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
+        output = inner(*args, **kwargs)
+        if self._call is None:
+            return output
+        carried = self._end_of_residual(self._call, self._adapter.carried(output))
+        return output if carried is None else self._adapter.with_carried(output, carried)
+
+    def _tail(self, inner: Any, carried: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        if self._call is not None:
+            replaced = self._end_of_residual(self._call, carried)
+            carried = carried if replaced is None else replaced
+        return inner(carried, *args, **kwargs)
+
+    def _end_of_residual(self, call: Call, carried: torch.Tensor) -> torch.Tensor | None:
+        """Tell the residual if the blocks ran; else return the stream with the predicted one."""
+        self._reached = True
+        if self._residual is None:
+            self._hooks.residual_computed(call, carried - call.block_input)
+            return None
+        return call.block_input + self._residual
+
+    def _tap(self, name: str) -> Any:
+        def layer(inner: Any, *args: Any, **kwargs: Any) -> Any:
+            output = inner(*args, **kwargs)
+            if self._call is not None:
+                self._call.taps[name] = output
+            return output
+
+        return layer

@@ -1,0 +1,297 @@
+"""A stack: the accelerators of a recipe, attached to a target."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sraccel.errors import ConflictError, LoopError, PluginError
+from sraccel.run import Run
+from sraccel.seams.block_stack import BlockStackSeam
+from sraccel.seams.branches import BranchNames
+from sraccel.seams.denoiser_call import DenoiserCallSeam
+from sraccel.seams.pipeline import PipelineSeam
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from sraccel.accelerator import Accelerator
+    from sraccel.denoiser import Denoiser
+    from sraccel.hooks import LoopHooks
+    from sraccel.intercept import Interception
+    from sraccel.recipe import Recipe
+    from sraccel.report.model import Report
+    from sraccel.step import Step
+
+_log = logging.getLogger("sraccel")
+_attached: weakref.WeakKeyDictionary[Any, Stack] = weakref.WeakKeyDictionary()
+
+
+class Stack:
+    """Attaches on entering a `with` block (or `attach`), restores the target on leaving (`detach`).
+
+    Made by `sraccel.compose`.
+
+    Attributes:
+        recipe: what was composed.
+        pipeline: the pipeline, or None if the target is a bare denoiser.
+        accelerators: one instance of each accelerator of the recipe, in its order.
+        denoisers: all denoisers by role, contributed ones included.
+        reports: a report of each run so far, oldest first.
+        logs_warnings: whether a run's warnings also go to the logger `sraccel`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        pipeline: Any,
+        requested: dict[str, Denoiser],
+        accelerators: list[Accelerator],
+        hooks: LoopHooks,
+    ) -> None:
+        self.recipe = recipe
+        self.pipeline = pipeline
+        self.accelerators = accelerators
+        self.hooks = hooks
+        self.denoisers = {denoiser.role: denoiser for denoiser in requested.values()}
+        self.reports: list[Report] = []
+        self.logs_warnings = True
+        self._requested = requested  # by attribute of the pipeline
+        self._undo: ExitStack | None = None
+        self._interceptions: list[Interception] = []
+        self._block_seams: dict[str, BlockStackSeam] = {}
+        self._pipeline_seam: PipelineSeam | None = None
+        self._run: Run | None = None
+        self._branches = BranchNames()
+        self._lock = threading.Lock()
+
+    @property
+    def report(self) -> Report:
+        """The report of the last run.
+
+        Raises:
+            LoopError: nothing ran yet.
+        """
+        if not self.reports:
+            raise LoopError("no run yet: call the pipeline (or stack.run) under the stack first")
+        return self.reports[-1]
+
+    @property
+    def attached(self) -> bool:
+        """Whether the target is accelerated now."""
+        return self._undo is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoisers compute."""
+        device = getattr(self.pipeline, "_execution_device", None)
+        if device is None:
+            device = next(next(iter(self.denoisers.values())).module.parameters()).device
+        found: torch.device = device
+        return found
+
+    @property
+    def current_run(self) -> Run | None:
+        """The run that is open, or None."""
+        return self._run
+
+    def denoiser(self, role: str, asked_by: str | None = None) -> Denoiser:
+        """The denoiser of a role.
+
+        Raises:
+            PluginError: there is none.
+        """
+        if role not in self.denoisers:
+            raise PluginError(
+                f"accelerator {asked_by!r} chose the denoiser {role!r}, which this stack does not "
+                f"have (it has: {', '.join(self.denoisers)})"
+            )
+        return self.denoisers[role]
+
+    def attach(self) -> Self:
+        """Put everything in place.
+
+        Raises:
+            ConflictError: another stack is attached to one of the denoisers, or this one already.
+        """
+        self.check_free()
+        with ExitStack() as undo:
+            for denoiser in self._contributed():
+                undo.enter_context(_placed(denoiser.module, self.device))
+            for denoiser in self.denoisers.values():
+                _attached[denoiser.module] = self
+                undo.callback(_attached.pop, denoiser.module, None)
+                for _, context in self.hooks.prepare_denoiser(denoiser):
+                    undo.enter_context(context)
+            self._install(undo)
+            self._undo = undo.pop_all()
+        return self
+
+    def check_free(self) -> None:
+        """Raise ConflictError if a stack is attached to one of the denoisers."""
+        for denoiser in self.denoisers.values():
+            if denoiser.module in _attached:
+                raise ConflictError(
+                    f"a stack ({_attached[denoiser.module].recipe!r}) is attached to the "
+                    f"{denoiser.role} denoiser already: detach it, or put both recipes into one"
+                )
+
+    def _contributed(self) -> list[Denoiser]:
+        own = {denoiser.role for denoiser in self._requested.values()}
+        return [denoiser for role, denoiser in self.denoisers.items() if role not in own]
+
+    def _install(self, undo: ExitStack) -> None:
+        placed: list[Interception] = []
+        # Blocks first: they refuse a compiled module before anything else is touched.
+        self._block_seams = {}
+        if self.hooks.who("reuse_residual") or self.hooks.who("residual_computed"):
+            for denoiser in self.denoisers.values():
+                seam = BlockStackSeam(denoiser, self.hooks)
+                self._block_seams[denoiser.role] = seam
+                self._place(seam, undo, placed)
+        for denoiser in self._requested.values():
+            self._place(DenoiserCallSeam(self, denoiser), undo, placed)
+        if self.pipeline is not None:
+            self._pipeline_seam = PipelineSeam(self, self.pipeline, self._requested)
+            self._place(self._pipeline_seam, undo, placed)
+        self._interceptions = placed
+
+    @staticmethod
+    def _place(seam: Any, undo: ExitStack, placed: list[Interception]) -> None:
+        for interception in seam.install():
+            undo.callback(interception.undo)
+            placed.append(interception)
+
+    def detach(self) -> None:
+        """Restore the target; an open run ends as partial. A second call does nothing."""
+        undo, self._undo = self._undo, None
+        if undo is None:
+            return
+        with undo:
+            self._end_run()
+
+    def _end_run(self, error: BaseException | None = None) -> None:
+        if self._pipeline_seam is not None:
+            self._pipeline_seam.close(error)
+        if self._run is not None:
+            self._run.close(error)
+
+    def __enter__(self) -> Self:
+        return self.attach()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        undo, self._undo = self._undo, None
+        if undo is not None:
+            with undo:
+                self._end_run(error)
+
+    def run(self, num_inference_steps: int) -> Run:
+        """A run of a loop that is yours: `with stack.run(num_inference_steps=50) as run: ...`.
+
+        Raises:
+            LoopError: the stack is not attached.
+        """
+        if not self.attached:
+            raise LoopError(
+                "the stack is not attached: use `with compose(...) as stack` or attach()"
+            )
+        return Run(self, int(num_inference_steps))
+
+    # What follows is called by seams, runs and steps.
+
+    def locate(
+        self,
+        denoiser: Denoiser,
+        context: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tuple[Step, str] | None:
+        """The step and branch of a denoiser call; None if it is not a call of the watched loop."""
+        run = self._run
+        if self._pipeline_seam is not None and (run is None or self._pipeline_seam.owns(run)):
+            self.check_thread()
+            step = self._pipeline_seam.step_of(denoiser, args, kwargs)
+        else:
+            step = self._explicit_step()
+        if step is None:
+            return None
+        if step.open_branch is not None:
+            return step, step.open_branch
+        name = context or self._branches.name(step, kwargs.get("encoder_hidden_states"))
+        return step, step.unique_branch(name)
+
+    def _explicit_step(self) -> Step:
+        self.check_thread()
+        step = self._run.current_step if self._run is not None else None
+        if step is None:
+            raise LoopError(
+                "the denoiser was called outside a step: open `stack.run(...)`, then "
+                "`run.step(...)`"
+            )
+        return step
+
+    def check_thread(self) -> None:
+        """Raise LoopError if another thread has a run open."""
+        run = self._run
+        if run is None or run.thread == threading.get_ident():
+            return
+        if any(thread.ident == run.thread for thread in threading.enumerate()):
+            raise LoopError(
+                "two threads use one stack at a time: compose a copy of the pipeline for each"
+            )
+
+    def open_run(self, run: Run) -> None:
+        """Note that a run is open; one at a time."""
+        with self._lock:
+            self.check_thread()
+            if self._run is not None:
+                raise LoopError(f"a run is open already ({self._run!r}): one at a time per stack")
+            self._run = run
+            self._branches = BranchNames()
+
+    def close_run(self, run: Run) -> None:
+        """Keep the report of a run that has ended."""
+        from sraccel.report.build import build_report
+
+        if self._run is run:
+            self._run = None
+        report = build_report(run)
+        self.reports.append(report)
+        if self.logs_warnings:
+            for warning in report.warnings:
+                _log.warning(warning)
+
+    def block_seam(self, denoiser: Denoiser) -> BlockStackSeam | None:
+        """The block-stack seam of a denoiser, if any accelerator needs one."""
+        return self._block_seams.get(denoiser.role)
+
+    def mend(self) -> None:
+        """Put layers back that something replaced (a later `compile`, model offloading)."""
+        for interception in self._interceptions:
+            interception.mend()
+
+    def __repr__(self) -> str:
+        state = "attached" if self.attached else "detached"
+        return f"Stack({self.recipe!r}, {state}, {len(self.reports)} runs)"
+
+
+@contextmanager
+def _placed(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """A contributed denoiser where the pipeline computes, ready to infer; then back as it was."""
+    before, training = next(module.parameters()).device, module.training
+    module.eval().to(device)
+    try:
+        yield
+    finally:
+        module.to(before).train(training)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from sraccel.report.model import CallRecord, Report, StepRecord
+from sraccel.report.table import StepStrip, role_letters, table
+
+MakeReport = Callable[..., Report]
+
+
+def text(report: Report, width: int = 80) -> str:
+    console = Console(width=width, no_color=True)
+    with console.capture() as captured:
+        console.print(table(report))
+    return captured.get()
+
+
+def test_the_headline_says_what_was_measured_and_what_was_predicted(make_report: MakeReport):
+    shown = text(make_report())
+    assert "measured 3.42x (3.31x to 3.47x, 3 pairs of runs)" in shown
+    assert "predicted 3.37x" in shown
+    assert "bare 1.81 s, accelerated 529 ms (denoising, 50 steps)" in shown
+    assert "PSNR 31.2 dB, SSIM 0.953" in shown
+    assert "step 18" in shown
+    assert "831 MiB" in shown
+
+
+def test_warnings_come_first(make_report: MakeReport):
+    shown = text(make_report())
+    assert shown.index("emulated kernel; its quality") < shown.index("speedup")
+
+
+def test_what_was_not_measured_is_called_that_and_no_number_is_invented(bare_minimum: Report):
+    shown = text(bare_minimum)
+    lines = {line.split("  ")[0].strip(): line for line in shown.splitlines()}
+    for label in ("speedup", "seconds", "quality", "peak memory"):
+        assert "not measured" in lines[label]
+    assert "x" not in lines["speedup"].replace("speedup", "")
+
+
+def test_an_accelerator_shows_a_factor_or_an_overhead_and_says_if_it_is_an_estimate(
+    make_report: MakeReport,
+):
+    rows = {line.split()[0]: line for line in text(make_report()).splitlines() if line.strip()}
+    assert "1.98x" in rows["srdiffusion"]
+    assert "estimate" not in rows["srdiffusion"]
+    assert "1.81x (estimate)" in rows["teacache"]
+    assert "0.94x overhead" in rows["sageattention"]
+
+
+def test_a_run_that_did_not_finish_says_how_far_it_came(make_report: MakeReport):
+    report = make_report().model_copy(update={"outcome": "partial", "num_inference_steps": 80})
+    assert "partial, 50 of 80 steps" in text(report)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_wider_than_the_console(make_report: MakeReport, width: int):
+    report = make_report(count=200, switch=70)
+    assert max(map(len, text(report, width).splitlines())) <= width
+
+
+def test_the_strip_has_a_letter_a_computed_step_a_dot_a_reused_one_and_a_bar_at_the_switch(
+    make_report: MakeReport,
+):
+    lines = StepStrip(make_report(count=8, switch=4).steps).lines()
+    assert lines == {"cond": "S..S|R.R.", "uncond": "SS.S|R.R."}
+
+
+def test_branches_that_did_the_same_share_a_line(make_report: MakeReport):
+    report = make_report(count=4, switch=2)
+    for step in report.steps:
+        step.calls[1].reused = step.calls[0].reused
+    assert list(StepStrip(report.steps).lines()) == ["cond, uncond"]
+
+
+def test_a_branch_that_a_step_lacks_leaves_a_gap(make_report: MakeReport):
+    report = make_report(count=4, switch=4)
+    del report.steps[2].calls[1]
+    assert StepStrip(report.steps).lines()["uncond"] == "SS S"
+
+
+def test_a_folded_strip_keeps_every_step(make_report: MakeReport):
+    shown = text(make_report(count=150, switch=40), width=60)
+    strip = "".join(line.split()[1] for line in shown.splitlines() if line.startswith(" cond"))
+    assert len(strip.replace("|", "")) == 150
+
+
+def test_every_role_has_a_letter_of_its_own():
+    roles = ["sketch", "sketch_2", "render"]
+    calls = [CallRecord(branch="cond", requested=role, denoiser=role) for role in roles]
+    steps = [StepRecord(index=0, denoiser="sketch", calls=calls)]
+    assert role_letters(steps) == {"sketch": "S", "sketch_2": "K", "render": "R"}
+
+
+def test_square_brackets_in_notes_and_warnings_are_shown_as_they_are(make_report: MakeReport):
+    report = make_report()
+    report.warnings.append("see accelerators[1].threshold and [bold]")
+    report.accelerators[0].notes["shapes"] = "[4, 64]"
+    assert "accelerators[1].threshold and [bold]" in text(report)
+    assert "[4, 64]" in text(report)
+
+
+def test_the_table_survives_a_terminal_without_unicode(make_report: MakeReport, tmp_path):
+    with (tmp_path / "plain.txt").open("w", encoding="ascii") as file:
+        Console(file=file, width=80).print(table(make_report()))
+    assert "3.42x" in (tmp_path / "plain.txt").read_text(encoding="ascii")
+
+
+def test_print_and_str_of_a_report_show_the_table(make_report: MakeReport):
+    assert "measured 3.42x" in str(make_report())
