@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sraccel.catalogue import installed
 from sraccel.clock import median
 from sraccel.composer import compose, compose_accelerators
 from sraccel.errors import LoopError
 from sraccel.frames import frames_of
-from sraccel.recipe import Recipe
 from sraccel.report.costs import Costs, Probe, kinds_by_preparation
 from sraccel.report.model import Report, Timing
 from sraccel.report.prediction import Recorded, kinds_needed, predict
 from sraccel.stack import Stack
+
+if TYPE_CHECKING:
+    from sraccel.denoiser_adapter import DenoiserAdapter
 
 Progress = Callable[[str, int, int], object]
 """Called as `progress(description, steps_done, steps_in_all)` after each denoising step."""
@@ -54,6 +56,7 @@ def compare(
     repeats: int = 1,
     warmup: bool = True,
     progress: Progress | None = None,
+    adapters: Sequence[DenoiserAdapter] = (),
     **call: Any,
 ) -> Comparison:
     """Run a pipeline bare and accelerated, with the same noise, and measure both.
@@ -68,6 +71,7 @@ def compare(
         repeats: pairs of runs to measure; the speedup is the median of their ratios.
         warmup: whether to run both for a few steps first.
         progress: told after each denoising step.
+        adapters: as for `sraccel.compose`.
         call: the pipeline's arguments. With `output_type="latent"`, quality is not measured.
 
     Raises:
@@ -76,7 +80,8 @@ def compare(
     """
     if repeats < 1:
         raise LoopError(f"repeats must be 1 or more, not {repeats}")
-    bench = _Bench(pipe, compose(pipe, Recipe.load(recipe)), _Call(pipe, call, seed, progress))
+    stack = compose(pipe, recipe, adapters=adapters)
+    bench = _Bench(pipe, stack, _Call(pipe, call, seed, progress), adapters)
     if warmup:
         bench.warm_up()
     for repeat in range(repeats):
@@ -149,6 +154,7 @@ class _Bench:
     pipe: Any
     stack: Stack
     call: _Call
+    adapters: Sequence[DenoiserAdapter] = ()
     costs: Costs = field(default_factory=Costs)
     bare: list[Report] = field(default_factory=list)
     accelerated: list[Report] = field(default_factory=list)
@@ -166,11 +172,14 @@ class _Bench:
     def _preparing(self) -> list[str]:
         return self.stack.hooks.who("prepare_denoiser")
 
+    def _bare_stack(self) -> Stack:
+        return compose(self.pipe, [], adapters=self.adapters)
+
     def warm_up(self) -> None:
         """A few steps each way: allocators, kernels and caches are then as in later runs."""
         steps = min(3, int(self.call.arguments.get("num_inference_steps", 3)))
         self.stack.logs_warnings = False
-        for warmed in (compose(self.pipe, []), self.stack):
+        for warmed in (self._bare_stack(), self.stack):
             with warmed:
                 self.call("warming up", num_inference_steps=steps)
         self.stack.logs_warnings = True
@@ -183,7 +192,7 @@ class _Bench:
             run(description)
 
     def _run_bare(self, description: str) -> None:
-        with compose(self.pipe, []) as stack:
+        with self._bare_stack() as stack:
             self.bare_output, seconds = self.call(description)
         self.bare.append(_finished(stack.report))
         self.bare_call_seconds.append(seconds)
@@ -198,14 +207,18 @@ class _Bench:
     def probe(self) -> None:
         """Measure the kinds of call that the bare run did not have."""
         needed = kinds_needed(self.accelerated[-1], self.recorded) - self.costs.samples.keys()
-        own = {denoiser.role for denoiser in compose(self.pipe, []).denoisers.values()}
+        own = {denoiser.role for denoiser in self._bare_stack().denoisers.values()}
         brought = {
             role: item.module for role, item in self.stack.denoisers.items() if role not in own
         }
         for prepared_by, kinds in kinds_by_preparation(needed):
             schedule = [(kind.denoiser, kind.reused) for kind in kinds]
             preparing = [item for item in self.stack.accelerators if item.name in prepared_by]
-            with compose_accelerators(self.pipe, [*preparing, Probe(schedule, brought)]) as stack:
+            probe = Probe(schedule, brought)
+            with compose_accelerators(
+                self.pipe, [*preparing, probe], adapters=self.adapters
+            ) as stack:
+                stack.logs_warnings = False
                 steps = len(schedule) * PROBED_STEPS
                 self.call("probing costs", num_inference_steps=steps)
             self.costs.take(stack.report, prepared_by)

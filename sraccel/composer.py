@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sraccel.catalogue import Catalogue, installed
+from sraccel.catalogue import installed
 from sraccel.denoiser import Denoiser, recognise
 from sraccel.errors import ConflictError, ModelError, PluginError
 from sraccel.hooks import LoopHooks
@@ -13,7 +13,10 @@ from sraccel.recipe import Recipe
 from sraccel.stack import Stack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sraccel.accelerator import Accelerator
+    from sraccel.denoiser_adapter import DenoiserAdapter
 
 SKETCH_ROLES = {"transformer": "sketch", "transformer_2": "sketch_2", "unet": "sketch"}
 """Attributes of a pipeline that hold denoisers, and the roles that these play."""
@@ -25,7 +28,7 @@ EXCLUSIVE_HOOKS = {
 """Hooks that only one accelerator of a stack may implement, and what they would both do."""
 
 
-def compose(target: Any, recipe: Any) -> Stack:
+def compose(target: Any, recipe: Any, *, adapters: Sequence[DenoiserAdapter] = ()) -> Stack:
     """Make a stack that applies a recipe to a pipeline or to a bare denoiser.
 
     Nothing is touched before the stack is attached (by `with`, or `attach`).
@@ -33,6 +36,7 @@ def compose(target: Any, recipe: Any) -> Stack:
     Args:
         target: a diffusers pipeline, or a denoiser module that your own loop calls.
         recipe: a `Recipe`, a list of accelerators, a mapping, a file, or a shipped recipe's name.
+        adapters: adapters for denoisers that no installed plugin knows; asked first.
 
     Raises:
         RecipeError: the recipe is not valid.
@@ -41,22 +45,25 @@ def compose(target: Any, recipe: Any) -> Stack:
     """
     recipe = Recipe.load(recipe)
     return compose_accelerators(
-        target, [item.accelerator(item) for item in recipe.accelerators], recipe
+        target, [item.accelerator(item) for item in recipe.accelerators], recipe, adapters
     )
 
 
 def compose_accelerators(
-    target: Any, accelerators: list[Accelerator], recipe: Recipe | None = None
+    target: Any,
+    accelerators: list[Accelerator],
+    recipe: Recipe | None = None,
+    adapters: Sequence[DenoiserAdapter] = (),
 ) -> Stack:
     """Make a stack of accelerators that exist already; errors as `compose`."""
-    catalogue = installed()
+    known = [*adapters, *installed().adapters]
     hooks = LoopHooks(accelerators)
     check_claims(accelerators, hooks)
-    pipeline, requested = _denoisers_of(target, catalogue)
+    pipeline, requested = _denoisers_of(target, known)
     check_families(accelerators, list(requested.values()))
     stack = Stack(recipe or Recipe(), pipeline, requested, accelerators, hooks)
     stack.check_free()
-    _contribute(stack, catalogue)
+    _contribute(stack, known)
     stack.check_free()
     hooks.check_stack(stack)
     return stack
@@ -99,20 +106,20 @@ def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -
                 )
 
 
-def _denoisers_of(target: Any, catalogue: Catalogue) -> tuple[Any, dict[str, Denoiser]]:
+def _denoisers_of(target: Any, adapters: list[DenoiserAdapter]) -> tuple[Any, dict[str, Denoiser]]:
     """The pipeline (None for a bare module) and its denoisers by attribute."""
     from torch import nn
 
     if isinstance(target, nn.Module):
         module = getattr(target, "_orig_mod", target)
-        return None, {"": recognise("sketch", module, catalogue)}
+        return None, {"": recognise("sketch", module, adapters)}
     if not hasattr(target, "scheduler"):
         raise ModelError(
             f"cannot accelerate a {type(target).__name__}: give a diffusers pipeline (with a "
             f"scheduler and a transformer) or a denoiser module"
         )
     found = {
-        attribute: recognise(role, getattr(module, "_orig_mod", module), catalogue, target)
+        attribute: recognise(role, getattr(module, "_orig_mod", module), adapters, target)
         for attribute, role in SKETCH_ROLES.items()
         if (module := getattr(target, attribute, None)) is not None
     }
@@ -121,12 +128,12 @@ def _denoisers_of(target: Any, catalogue: Catalogue) -> tuple[Any, dict[str, Den
     return target, found
 
 
-def _contribute(stack: Stack, catalogue: Catalogue) -> None:
+def _contribute(stack: Stack, adapters: list[DenoiserAdapter]) -> None:
     """Add the denoisers that accelerators bring."""
     for name, brought in stack.hooks.contribute_denoisers(stack):
         for role, module in brought.items():
             if role in stack.denoisers:
                 raise PluginError(f"{name!r} brings a denoiser {role!r}, which is there already")
-            denoiser = recognise(role, module, catalogue, stack.pipeline)
+            denoiser = recognise(role, module, adapters, stack.pipeline)
             check_partners(stack.denoisers["sketch"], denoiser)
             stack.denoisers[role] = denoiser

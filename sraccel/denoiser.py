@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ from sraccel.errors import ModelError
 if TYPE_CHECKING:
     from torch import nn
 
-    from sraccel.catalogue import Catalogue
     from sraccel.denoiser_adapter import DenoiserAdapter
 
 
@@ -54,16 +53,18 @@ class Denoiser:
         }
 
 
-def recognise(role: str, module: nn.Module, catalogue: Catalogue, pipeline: Any = None) -> Denoiser:
+def recognise(
+    role: str, module: nn.Module, adapters: Sequence[DenoiserAdapter], pipeline: Any = None
+) -> Denoiser:
     """Find the adapter of a module.
 
     Raises:
         ModelError: no adapter recognises it.
     """
-    for adapter in catalogue.adapters:
+    for adapter in adapters:
         if adapter.recognises(module):
             return Denoiser(role, module, adapter, pipeline)
-    families = ", ".join(sorted(adapter.family for adapter in catalogue.adapters)) or "none"
+    families = ", ".join(sorted(adapter.family for adapter in adapters)) or "none"
     raise ModelError(
         f"no denoiser adapter knows {type(module).__name__} (families: {families}); a plugin can "
         f"add one with the hook sraccel_denoiser_adapters"

@@ -73,6 +73,31 @@ def load_demo(role: Literal["sketch", "render"] = "sketch", **kwargs: Any) -> Wa
     return pipeline
 
 
+def locate(name: str | Path) -> str:
+    """The folder or hub name that a model's name stands for; imports nothing.
+
+    Raises:
+        ModelError: it can be neither, or `demo` is meant and its weights are missing.
+    """
+    name = str(name)
+    if name == DEMO:
+        return str(_demo_weights())
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return str(path)
+    if path.is_file():
+        raise ModelError(
+            f"{name} is a file; a model is a folder in diffusers' format (it holds "
+            "model_index.json), a name on the hub such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or demo"
+        )
+    if name.startswith((".", "/", "~")) or not HUB_NAME.fullmatch(name):
+        raise ModelError(
+            f"no model folder {name!r}; give a folder in diffusers' format, a name on the hub such "
+            "as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or demo for the pair that comes with sraccel"
+        )
+    return name
+
+
 def load_pipeline(
     name: str | Path,
     *,
@@ -93,10 +118,11 @@ def load_pipeline(
         ModelError: there is no such model, it is in another format, wants code of its own, or the
             device is not there.
     """
+    source = locate(name)
     target = _device(device, offload)
     precision = _dtype(dtype, target)
     demo = str(name) == DEMO
-    pipeline: Any = load_demo(dtype=precision) if demo else _from_folder_or_hub(name, precision)
+    pipeline: Any = load_demo(dtype=precision) if demo else _from_folder_or_hub(source, precision)
     if offload == "model":
         pipeline.enable_model_cpu_offload()
     else:
@@ -120,9 +146,8 @@ def load_denoiser(
     """
     from diffusers import AutoModel
 
-    demo = str(name) == DEMO
-    source = str(_demo_weights()) if demo else _source(str(name))
-    subfolder = subfolder or ("render" if demo else "transformer")
+    source = locate(name)
+    subfolder = subfolder or ("render" if str(name) == DEMO else "transformer")
     loader: Any = AutoModel
     with _as_model_errors(source, f"{subfolder}/config.json"):
         model: nn.Module = loader.from_pretrained(
@@ -131,34 +156,15 @@ def load_denoiser(
     return model.eval()
 
 
-def _from_folder_or_hub(name: str | Path, precision: torch.dtype) -> Any:
+def _from_folder_or_hub(source: str, precision: torch.dtype) -> Any:
     import torch
     from diffusers import DiffusionPipeline
 
-    source = _source(str(name))
     loader: Any = DiffusionPipeline
     with _as_model_errors(source):
         wan = str(loader.load_config(source).get("_class_name")).startswith("Wan")
         dtype = {"default": precision, "vae": torch.float32} if wan else precision
         return loader.from_pretrained(source, dtype=dtype, use_safetensors=True)
-
-
-def _source(name: str) -> str:
-    """The folder or hub name, refused early with advice where it can be neither."""
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return str(path)
-    if path.is_file():
-        raise ModelError(
-            f"{name} is a file; a model is a folder in diffusers' format (it holds "
-            "model_index.json), a name on the hub such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or demo"
-        )
-    if name.startswith((".", "/", "~")) or not HUB_NAME.fullmatch(name):
-        raise ModelError(
-            f"no model folder {name!r}; give a folder in diffusers' format, a name on the hub such "
-            "as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or demo for the pair that comes with sraccel"
-        )
-    return name
 
 
 @contextmanager

@@ -16,12 +16,17 @@ def test_a_file_appears_whole_under_its_name(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
+def write_and_fail(path: Path, error: BaseException) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("half")
+        raise error
+
+
 @pytest.mark.parametrize("error", [RuntimeError("broken"), KeyboardInterrupt()])
 def test_a_failure_leaves_the_older_file_and_nothing_else(tmp_path: Path, error: BaseException):
     (tmp_path / "a.txt").write_text("old")
-    with pytest.raises(type(error)), replacing(tmp_path / "a.txt") as temporary:
-        temporary.write_text("half")
-        raise error
+    with pytest.raises(type(error)):
+        write_and_fail(tmp_path / "a.txt", error)
     assert (tmp_path / "a.txt").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
 

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from sraccel.cli.failures import Debug, reported, stderr
+from sraccel.models import DEMO, DEMO_FPS, load_pipeline, locate
 
 EXAMPLE_PROMPT = "a red circle moving left above a blue square moving right"
 
 
 def demo(
     prompt: Annotated[str, typer.Option(help="What to show.")] = EXAMPLE_PROMPT,
-    seed: Annotated[int, typer.Option(help="Seed of the starting noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the starting noise.")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 50,
     recipe: Annotated[str, typer.Option(help="Recipe file, or name of a shipped one.")] = "demo",
     repeats: Annotated[int, typer.Option(min=1, help="Timed pairs of runs.")] = 3,
@@ -39,11 +40,11 @@ def _demo(prompt: str, seed: int, steps: int, recipe_name: str, repeats: int, ou
     recipe = Recipe.load(recipe_name)
     folder = output_folder(out)
     _note_on(prompt)
+    locate(DEMO)
     with loading("the demo pair"):
         from sraccel.comparison import compare
-        from sraccel.models import DEMO_FPS, load_pipeline
 
-        pipe = load_pipeline("demo", device="cpu")
+        pipe = load_pipeline(DEMO, device="cpu")
     with denoising(pipe) as progress:
         comparison = compare(
             pipe,

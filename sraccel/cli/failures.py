@@ -59,8 +59,8 @@ def _panel(error: Exception) -> Panel:
         message = Text(str(error))
         heading = next((HEADINGS[kind] for kind in HEADINGS if isinstance(error, kind)), "Error")
     else:
-        message = Text(f"{error}\n\nThis was not foreseen; --debug shows where it came from.")
-        heading = f"Unexpected {type(error).__name__}"
+        message = Text(f"{error}\n\n--debug shows where this came from.")
+        heading = type(error).__name__
     return Panel(message, title=heading, title_align="left", border_style="red")
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sraccel.cli.failures import Debug, reported
-from sraccel.models import DEMO, DEMO_FPS, Device, DType, Offload
+from sraccel.errors import ModelError
+from sraccel.models import (
+    DEMO,
+    DEMO_FPS,
+    Device,
+    DType,
+    Offload,
+    load_pipeline,
+    locate,
+)
 
 if TYPE_CHECKING:
     from sraccel.cli.progress import StepCallback
@@ -17,6 +29,13 @@ if TYPE_CHECKING:
     from sraccel.report.model import Report
 
 FPS = 16
+OPTIONS = {
+    "negative_prompt": "--negative-prompt",
+    "guidance_scale": "--guidance-scale",
+    "num_frames": "--frames",
+    "num_inference_steps": "--steps",
+}
+"""Options whose name is not that of the pipeline's argument."""
 
 
 def generate(
@@ -27,7 +46,7 @@ def generate(
     prompt: Annotated[str, typer.Option(help="What to show.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     negative_prompt: Annotated[str | None, typer.Option(help="What to avoid.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the starting noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the starting noise.")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 50,
     guidance_scale: Annotated[
         float | None, typer.Option(help="Strength of guidance. Default: the pipeline's.")
@@ -94,16 +113,15 @@ class _Job:
         from sraccel.recipe import Recipe
 
         recipe = Recipe.load(recipe_name)
+        local = Path(locate(self.model)).is_dir()
         self.out = output_folder(self.out)
-        local = self.model == DEMO or Path(self.model).is_dir()
         with loading(self.model, own_bars=not local):
-            from sraccel.models import load_pipeline
-
             pipe = load_pipeline(self.model, dtype=dtype, device=device, offload=offload)
-        if self.repeats:
-            self._compare(pipe, recipe)
-        else:
-            self._accelerated(pipe, recipe)
+        with _refusals(pipe, self.call):
+            if self.repeats:
+                self._compare(pipe, recipe)
+            else:
+                self._accelerated(pipe, recipe)
 
     def _compare(self, pipe: Any, recipe: Recipe) -> None:
         from sraccel.cli.progress import denoising
@@ -145,6 +163,20 @@ class _Job:
 
     def _comment(self) -> str:
         return f"{self.model}, seed {self.seed}: {self.call['prompt']}"
+
+
+@contextmanager
+def _refusals(pipe: Any, call: dict[str, Any]) -> Iterator[None]:
+    """Turn a pipeline's complaint about its arguments into an error that says what to change."""
+    name = type(pipe).__name__
+    unknown = call.keys() - inspect.signature(type(pipe).__call__).parameters.keys()
+    if unknown:
+        options = ", ".join(OPTIONS.get(argument, f"--{argument}") for argument in sorted(unknown))
+        raise ModelError(f"{name} does not know {options}: leave it out")
+    try:
+        yield
+    except ValueError as error:
+        raise ModelError(f"{name} refuses this call: {error}") from error
 
 
 def _callback(pipe: Any, progress: StepCallback) -> dict[str, Any]:

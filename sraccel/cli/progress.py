@@ -37,7 +37,7 @@ def loading(name: str, *, own_bars: bool = False) -> Iterator[None]:
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr()) as progress:
         task = progress.add_task(f"loading {name}", total=None)
-        with _quiet_diffusers():
+        with _others_bars_off():
             yield
         progress.update(task, total=1, completed=1)
 
@@ -85,14 +85,17 @@ def _own_bar_off(pipe: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet_diffusers() -> Iterator[None]:
-    """Keep diffusers' own loading bar from drawing over ours."""
-    from diffusers.utils import logging
+def _others_bars_off() -> Iterator[None]:
+    """Keep the loading bars of diffusers and transformers from drawing over ours."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    loggings: list[Any] = [diffusers_logging, transformers_logging]
+    shown = [logging for logging in loggings if logging.is_progress_bar_enabled()]
+    for logging in shown:
+        logging.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        for logging in shown:
             logging.enable_progress_bar()

@@ -113,7 +113,7 @@ def _quality(quality: dict[str, float] | None) -> str:
 
 
 def _switch(report: Report) -> str:
-    rule = f" ({report.switch_rule})" if report.switch_rule else ""
+    rule = f" (rule: {report.switch_rule})" if report.switch_rule else ""
     if report.switch_step is None:
         return f"none{rule}"
     return f"step {report.switch_step} is the render model's first{rule}"
@@ -139,14 +139,9 @@ def _accelerators(records: list[AcceleratorRecord]) -> RenderableType:
 
 def _deeds(record: AcceleratorRecord) -> str:
     counts = {"chose the model of": record.chosen_calls, "reused": record.reused_calls}
-    deeds = [f"{verb} {count} calls" for verb, count in counts.items() if count]
-    return (
-        "; ".join(
-            deeds
-            + [f"{key.replace('_', ' ')} {_compact(value)}" for key, value in record.notes.items()]
-        )
-        or "nothing to note"
-    )
+    deeds = ", ".join(f"{verb} {count} calls" for verb, count in counts.items() if count)
+    notes = [f"{key.replace('_', ' ')}: {_compact(value)}" for key, value in record.notes.items()]
+    return "\n".join([deeds] * bool(deeds) + notes) or "nothing to note"
 
 
 def _effect(record: AcceleratorRecord) -> str:
@@ -158,15 +153,22 @@ def _effect(record: AcceleratorRecord) -> str:
     return NOT_MEASURED
 
 
-def _compact(value: object) -> str:
+def _compact(value: object, *, nested: bool = False) -> str:
+    """A note's value on one line: `sketch (served 252, fell back: none), render (...)`."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_compact(item)}" for key, item in value.items())
+        items = (f"{_name(key)} {_compact(item, nested=True)}" for key, item in value.items())
+        line = ", ".join(items)
+        return f"({line})" if nested and line else line or "none"
     if isinstance(value, (list, tuple)):
-        shown = " ".join(_compact(item) for item in value[:6])
-        return shown + (f" .. ({len(value)})" if len(value) > 6 else "")
-    return str(value)
+        shown = " ".join(_compact(item, nested=True) for item in value[:6])
+        return shown + (f" .. ({len(value)})" if len(value) > 6 else "") or "none"
+    return "none" if value is None else str(value)
+
+
+def _name(key: object) -> str:
+    return str(key).replace("_", " ")
 
 
 class StepStrip:

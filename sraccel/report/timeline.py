@@ -25,6 +25,7 @@ PALE = ("#A6CDE6", "#FBE3B0", "#A9DCCB", "#EFCFE0")
 REUSED_HATCH = "////"
 GREY = "#444444"
 DPI = 150
+LABEL_BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5}
 
 
 def save_timeline(report: Report, path: str | Path) -> Path:
@@ -142,6 +143,7 @@ def _bare_level(axes: Axes, report: Report) -> None:
         ha="right",
         va="top",
         fontsize=8.5,
+        bbox=LABEL_BOX,
     )
 
 
@@ -174,7 +176,7 @@ def _label(figure: Figure, strip: Axes, metric: Axes, report: Report) -> None:
 
 def _label_switch(axes: Axes, report: Report, switch: int) -> None:
     """Say beside the line what switched; on its left where it comes late in the run."""
-    rule = f"\n{report.switch_rule}" if report.switch_rule else ""
+    rule = f"\nrule: {report.switch_rule}" if report.switch_rule else ""
     late = switch > len(report.steps) / 2
     axes.annotate(
         f"switch: render from step {switch}{rule}",
@@ -185,7 +187,7 @@ def _label_switch(axes: Axes, report: Report, switch: int) -> None:
         ha="right" if late else "left",
         va="top",
         fontsize=8.5,
-        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5},
+        bbox=LABEL_BOX,
     )
 
 

@@ -32,10 +32,11 @@ class PipelineSeam:
         self._pipeline = pipeline
         self._scheduler = pipeline.scheduler
         self._denoisers = denoisers  # by attribute of the pipeline
-        self._step_signature = inspect.signature(pipeline.scheduler.step)
+        self._step_signature = inspect.signature(type(pipeline.scheduler).step)
         self._pending: int | None = None  # thread that called set_timesteps
         self._run: Run | None = None
         self._begin = 0
+        self._bars = 0  # how many progress bars there have been
 
     def install(self) -> list[Interception]:
         """Put the layers in place."""
@@ -179,21 +180,24 @@ class PipelineSeam:
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The guided prediction and the latents among the arguments of `scheduler.step`."""
-        given = self._step_signature.bind_partial(*args, **kwargs).arguments
+        given = self._step_signature.bind_partial(self._scheduler, *args, **kwargs).arguments
         return given["model_output"], given["sample"]
 
     def _progress_bar(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         self._check_target()
         bar = inner(*args, **kwargs)
-        Interception(bar, "close", self._bar_closed)
-        return bar
+        serial = self._bars = self._bars + 1
 
-    def _bar_closed(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
-        error = sys.exc_info()[1]
-        result = inner(*args, **kwargs)
-        if self._run is not None and self._run.thread == threading.get_ident():
-            self.close(error)
-        return result
+        def closed(inner: Any, *args: Any, **kwargs: Any) -> Any:
+            error = sys.exc_info()[1]
+            result = inner(*args, **kwargs)
+            if serial == self._bars:  # not an old bar that is garbage-collected during a later run
+                self._bars += 1
+                self.close(error)
+            return result
+
+        Interception(bar, "close", closed)
+        return bar
 
 
 def _unwrapped(module: Any) -> Any:

@@ -91,7 +91,7 @@ class Diversion:
                     scale,
                     enable_gqa,
                     special,
-                    backend=otherwise,
+                    backend=None if getattr(otherwise, "_retired", False) else otherwise,
                     parallel_config=_parallel_config,
                 )
 
@@ -156,5 +156,6 @@ def _register(attend: Callable[..., Any]) -> Any | None:
 def _unregister(backend: Any) -> None:
     from diffusers.models.attention_dispatch import _AttentionBackendRegistry as registry
 
+    backend._retired = True
     for entries in (registry._backends, registry._constraints, registry._supported_arg_names):
         entries.pop(backend, None)

@@ -19,6 +19,7 @@ VAE, a text encoder never notice.
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -48,7 +49,7 @@ def covered(module: nn.Module, kernel: Kernel, tally: Tally) -> Iterator[None]:
     """
     with ExitStack() as undo:
         coverings = _Coverings(undo.enter_context(Diversion(kernel, tally)))
-        for attention in attention_modules(module):
+        for attention in list(attention_modules(module)):
             original = attention.processor
             cover = coverings.cover(original)
             if cover is None:
@@ -60,8 +61,11 @@ def covered(module: nn.Module, kernel: Kernel, tally: Tally) -> Iterator[None]:
 
 
 def _put_back(attention: Any, cover: Any, original: Any) -> None:
-    if attention.processor is cover:
-        attention.processor = original
+    if attention.processor is not cover:
+        return
+    while not getattr(getattr(original, "_covered_by", None), "active", True):
+        original = original._uncovered  # contexts that are left out of order
+    attention.processor = original
 
 
 class _Coverings:
@@ -81,26 +85,36 @@ class _Coverings:
         try:
             if (kind, backend) not in self._kinds:
                 self._kinds[kind, backend] = self._covering(kind, backend)
-            return _sharing(processor, self._kinds[kind, backend])
+            cover = _sharing(processor, self._kinds[kind, backend])
+            object.__setattr__(cover, "_uncovered", processor)
         except (TypeError, AttributeError):
             return None
+        return cover
 
     def _covering(self, kind: type, backend: Any) -> type:
-        if getattr(kind, "_attention_backend", "none of its own") is None:
+        default = getattr(kind, "_attention_backend", "none of its own")
+        if default is None or isinstance(default, property):
             ours = self.diversion.backend(otherwise=backend)
             if ours is not None:
-                return _subclass(kind, _attention_backend=_backend_property(self.diversion, ours))
-        return _subclass(kind, __call__=_call_under_mode(self.diversion, kind))
+                return self._subclass(kind, _attention_backend=_backend(self.diversion, ours))
+        return self._subclass(kind, __call__=_call_under_mode(self.diversion, kind))
+
+    def _subclass(self, kind: type, **differs: Any) -> type:
+        body = {
+            "__slots__": ("_uncovered",),
+            "_covered_by": self.diversion,
+            "__copy__": lambda cover: copy.copy(cover._uncovered),
+            "__reduce_ex__": lambda cover, protocol: (_itself, (cover._uncovered,)),
+        }
+        return type(f"{kind.__name__}_sageattention", (kind,), {**body, **differs})
 
 
-def _subclass(kind: type, **differs: Any) -> type:
-    def reduce(self: Any, protocol: Any) -> Any:
-        return _sharing(self, kind).__reduce_ex__(protocol)
-
-    return type(f"{kind.__name__}_sageattention", (kind,), {"__reduce_ex__": reduce, **differs})
+def _itself(processor: Any) -> Any:
+    """What a copied or unpickled cover becomes."""
+    return processor
 
 
-def _backend_property(diversion: Diversion, ours: Any) -> property:
+def _backend(diversion: Diversion, ours: Any) -> property:
     """`_attention_backend`: ours to read while attached, the original's own to write."""
 
     def read(self: Any) -> Any:

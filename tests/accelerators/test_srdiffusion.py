@@ -1,0 +1,267 @@
+"""SRDiffusion switches where the paper's rule says, and the render model takes over from there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from diffusers import WanPipeline, WanTransformer3DModel
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
+
+import sraccel
+from sraccel.accelerators.srdiffusion.switching import SwitchDetector
+
+Generate = Callable[..., torch.Tensor]
+
+
+def reference_switch(
+    predictions: list[torch.Tensor], threshold: float, min_step: int, max_step: int | None
+) -> int | None:
+    """The paper's rule in ten lines: the step after which to switch."""
+    d: dict[int, float] = {}
+    for i, eps in enumerate(predictions):
+        if i >= 1:
+            previous = predictions[i - 1]
+            d[i] = float((eps - previous).abs().mean() / previous.abs().mean())
+        if i >= 2 and i >= min_step and 0 < d[i - 1] - d[i] < threshold:
+            return i
+        if max_step is not None and i >= max_step:
+            return i
+    return None
+
+
+def detector(**options: Any) -> SwitchDetector:
+    defaults = {
+        "threshold": 0.01,
+        "min_step": 0,
+        "max_step": None,
+        "switch_step": None,
+        "rule": "auto",
+    }
+    return SwitchDetector(SimpleNamespace(**{**defaults, **options}))
+
+
+@given(
+    walk=st.lists(st.floats(-1, 1), min_size=4, max_size=30),
+    threshold=st.floats(0.001, 0.5),
+    min_step=st.integers(0, 10),
+    max_step=st.none() | st.integers(10, 20),
+)
+def test_the_switch_equals_the_ten_line_reference(
+    walk: list[float], threshold: float, min_step: int, max_step: int | None
+) -> None:
+    torch.manual_seed(0)
+    base, direction = torch.randn(2, 40)
+    predictions = [base + direction * sum(walk[: i + 1]) for i in range(len(walk))]
+    watched = detector(threshold=threshold, min_step=min_step, max_step=max_step)
+    switched_after = None
+    for i, prediction in enumerate(predictions):
+        watched.observe(i, prediction, computed=True)
+        if watched.switched and switched_after is None:
+            switched_after = i
+    assert switched_after == reference_switch(predictions, threshold, min_step, max_step)
+    assert watched.rule == "paper"
+
+
+def smooth_decline(steps: int) -> list[torch.Tensor]:
+    """Predictions whose relative change falls smoothly: D_i about 0.3 * 0.85^i."""
+    torch.manual_seed(0)
+    base, position = torch.randn(64), torch.zeros(64)
+    predictions = []
+    for i in range(steps):
+        position = position + torch.ones(64) * 0.3 * 0.85**i * float(base.abs().mean())
+        predictions.append(base * 3 + position)
+    return predictions
+
+
+def test_with_skipped_steps_the_rule_changes_to_per_step_and_still_switches() -> None:
+    """A cache repeats nearly the last prediction: the raw rule sees a saw and never switches."""
+    predictions = smooth_decline(24)
+    repeated = [predictions[i - i % 2] for i in range(24)]
+    raw, auto = detector(rule="paper", threshold=0.003), detector(threshold=0.003)
+    for i, prediction in enumerate(repeated):
+        raw.observe(i, prediction, computed=i % 2 == 0)
+        if not auto.switched:
+            auto.observe(i, prediction, computed=i % 2 == 0)
+            decided_at = i
+    assert not raw.switched
+    assert auto.switched
+    assert auto.rule == "per_step"
+    assert decided_at % 2 == 0, "decided at a step that was not computed"
+
+
+def test_fixed_switch_step_is_the_first_step_of_the_render_model(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    with sraccel.compose(
+        pipe, [{"use": "srdiffusion", "render": render, "switch_step": 3}]
+    ) as stack:
+        generate(pipe)
+    report = stack.report
+    assert [step.denoiser for step in report.steps] == ["sketch"] * 3 + ["render"] * 5
+    assert (report.switch_step, report.switch_rule) == (3, "fixed")
+    assert [step.noise_rel_l1 is not None for step in report.steps] == [False, True, True] + [
+        False
+    ] * 5
+
+
+@pytest.mark.parametrize("switch_step", [0, 3])
+def test_the_hybrid_equals_a_pipeline_whose_transformer_is_swapped_by_hand(
+    switch_step: int, pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    def swap(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        if index + 1 == switch_step:
+            by_hand.transformer.forward = render.forward
+        return {}
+
+    by_hand = tiny_pipeline()
+    if switch_step == 0:
+        by_hand.transformer.forward = render.forward
+    expected = generate(by_hand, callback_on_step_end=swap)
+    recipe = [{"use": "srdiffusion", "render": render, "switch_step": switch_step}]
+    with sraccel.compose(pipe, recipe):
+        assert torch.equal(generate(pipe), expected)
+
+
+def test_every_run_starts_with_the_sketch_model(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    def interrupt(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        pipe._interrupt = index >= 5
+        return {}
+
+    recipe = [{"use": "srdiffusion", "render": render, "max_step": 3}]
+    with sraccel.compose(pipe, recipe) as stack:
+        first = generate(pipe)
+        generate(pipe, callback_on_step_end=interrupt)
+        assert torch.equal(generate(pipe), first)
+    assert {report.switch_step for report in stack.reports} <= {2, 3, 4}
+    assert all(report.steps[0].denoiser == "sketch" for report in stack.reports)
+
+
+def test_the_metric_is_taken_on_the_guided_prediction_of_consecutive_steps(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    guided: list[torch.Tensor] = []
+    step = pipe.scheduler.step
+
+    def spy(model_output: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+        guided.append(model_output.clone())
+        return step(model_output, *args, **kwargs)
+
+    pipe.scheduler.step = spy  # type: ignore[method-assign]
+    recipe = [{"use": "srdiffusion", "render": render, "min_step": 99}]
+    with sraccel.compose(pipe, recipe) as stack:
+        generate(pipe)
+    for i, record in enumerate(stack.report.steps[1:], start=1):
+        d = (guided[i] - guided[i - 1]).abs().mean() / guided[i - 1].abs().mean()
+        assert record.noise_rel_l1 == pytest.approx(float(d), rel=1e-6)
+
+
+def test_another_dtype_of_the_render_model_is_cast_in_and_out(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    def run(model: WanTransformer3DModel) -> torch.Tensor:
+        recipe = [{"use": "srdiffusion", "render": model, "switch_step": 4}]
+        with sraccel.compose(pipe, recipe):
+            return generate(pipe)
+
+    single = run(render)
+    half = run(tiny_transformer(seed=7, layers=1).to(torch.bfloat16))
+    assert half.dtype == single.dtype
+    assert not torch.equal(half, single)
+    assert torch.allclose(half, single, atol=0.1)
+
+
+def test_a_switch_beyond_the_run_is_a_warning(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    recipe = [{"use": "srdiffusion", "render": render, "switch_step": 50}]
+    with sraccel.compose(pipe, recipe) as stack:
+        generate(pipe)
+    warnings = " ".join(stack.report.warnings)
+    assert "beyond the run's 8 steps" in warnings
+    assert "never switched" in warnings
+    assert stack.report.switch_step is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"switch_step": 3, "threshold": 0.02}, "switch_step fixes the switch"),
+        ({"min_step": 9, "max_step": 3}, "max_step 3 is before min_step 9"),
+        ({"threshold": 0}, "greater than 0"),
+        ({"threshold": float("nan")}, "finite"),
+        ({"switch_step": -1}, "greater than or equal to 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(sraccel.RecipeError, match=message):
+        sraccel.Recipe(accelerators=[{"use": "srdiffusion", "render": "demo", **options}])
+
+
+def test_a_render_model_that_does_not_fit_is_refused_side_by_side(pipe: WanPipeline) -> None:
+    misfit = tiny_transformer(layers=1, in_channels=8, text_dim=32)
+    with pytest.raises(sraccel.ModelError) as refused:
+        sraccel.compose(pipe, [{"use": "srdiffusion", "render": misfit}])
+    assert "in_channels: 4 (sketch), 8 (render)" in str(refused.value)
+    assert "text_dim: 16 (sketch), 32 (render)" in str(refused.value)
+    assert "out_channels" not in str(refused.value)
+
+
+def test_the_pipelines_own_model_is_no_render_model(pipe: WanPipeline) -> None:
+    with pytest.raises(sraccel.ModelError, match="is the pipeline's own model"):
+        sraccel.compose(pipe, [{"use": "srdiffusion", "render": pipe.transformer}])
+
+
+def test_loras_on_the_sketch_model_are_refused(pipe: WanPipeline) -> None:
+    pipe.transformer.peft_config = {"default": object()}
+    with pytest.raises(sraccel.ModelError, match="LoRAs"):
+        sraccel.compose(pipe, [{"use": "srdiffusion", "render": "demo"}])
+
+
+def test_an_own_loop_without_finish_is_refused_when_the_rule_needs_it(
+    pipe: WanPipeline, render: WanTransformer3DModel
+) -> None:
+    recipe = [{"use": "srdiffusion", "render": render}]
+    with sraccel.compose(pipe.transformer, recipe) as stack, stack.run(3) as run:  # noqa: SIM117
+        with pytest.raises(sraccel.LoopError, match="step.finish"), run.step(0) as step:
+            with step.branch("cond"):
+                _denoise(pipe)
+
+
+def _denoise(pipe: WanPipeline) -> None:
+    arguments = call_arguments()
+    pipe.transformer(
+        hidden_states=torch.ones(1, 4, 2, 8, 8),
+        timestep=torch.tensor([900]),
+        encoder_hidden_states=arguments["prompt_embeds"],
+    )
+
+
+def test_a_pipeline_led_switch_restarts_the_metric(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    """Wan2.2 has two experts: D between predictions of different experts says nothing."""
+    pipe.register_modules(transformer_2=tiny_transformer(seed=5))
+    pipe.register_to_config(boundary_ratio=0.8)
+    recipe = [
+        {"use": "srdiffusion", "render": render, "min_step": 99},
+        {
+            "use": "teacache",
+            "threshold": 0.01,
+            "coefficients": dict.fromkeys(("sketch", "sketch_2", "render"), IDENTITY),
+        },
+    ]
+    with sraccel.compose(pipe, recipe) as stack:
+        generate(pipe, steps=12)
+    roles = [step.denoiser for step in stack.report.steps]
+    boundary = roles.index("sketch_2")
+    assert roles == ["sketch"] * boundary + ["sketch_2"] * (12 - boundary)
+    missing = [i for i, step in enumerate(stack.report.steps) if step.noise_rel_l1 is None]
+    assert missing == [0, boundary]

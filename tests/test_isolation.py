@@ -1,0 +1,244 @@
+"""Invariant 3: runs, branches, pipelines and threads do not meet."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from diffusers import WanPipeline, WanTransformer3DModel
+from tiny_models import IDENTITY, call_arguments, tiny_pipeline
+
+import sraccel
+from sraccel.plugin import Accelerator, Call, hookimpl
+
+Generate = Callable[..., torch.Tensor]
+CACHE = {"use": "teacache", "threshold": 0.6, "coefficients": IDENTITY}
+
+
+def skipped(report: sraccel.Report) -> list[list[bool]]:
+    return [[call.reused for call in step.calls] for step in report.steps]
+
+
+def test_a_run_sees_nothing_of_the_run_before(pipe: WanPipeline, generate: Generate) -> None:
+    with sraccel.compose(pipe, [CACHE]) as stack:
+        first = generate(pipe, steps=12)
+        generate(pipe, steps=7, seed=5, height=32)  # another size and step count in between
+        again = generate(pipe, steps=12)
+    assert torch.equal(first, again)
+    assert skipped(stack.reports[0]) == skipped(stack.reports[2])
+    assert any(any(step) for step in skipped(stack.reports[0]))
+
+
+def test_a_run_after_an_interrupted_one_is_fresh(pipe: WanPipeline, generate: Generate) -> None:
+    def interrupt(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        pipe._interrupt = index >= 4
+        return {}
+
+    with sraccel.compose(pipe, [CACHE]) as stack:
+        expected = generate(pipe, steps=12)
+        generate(pipe, steps=12, callback_on_step_end=interrupt)
+        assert torch.equal(generate(pipe, steps=12), expected)
+    assert [report.outcome for report in stack.reports] == ["finished", "partial", "finished"]
+    assert len(stack.reports[1].steps) == 5
+
+
+def test_two_pipelines_in_one_process_do_not_meet(generate: Generate) -> None:
+    one, two = tiny_pipeline(seed=1), tiny_pipeline(seed=2)
+    alone = []
+    for pipe in (one, two):
+        with sraccel.compose(pipe, [CACHE]):
+            alone.append(generate(pipe, steps=12))
+    results: dict[str, torch.Tensor] = {}
+
+    def run_the_other(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        if index == 5:
+            results["two"] = generate(two, steps=12)
+        return {}
+
+    with sraccel.compose(one, [CACHE]), sraccel.compose(two, [CACHE]):
+        results["one"] = generate(one, steps=12, callback_on_step_end=run_the_other)
+    assert torch.equal(results["one"], alone[0])
+    assert torch.equal(results["two"], alone[1])
+
+
+def test_a_call_with_another_timestep_passes_through_bare(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    """Somebody uses the denoiser between two steps: not a call of the watched loop."""
+    calls = []
+
+    def use_the_denoiser(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        arguments = call_arguments()
+        calls.append(
+            pipe.transformer(
+                hidden_states=torch.ones(1, 4, 2, 8, 8),
+                timestep=torch.tensor([7]),
+                encoder_hidden_states=arguments["prompt_embeds"],
+                return_dict=False,
+            )[0]
+        )
+        return {}
+
+    with sraccel.compose(pipe, [CACHE]) as stack:
+        expected = generate(pipe, steps=12)
+        assert torch.equal(
+            generate(pipe, steps=12, callback_on_step_end=use_the_denoiser), expected
+        )
+    assert skipped(stack.reports[0]) == skipped(stack.reports[1])
+    assert all(torch.equal(call, calls[0]) for call in calls), "a foreign call was answered by us"
+
+
+class Recorder(Accelerator):
+    """Records what each branch's memory holds; skips every other step."""
+
+    name = "recorder"
+
+    def __init__(self, options: Any) -> None:
+        super().__init__(options)
+        self.seen: list[tuple[int, str, str, list[float]]] = []
+
+    @hookimpl
+    def reuse_residual(self, call: Call) -> torch.Tensor | None:
+        memory: list[torch.Tensor] = call.memory(self, list)
+        self.seen.append(
+            (call.step.index, call.branch, call.denoiser.role, [float(r.sum()) for r in memory])
+        )
+        return memory[0] if memory and call.step.index % 2 else None
+
+    @hookimpl
+    def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
+        memory: list[torch.Tensor] = call.memory(self, list)
+        memory[:] = [residual]
+
+
+@pytest.mark.parametrize("branches", [["cond"], ["cond", "uncond"], ["cond", "uncond", "image"]])
+def test_each_of_one_two_or_three_branches_keeps_its_own_state(
+    branches: list[str], pipe: WanPipeline
+) -> None:
+    with sraccel.compose(pipe.transformer, [Recorder.Options(use="recorder")]) as stack:
+        recorder = stack.accelerators[0]
+        computed: dict[str, float] = {}
+        with stack.run(num_inference_steps=4) as run:
+            for index in range(4):
+                with run.step(index, timestep=900.0 - index, sigma=0.5) as step:
+                    for number, branch in enumerate(branches):
+                        with step.branch(branch):
+                            _denoise(pipe.transformer, float(number + 1))
+    assert isinstance(recorder, Recorder)
+    for index, branch, _, held in recorder.seen:
+        if index % 2:
+            computed.setdefault(branch, held[0])
+            assert held == [computed[branch]]
+    assert len(set(computed.values())) == len(branches), "branches share a residual"
+
+
+def _denoise(transformer: Any, text: float) -> torch.Tensor:
+    return transformer(
+        hidden_states=torch.ones(1, 4, 2, 8, 8),
+        timestep=torch.tensor([900]),
+        encoder_hidden_states=torch.full((1, 6, 16), text),
+        return_dict=False,
+    )[0]
+
+
+def test_branches_without_a_name_are_told_apart_by_their_conditioning(pipe: WanPipeline) -> None:
+    texts = [torch.full((1, 6, 16), value) for value in (1.0, 2.0)]
+    with sraccel.compose(pipe.transformer, []) as stack, stack.run(num_inference_steps=2) as run:
+        for order in ([0, 1], [1, 0]):
+            with run.step(timestep=900.0):
+                for number in order:
+                    pipe.transformer(
+                        hidden_states=torch.ones(1, 4, 2, 8, 8),
+                        timestep=torch.tensor([900]),
+                        encoder_hidden_states=texts[number],
+                    )
+    named = [[call.branch for call in step.calls] for step in stack.report.steps]
+    assert named == [["branch0", "branch1"], ["branch1", "branch0"]]
+
+
+def test_state_is_fresh_after_a_guidance_interval(pipe: WanPipeline) -> None:
+    """uncond is left out of steps 2 and 3: what it held is stale at step 4."""
+    with sraccel.compose(pipe.transformer, [Recorder.Options(use="recorder")]) as stack:
+        recorder = stack.accelerators[0]
+        with stack.run(num_inference_steps=6) as run:
+            for index in range(6):
+                with run.step(index, timestep=900.0 - index) as step:
+                    for branch in ("cond",) if index in (2, 3) else ("cond", "uncond"):
+                        with step.branch(branch):
+                            _denoise(pipe.transformer, 1.0)
+    assert isinstance(recorder, Recorder)
+    held = {(index, branch): values for index, branch, _, values in recorder.seen}
+    assert held[(1, "uncond")]
+    assert not held[(4, "uncond")]
+    assert held[(5, "uncond")]
+
+
+def test_a_second_thread_is_refused_while_a_run_is_open(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    errors: list[BaseException] = []
+
+    def in_a_thread() -> None:
+        torch.set_grad_enabled(False)
+        try:
+            generate(pipe)
+        except sraccel.LoopError as error:
+            errors.append(error)
+
+    def callback(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        if index == 2:
+            thread = threading.Thread(target=in_a_thread)
+            thread.start()
+            thread.join()
+        return {}
+
+    bare = generate(pipe)
+    with sraccel.compose(pipe, []) as stack:
+        assert torch.equal(generate(pipe, callback_on_step_end=callback), bare)
+    assert [type(error) for error in errors] == [sraccel.LoopError]
+    assert "two threads" in str(errors[0])
+    assert [report.outcome for report in stack.reports] == ["finished"]
+
+
+def test_a_thread_that_comes_later_is_welcome(pipe: WanPipeline, generate: Generate) -> None:
+    results: list[torch.Tensor] = []
+
+    def in_a_thread() -> None:
+        with torch.no_grad():
+            results.append(generate(pipe))
+
+    with sraccel.compose(pipe, [CACHE]) as stack:
+        results.append(generate(pipe))
+        thread = threading.Thread(target=in_a_thread)
+        thread.start()
+        thread.join()
+    assert torch.equal(*results)
+    assert len(stack.reports) == 2
+
+
+def test_a_second_stack_on_the_same_denoiser_is_refused(
+    pipe: WanPipeline, render: WanTransformer3DModel
+) -> None:
+    other = tiny_pipeline(seed=3)
+    with sraccel.compose(pipe, [{"use": "srdiffusion", "render": render}]):
+        for target in (pipe, pipe.transformer, render):
+            with pytest.raises(sraccel.ConflictError, match="attached"):
+                sraccel.compose(target, [])
+        with pytest.raises(sraccel.ConflictError, match="attached"):
+            sraccel.compose(other, [{"use": "srdiffusion", "render": render}])
+    sraccel.compose(pipe, []).attach().detach()
+
+
+def test_a_deep_copy_of_an_attached_pipeline_is_bare(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    bare = generate(pipe, steps=12)
+    with sraccel.compose(pipe, [CACHE]) as stack:
+        copied = copy.deepcopy(pipe)
+        assert torch.equal(generate(copied, steps=12), bare)
+        assert not stack.reports
+        assert not torch.equal(generate(pipe, steps=12), bare)
