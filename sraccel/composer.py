@@ -65,6 +65,8 @@ def compose_accelerators(
     stack.check_free()
     _contribute(stack, known)
     stack.check_free()
+    if hooks.who("reuse_residual"):
+        check_foreign_caches(stack)
     hooks.check_stack(stack)
     return stack
 
@@ -104,6 +106,22 @@ def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -
                     f"the target's {denoiser.role} denoiser is of the family {denoiser.family!r}: "
                     f"leave {accelerator.name!r} out of the recipe"
                 )
+
+
+def check_foreign_caches(stack: Stack) -> None:
+    """Refuse a residual rule beside a cache that diffusers has on a denoiser.
+
+    Raises:
+        ConflictError: naming both, and what to do.
+    """
+    for role, denoiser in stack.denoisers.items():
+        if getattr(denoiser.module, "is_cache_enabled", False):
+            config = type(denoiser.module._cache_config).__name__
+            (ours,) = stack.hooks.who("reuse_residual")
+            raise ConflictError(
+                f"{ours!r} and diffusers' cache ({config}) on the {role} denoiser both skip "
+                f"blocks: call disable_cache() on it, or leave {ours!r} out of the recipe"
+            )
 
 
 def _denoisers_of(target: Any, adapters: list[DenoiserAdapter]) -> tuple[Any, dict[str, Denoiser]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -92,5 +93,5 @@ def is_compiled(module: Any) -> bool:
     current = module.__dict__.get(CALL)
     while isinstance(current, _Link):
         current = current.inner
-    plain = current is None or getattr(current, "__name__", "") == "_call_impl"
+    plain = current is None or isinstance(current, types.MethodType)
     return not plain or hasattr(module, "_orig_mod")

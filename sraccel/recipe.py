@@ -85,6 +85,8 @@ class Recipe(BaseModel):
         chain = " + ".join(item.use for item in self.accelerators) or "empty"
         return f"Recipe({self.name + ': ' if self.name else ''}{chain})"
 
+    __str__ = __repr__
+
 
 def _locate(source: str | Path) -> Path:
     """The file that a path or the name of a shipped recipe stands for."""

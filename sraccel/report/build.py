@@ -47,7 +47,9 @@ def _timing(run: Run) -> Timing | None:
 
 
 def _step_records(run: Run) -> list[StepRecord]:
-    ends = [step.started for step in run.steps[1:]] + [run.ended]
+    if not run.steps:
+        return []
+    ends = [*(step.started for step in run.steps[1:]), run.ended]
     return [
         StepRecord(
             index=step.index,

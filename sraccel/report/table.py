@@ -62,8 +62,9 @@ def _headline_rows(report: Report) -> Iterator[tuple[str, str]]:
             f"{report.outcome}, {len(report.steps)} of {report.num_inference_steps} steps",
         )
     yield "speedup", _measured(report)
-    yield "", _predicted(report)
-    yield "", f"whole call {_times(report.speedup.whole_call)}"
+    if report.speedup.measured is not None or report.speedup.predicted is not None:
+        yield "", _predicted(report)
+        yield "", f"whole call {_times(report.speedup.whole_call)}"
     yield "seconds", _seconds(report)
     yield "quality", _quality(report.quality)
     yield "switch", _switch(report)
@@ -74,19 +75,19 @@ def _measured(report: Report) -> str:
     speedup = report.speedup
     if speedup.measured is None:
         return f"{NOT_MEASURED} (no bare run to compare with)"
-    spread = ""
-    if speedup.measured_range is not None:
-        least, greatest = speedup.measured_range
-        pairs = len(report.accelerated.repeats) if report.accelerated else 0
-        count = f", {pairs} pairs of runs" if pairs > 1 else ""
-        spread = f" ({least:.2f}x to {greatest:.2f}x{count})"
-    return f"measured {speedup.measured:.2f}x{spread}"
+    pairs = len(report.accelerated.repeats) if report.accelerated else 0
+    if speedup.measured_range is None or pairs == 1:
+        return f"measured {speedup.measured:.2f}x (one pair of runs)"
+    least, greatest = speedup.measured_range
+    return (
+        f"measured {speedup.measured:.2f}x ({least:.2f}x to {greatest:.2f}x, {pairs} pairs of runs)"
+    )
 
 
 def _predicted(report: Report) -> str:
     predicted, rest = report.speedup.predicted, report.speedup.rest
     if predicted is None:
-        return "predicted: no costs measured to predict from"
+        return f"predicted: {NOT_MEASURED} (no costs to predict from)"
     ratio = f" (measured / predicted {rest:.2f})" if rest is not None else ""
     return f"predicted {predicted:.2f}x{ratio}"
 

@@ -95,7 +95,8 @@ class PipelineSeam:
         self.close()
         result = inner(*args, **kwargs)
         self._stack.mend()
-        self._pending = threading.get_ident()
+        if self._stack.current_run is None:  # else the user drives a run of their own
+            self._pending = threading.get_ident()
         return result
 
     def _begin_index(self, denoiser: Denoiser, timestep: Any) -> int:

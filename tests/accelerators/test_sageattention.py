@@ -133,6 +133,16 @@ class ForeignProcessor(WanAttnProcessor):
     """A processor that somebody else sets."""
 
 
+class Masked(WanAttnProcessor):
+    """Hides the last token."""
+
+    def __call__(self, attn: Any, hidden: Any, context: Any = None, *more: Any) -> Any:
+        tokens = (hidden if context is None else context).shape[1]
+        mask = torch.ones(1, 1, 1, tokens, dtype=torch.bool)
+        mask[..., -1] = False
+        return WanAttnProcessor.__call__(self, attn, hidden, context, mask, *more[1:])
+
+
 # Where attention goes
 
 
@@ -395,13 +405,6 @@ def test_arguments_are_obeyed_or_the_call_falls_back_and_is_counted(
 
 
 def test_a_masked_call_equals_the_original_attention_bit_for_bit() -> None:
-    class Masked(WanAttnProcessor):
-        def __call__(self, attn: Any, hidden: Any, context: Any = None, *more: Any) -> Any:
-            tokens = (hidden if context is None else context).shape[1]
-            mask = torch.ones(1, 1, 1, tokens, dtype=torch.bool)
-            mask[..., -1] = False
-            return super().__call__(attn, hidden, context, mask, *more[1:])
-
     model = wan()
     model.set_attn_processor(Masked())
     bare = predict(model)
@@ -413,6 +416,20 @@ def test_a_masked_call_equals_the_original_attention_bit_for_bit() -> None:
         "served": 0,
         "fell_back": {"attention mask": 4},
     }
+
+
+def test_what_compiled_code_declines_is_a_warning_too() -> None:
+    model = wan(head_dim=16)
+    model.blocks[0].attn1.set_processor(Masked())
+    bare = predict(model)
+    with attached(model) as sage:
+        model.compile_repeated_blocks(fullgraph=True, backend="eager")
+        run = report_of(sage, lambda: predict(model))
+    assert run.warnings == [
+        "sageattention: compiled code of the sketch denoiser keeps the original attention in some "
+        "calls: attention mask"
+    ]
+    assert torch.equal(predict(model), bare)
 
 
 def test_wanted_gradients_keep_the_original_attention_and_say_so() -> None:

@@ -90,8 +90,7 @@ class SageAttention(Accelerator):
             tally.reset()
         choice = self._chosen()
         if choice.kernel is None:
-            reasons = "; ".join(f"{name}: {why}" for name, why in choice.missing.items())
-            run.warn(f"sageattention does nothing here: no kernel is usable. {reasons}")
+            run.warn(f"sageattention does nothing here: no kernel is usable ({choice.lack})")
 
     @hookimpl
     def run_finished(self, run: Run) -> None:

@@ -56,7 +56,10 @@ class Diversion:
 
     def _attend(self, call: AttentionCall, reason: str | None, otherwise: Callable[[], Any]) -> Any:
         if torch.compiler.is_compiling():
-            self.tally.compiled = True
+            if reason is None:
+                self.tally.compiled = True
+            else:
+                self.tally.compiled_fell_back = reason
         elif reason is None:
             self.tally.served += 1
         else:

@@ -28,6 +28,13 @@ class Choice(NamedTuple):
     kernel: Kernel | None
     missing: dict[str, str]
 
+    @property
+    def lack(self) -> str:
+        """All of `missing` in one line; what is the same for several kernels is said once."""
+        reasons = dict.fromkeys(self.missing.values())
+        named = {why: [name for name, its in self.missing.items() if its == why] for why in reasons}
+        return "; ".join(f"{', '.join(names)}: {why}" for why, names in named.items())
+
 
 def choose(name: str, smooth_k: bool = True) -> Choice:
     """The kernel called `name`, or for `auto` the best usable one, perhaps none.

@@ -14,14 +14,15 @@ class Tally:
         served: calls that the kernel took.
         fell_back: calls that kept the original attention, by reason.
         uncovered: attention modules whose processor cannot be covered, by class of processor.
-        compiled: whether a call was traced by `torch.compile`; calls in compiled code are not
-            counted.
+        compiled: whether compiled code served calls; `torch.compile` cannot count them.
+        compiled_fell_back: why compiled code kept the original attention somewhere, or None.
     """
 
     served: int = 0
     fell_back: Counter[str] = field(default_factory=Counter)
     uncovered: Counter[str] = field(default_factory=Counter)
     compiled: bool = False
+    compiled_fell_back: str | None = None
 
     @property
     def counted(self) -> int:
@@ -43,6 +44,8 @@ class Tally:
             facts["uncovered"] = dict(self.uncovered)
         if self.compiled:
             facts["compiled"] = True
+        if self.compiled_fell_back is not None:
+            facts["compiled_fell_back"] = self.compiled_fell_back
         return facts
 
     def warnings(self, role: str, computed: bool) -> list[str]:
@@ -58,7 +61,12 @@ class Tally:
                 f"sageattention: {kept} of {kept + self.served} attention calls of the {role} "
                 f"denoiser kept the original attention: {reasons}"
             )
-        elif computed and not self.served and not self.compiled:
+        if self.compiled_fell_back is not None:
+            found.append(
+                f"sageattention: compiled code of the {role} denoiser keeps the original attention "
+                f"in some calls: {self.compiled_fell_back}"
+            )
+        if computed and not self.counted and not self.compiled and not self.compiled_fell_back:
             found.append(
                 f"sageattention did nothing for the {role} denoiser: it ran, but none of its "
                 "attention reached the kernel; leave sageattention out"

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+Sraccel = Callable[..., Result]
+
+RUN = """
+import sys
+from sraccel.cli import main
+sys.argv = ["sraccel", *sys.argv[1:]]
+try:
+    main()
+finally:
+    heavy = {"torch", "diffusers", "transformers", "numpy"} & sys.modules.keys()
+    print("imported:", *sorted(heavy), file=sys.stderr)
+"""
+
+
+def in_a_fresh_process(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess:
+    added = [str(path)] if path else []
+    known = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(added + known), "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-c", RUN, *arguments], capture_output=True, text=True, env=environment
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["plugins"],
+        ["plugins", "teacache"],
+        ["plugins", "--json"],
+        ["demo", "--help"],
+        ["generate", "--help"],
+    ],
+)
+def test_help_version_and_plugins_import_neither_torch_nor_diffusers(arguments: list[str]):
+    done = in_a_fresh_process(*arguments)
+    assert done.returncode == 0
+    assert done.stdout
+    assert done.stderr.splitlines()[-1] == "imported:"
+
+
+def test_plugins_lists_every_accelerator_with_its_origin_and_hooks(sraccel: Sraccel):
+    listed = json.loads(sraccel("plugins", "--json").stdout)
+    accelerators = {item["name"]: item for item in listed["accelerators"]}
+    assert {"srdiffusion", "teacache", "sageattention"} <= accelerators.keys()
+    teacache = accelerators["teacache"]
+    assert teacache["plugin"] == "teacache"
+    assert teacache["distribution"].startswith("sraccel ")
+    assert {"reuse_residual", "residual_computed"} <= set(teacache["hooks"])
+    assert teacache["summary"]
+    assert "attention" in accelerators["sageattention"]["claims"]
+    assert {"psnr_db", "ssim"} <= set(listed["metrics"])
+    assert "demo" in listed["recipes"]
+    assert "wan" in listed["families"]
+
+
+def test_plugins_prints_the_same_as_a_table(sraccel: Sraccel):
+    shown = sraccel("plugins").stdout
+    for name in ("srdiffusion", "teacache", "sageattention", "psnr_db", "demo"):
+        assert name in shown
+
+
+def test_plugins_of_a_name_lists_its_options_with_defaults(sraccel: Sraccel):
+    options = {
+        item["name"]: item
+        for item in json.loads(sraccel("plugins", "sageattention", "--json").stdout)["options"]
+    }
+    assert options["kernel"]["default"] == "auto"
+    assert "emulated" in options["kernel"]["type"]
+    assert options["smooth_k"] == options["smooth_k"] | {"type": "bool", "default": True}
+    shown = sraccel("plugins", "srdiffusion").stdout
+    assert "render" in shown
+    assert "required" in shown
+    assert "threshold" in shown
+
+
+def test_plugins_of_an_unknown_name_says_what_is_installed(sraccel: Sraccel):
+    result = sraccel("plugins", "teacash")
+    assert result.exit_code == 2
+    assert "teacash" in result.stderr
+    assert "teacache" in result.stderr
+
+
+def fake_distribution(folder: Path, name: str, module: str, code: str) -> None:
+    info = folder / f"{name}-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text(f"[sraccel]\n{name} = {module}\n")
+    (folder / f"{module}.py").write_text(code)
+
+
+THIRD_PARTY = '''
+from sraccel.plugin import Accelerator, hookimpl
+
+class Halver(Accelerator):
+    """Halves [everything]."""
+    name = "halver"
+
+@hookimpl
+def sraccel_accelerators():
+    return [Halver]
+'''
+
+
+def test_a_third_party_s_plugin_is_listed_beside_one_that_cannot_be_imported(tmp_path: Path):
+    fake_distribution(tmp_path, "halver", "halver_module", THIRD_PARTY)
+    fake_distribution(tmp_path, "broken", "broken_module", "import a_module_that_is_missing")
+    done = in_a_fresh_process("plugins", path=tmp_path)
+    assert done.returncode == 0
+    assert "Halves [everything]." in done.stdout
+    assert "halver 1.2" in done.stdout
+    assert "cannot be imported: broken (broken 1.2): ModuleNotFoundError" in done.stdout
+    assert "a_module_that_is_missing" in done.stdout

@@ -1,0 +1,205 @@
+"""How pipelines drive runs: late beginnings, Heun's double steps, replaced parts, compilation."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from diffusers import (
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    WanPipeline,
+    WanTransformer3DModel,
+    WanVideoToVideoPipeline,
+)
+from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
+
+import sraccel
+
+Generate = Callable[..., torch.Tensor]
+
+
+def test_steps_carry_the_schedulers_timesteps_and_sigmas(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    with sraccel.compose(pipe, []) as stack:
+        generate(pipe, steps=6)
+    steps = stack.report.steps
+    assert [step.index for step in steps] == list(range(6))
+    assert [step.timestep for step in steps] == pipe.scheduler.timesteps.tolist()
+    assert [step.sigma for step in steps] == pytest.approx(pipe.scheduler.sigmas[:-1].tolist())
+    assert [[call.branch for call in step.calls] for step in steps] == [["cond", "uncond"]] * 6
+
+
+def test_without_guidance_there_is_one_branch(pipe: WanPipeline, generate: Generate) -> None:
+    with sraccel.compose(pipe, []) as stack:
+        generate(pipe, guidance=1.0)
+    assert {tuple(call.branch for call in step.calls) for step in stack.report.steps} == {("cond",)}
+
+
+def test_video_to_video_begins_late_and_counts_its_own_steps() -> None:
+    tiny = tiny_pipeline(scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0))
+    pipe = WanVideoToVideoPipeline(
+        tokenizer=None,
+        text_encoder=None,
+        vae=tiny.vae,
+        scheduler=tiny.scheduler,
+        transformer=tiny.transformer,
+    )
+    pipe.set_progress_bar_config(disable=True)
+    arguments = call_arguments(steps=10)
+    arguments.pop("num_frames")
+    recipe = [{"use": "teacache", "threshold": 3.0, "coefficients": IDENTITY}]
+    with sraccel.compose(pipe, recipe) as stack:
+        pipe(latents=torch.randn(1, 4, 2, 8, 8), strength=0.6, **arguments)
+    report = stack.report
+    assert report.outcome == "finished"
+    assert [step.timestep for step in report.steps] == pipe.scheduler.timesteps[4:].tolist()
+    assert [step.index for step in report.steps] == list(range(6))
+    reused = [all(call.reused for call in step.calls) for step in report.steps]
+    assert not reused[0]
+    assert not reused[-1], "the last step of this run is forced, not of the whole schedule"
+
+
+def test_heun_has_about_twice_as_many_steps(generate: Generate) -> None:
+    pipe = tiny_pipeline(scheduler=FlowMatchHeunDiscreteScheduler(shift=3.0))
+    with sraccel.compose(pipe, []) as stack:
+        generate(pipe, steps=5)
+    assert (len(stack.report.steps), stack.report.outcome) == (9, "finished")
+
+
+@pytest.mark.parametrize("part", ["transformer", "scheduler"])
+def test_a_part_replaced_inside_the_block_is_an_error_not_a_bare_run(
+    part: str, pipe: WanPipeline, generate: Generate
+) -> None:
+    other = tiny_pipeline(seed=9)
+    with sraccel.compose(pipe, []):
+        setattr(pipe, part, getattr(other, part))
+        with pytest.raises(sraccel.LoopError, match=f"pipeline.{part} was replaced"):
+            generate(pipe)
+
+
+def test_both_parts_replaced_is_an_error_too(pipe: WanPipeline, generate: Generate) -> None:
+    other = tiny_pipeline(seed=9)
+    with sraccel.compose(pipe, []):
+        pipe.transformer, pipe.scheduler = other.transformer, other.scheduler
+        with pytest.raises(sraccel.LoopError, match="transformer and scheduler was replaced"):
+            generate(pipe)
+
+
+def test_the_schedulers_signature_can_still_be_inspected(pipe: WanPipeline) -> None:
+    before = inspect.signature(pipe.scheduler.step)
+    with sraccel.compose(pipe, []):
+        assert inspect.signature(pipe.scheduler.step) == before
+        assert inspect.signature(pipe.scheduler.set_timesteps).parameters["num_inference_steps"]
+
+
+def test_users_callback_gets_what_it_always_got(pipe: WanPipeline, generate: Generate) -> None:
+    def record(log: list[Any]) -> Callable[..., dict[str, Any]]:
+        def callback(pipe: Any, index: int, t: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            log.append((index, float(t), float(tensors["latents"].sum())))
+            return tensors
+
+        return callback
+
+    bare: list[Any] = []
+    ours: list[Any] = []
+    generate(pipe, callback_on_step_end=record(bare))
+    with sraccel.compose(pipe, []):
+        generate(pipe, callback_on_step_end=record(ours))
+    assert ours == bare
+
+
+def test_a_diffusers_cache_on_the_denoiser_works_beside_srdiffusion(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    from diffusers import FirstBlockCacheConfig
+
+    pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.5))
+    with sraccel.compose(
+        pipe, [{"use": "srdiffusion", "render": render, "switch_step": 6}]
+    ) as stack:
+        first = generate(pipe, steps=10)
+        assert torch.equal(generate(pipe, steps=10), first)
+    assert stack.report.switch_step == 6
+    pipe.transformer.disable_cache()
+
+
+def test_a_diffusers_cache_and_a_residual_rule_are_refused_together(pipe: WanPipeline) -> None:
+    from diffusers import FirstBlockCacheConfig
+
+    pipe.transformer.enable_cache(FirstBlockCacheConfig(threshold=0.5))
+    recipe = [{"use": "teacache", "threshold": 0.5, "coefficients": IDENTITY}]
+    with pytest.raises(sraccel.ConflictError, match=r"FirstBlockCacheConfig.*disable_cache"):
+        sraccel.compose(pipe, recipe)
+
+
+class TestCompile:
+    """With the backend `eager`: graphs are what matters here, not their speed."""
+
+    RECIPE = [{"use": "teacache", "threshold": 1.2, "coefficients": IDENTITY}]
+
+    @pytest.fixture(autouse=True)
+    def _fresh_dynamo(self) -> Any:
+        torch._dynamo.reset()
+        yield
+        torch._dynamo.reset()
+
+    def skips(self, stack: Any) -> list[bool]:
+        return [call.reused for step in stack.report.steps for call in step.calls]
+
+    @pytest.mark.parametrize("when", ["before", "after"])
+    def test_blocks_compiled_before_or_after_attaching(
+        self, when: str, pipe: WanPipeline, generate: Generate
+    ) -> None:
+        with sraccel.compose(pipe, self.RECIPE) as stack:
+            expected = generate(pipe, steps=12)
+        wanted = self.skips(stack)
+        stack = sraccel.compose(pipe, self.RECIPE)
+        if when == "before":
+            pipe.transformer.compile_repeated_blocks(backend="eager")
+        with stack:
+            if when == "after":
+                pipe.transformer.compile_repeated_blocks(backend="eager")
+            out = generate(pipe, steps=12)
+        assert torch.allclose(out, expected, atol=1e-5)
+        assert self.skips(stack) == wanted
+        assert any(wanted)
+
+    def test_a_whole_model_compile_is_refused_with_advice(self, pipe: WanPipeline) -> None:
+        pipe.transformer.compile(backend="eager")
+        with pytest.raises(sraccel.ConflictError, match="compile_repeated_blocks"):
+            sraccel.compose(pipe, self.RECIPE).attach()
+
+    def test_a_whole_model_compile_inside_the_block_is_noticed(
+        self, pipe: WanPipeline, generate: Generate
+    ) -> None:
+        with sraccel.compose(pipe, self.RECIPE):
+            pipe.transformer.compile(backend="eager")
+            with pytest.raises((sraccel.LoopError, sraccel.ConflictError), match="compile"):
+                generate(pipe)
+
+    def test_srdiffusion_alone_works_with_a_whole_model_compile(
+        self, pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+    ) -> None:
+        recipe = [{"use": "srdiffusion", "render": render, "switch_step": 4}]
+        with sraccel.compose(pipe, recipe):
+            expected = generate(pipe)
+        pipe.transformer.compile(backend="eager")
+        with sraccel.compose(pipe, recipe) as stack:
+            assert torch.allclose(generate(pipe), expected, atol=1e-5)
+        assert stack.report.switch_step == 4
+
+
+def test_a_render_model_larger_in_depth_is_no_obstacle(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    deeper = tiny_transformer(seed=2, layers=6)
+    with sraccel.compose(
+        pipe, [{"use": "srdiffusion", "render": deeper, "switch_step": 1}]
+    ) as stack:
+        generate(pipe)
+    assert stack.report.switch_step == 1
