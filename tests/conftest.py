@@ -8,10 +8,13 @@ from typing import Any
 import pytest
 import torch
 from diffusers import WanPipeline, WanTransformer3DModel
+from hypothesis import settings
 from tiny_models import call_arguments, tiny_pipeline, tiny_transformer
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)
+settings.register_profile("sraccel", deadline=None)  # CI machines are shared: time says nothing
+settings.load_profile("sraccel")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sraccel.cli.failures import Debug, reported
-from sraccel.errors import ModelError
+from sraccel.errors import ModelError, OutputError
 from sraccel.models import (
     DEMO,
     DEMO_FPS,
@@ -124,12 +124,17 @@ class _Job:
                 self._accelerated(pipe, recipe)
 
     def _compare(self, pipe: Any, recipe: Recipe) -> None:
-        from sraccel.cli.progress import denoising
+        from sraccel.cli.progress import denoising, tells_steps
         from sraccel.comparison import compare
 
         with denoising(pipe) as progress:
             comparison = compare(
-                pipe, recipe, seed=self.seed, repeats=self.repeats, progress=progress, **self.call
+                pipe,
+                recipe,
+                seed=self.seed,
+                repeats=self.repeats,
+                progress=progress if tells_steps(pipe) else None,
+                **self.call,
             )
         videos = {"bare": comparison.bare, "video": comparison.accelerated}
         self._finish(videos, comparison.report)
@@ -147,8 +152,9 @@ class _Job:
             with stack, denoising(pipe) as progress:
                 output = pipe(**self.call, **_callback(pipe, progress), generator=generator)
         except BaseException:  # Ctrl-C, too: what was done up to here is worth keeping
-            if stack.reports:
-                save_report(stack.report, self.out)
+            with suppress(OutputError):
+                if stack.reports:
+                    save_report(stack.report, self.out)
             raise
         self._finish({"video": output}, stack.report)
 

@@ -1,0 +1,87 @@
+"""What a report says of a run: everything that was done, nothing that was not measured."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from diffusers import WanPipeline, WanTransformer3DModel
+from tiny_models import IDENTITY
+
+import sraccel
+
+
+@pytest.fixture
+def stack(pipe: WanPipeline, render: WanTransformer3DModel, generate: Any) -> sraccel.Stack:
+    """A stack after one run of twelve steps, switched at the fifth."""
+    recipe = [
+        {"use": "srdiffusion", "render": render, "switch_step": 5},
+        {
+            "use": "teacache",
+            "threshold": 1.2,
+            "coefficients": {"sketch": IDENTITY, "render": IDENTITY},
+        },
+    ]
+    with sraccel.compose(pipe, recipe) as stack:
+        generate(pipe, steps=12)
+    return stack
+
+
+def test_the_keys_that_others_rely_on_are_in_the_json(stack: sraccel.Stack) -> None:
+    content = json.loads(stack.report.to_json())
+    for path in (
+        "schema_version speedup.measured speedup.predicted baseline accelerated.seconds "
+        "switch_step accelerators.0.name accelerators.0.factor steps.0.index steps.0.timestep "
+        "steps.0.sigma steps.0.denoiser steps.0.noise_rel_l1 steps.0.calls.0.branch "
+        "steps.0.calls.0.reused steps.0.calls.0.seconds quality peak_memory_bytes warnings versions"
+    ).split():
+        here: Any = content
+        for key in path.split("."):
+            assert (key in here) if isinstance(here, dict) else len(here) > int(key), path
+            here = here[key] if isinstance(here, dict) else here[int(key)]
+
+
+def test_nothing_is_claimed_that_was_not_measured(stack: sraccel.Stack) -> None:
+    report = stack.report
+    assert report.baseline is None
+    assert report.quality is None
+    assert report.speedup == type(report.speedup)()
+    assert all(record.factor is None for record in report.accelerators)
+
+
+def test_a_report_survives_json_unchanged(stack: sraccel.Stack) -> None:
+    assert sraccel.Report.from_json(stack.report.to_json()) == stack.report
+
+
+def test_who_decided_what_is_recorded(stack: sraccel.Stack) -> None:
+    report = stack.report
+    for step in report.steps:
+        for call in step.calls:
+            assert call.requested == "sketch"
+            assert call.chosen_by == ("srdiffusion" if step.index >= 5 else None)
+            assert call.reused_by == ("teacache" if call.reused else None)
+            assert call.seconds is not None
+            assert 0 < call.seconds < 10
+    chosen, reused = (report.accelerators[0].chosen_calls, report.accelerators[1].reused_calls)
+    assert chosen == 14
+    assert reused == sum(call.reused for step in report.steps for call in step.calls) > 0
+
+
+def test_step_seconds_add_up_to_the_loop(stack: sraccel.Stack) -> None:
+    report = stack.report
+    assert report.accelerated is not None
+    seconds = [step.seconds for step in report.steps if step.seconds is not None]
+    assert sum(seconds) == pytest.approx(report.accelerated.seconds)
+
+
+def test_models_versions_and_environment_are_named(stack: sraccel.Stack) -> None:
+    report = stack.report
+    assert set(report.model) == {"sketch", "render"}
+    assert report.model["sketch"]["class"] == "WanTransformer3DModel"
+    assert report.versions["torch"] == torch.__version__
+    assert {"sraccel", "diffusers", "python"} <= set(report.versions)
+    assert report.environment["device"].startswith("cpu")
+    assert report.peak_memory_bytes is not None
+    assert report.peak_memory_bytes > 1 << 20

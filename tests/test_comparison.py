@@ -1,0 +1,140 @@
+"""A comparison runs both ways with the same noise, measures both, and predicts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from diffusers import WanPipeline, WanTransformer3DModel
+from tiny_models import IDENTITY, call_arguments
+
+import sraccel
+
+
+def recipe(render: WanTransformer3DModel) -> list[dict[str, Any]]:
+    both = {"sketch": IDENTITY, "render": IDENTITY}
+    return [
+        {"use": "sageattention", "kernel": "emulated"},
+        {"use": "srdiffusion", "render": render, "switch_step": 5},
+        {"use": "teacache", "threshold": 1.2, "coefficients": both},
+    ]
+
+
+def pixels(**more: Any) -> dict[str, Any]:
+    """Arguments for decoded frames, without a generator of one's own."""
+    arguments = call_arguments(**more)
+    del arguments["generator"]
+    return {**arguments, "output_type": "np"}
+
+
+def test_everything_that_can_be_measured_is(
+    pipe: WanPipeline, render: WanTransformer3DModel
+) -> None:
+    comparison = sraccel.compare(pipe, recipe(render), repeats=3, **pixels(steps=12))
+    report = comparison.report
+    assert report.baseline is not None
+    assert report.accelerated is not None
+    assert len(report.baseline.repeats) == len(report.accelerated.repeats) == 3
+    low, high = report.speedup.measured_range or (0, 0)
+    assert low <= (report.speedup.measured or 0) <= high
+    assert report.speedup.predicted is not None
+    assert report.speedup.rest == pytest.approx(
+        (report.speedup.measured or 0) / report.speedup.predicted
+    )
+    sage, switch, cache = report.accelerators
+    assert (sage.factor, sage.estimated) == (None, False)
+    assert sage.overhead is not None
+    assert switch.factor is not None
+    assert cache.factor is not None
+    assert not any(record.estimated for record in report.accelerators)
+    assert report.quality is not None
+    assert set(report.quality) >= {"psnr_db", "ssim"}
+    assert report.call["seed"] == 0
+    assert comparison.accelerated.frames.shape == comparison.bare.frames.shape
+
+
+def test_outputs_are_those_of_a_bare_and_an_accelerated_call(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Any
+) -> None:
+    bare = generate(pipe, steps=12, seed=3)
+    with sraccel.compose(pipe, recipe(render)):
+        accelerated = generate(pipe, steps=12, seed=3)
+    arguments = call_arguments(steps=12)
+    del arguments["generator"]
+    comparison = sraccel.compare(pipe, recipe(render), seed=3, **arguments)
+    assert torch.equal(comparison.bare.frames, bare)
+    assert torch.equal(comparison.accelerated.frames, accelerated)
+    assert torch.equal(generate(pipe, steps=12, seed=3), bare), "the pipeline is not as it was"
+
+
+def test_a_generator_of_ones_own_gives_both_the_same_noise(
+    pipe: WanPipeline, render: WanTransformer3DModel
+) -> None:
+    neutral = [{"use": "srdiffusion", "render": render, "switch_step": 99}]
+    comparison = sraccel.compare(pipe, neutral, repeats=2, **call_arguments(steps=6, seed=11))
+    assert torch.equal(comparison.bare.frames, comparison.accelerated.frames)
+
+
+def test_latents_only_leave_quality_unmeasured_and_say_so(
+    pipe: WanPipeline, render: WanTransformer3DModel
+) -> None:
+    comparison = sraccel.compare(pipe, recipe(render), **call_arguments(steps=6))
+    assert comparison.report.quality is None
+    assert any("quality was not measured" in text for text in comparison.report.warnings)
+
+
+def test_an_identical_video_has_the_best_quality(pipe: WanPipeline) -> None:
+    report = sraccel.compare(pipe, [], **pixels(steps=6)).report
+    assert report.quality is not None
+    assert report.quality["ssim"] == pytest.approx(1.0)
+    assert report.quality["psnr_db"] == 100.0
+
+
+def test_progress_is_told_and_the_users_callback_still_called(
+    pipe: WanPipeline, render: WanTransformer3DModel
+) -> None:
+    told: list[tuple[str, int, int]] = []
+    seen: list[int] = []
+
+    def callback(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        seen.append(index)
+        return {}
+
+    sraccel.compare(
+        pipe,
+        recipe(render),
+        progress=lambda *args: told.append(args),
+        callback_on_step_end=callback,
+        **call_arguments(steps=6),
+    )
+    assert ("bare", 6, 6) in told
+    assert ("accelerated", 1, 6) in told
+    assert {description for description, *_ in told} == {
+        "warming up",
+        "bare",
+        "accelerated",
+        "probing costs",
+    }
+    assert len(seen) == len(told)
+
+
+def test_an_interrupted_comparison_leaves_the_pipeline_bare(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Any
+) -> None:
+    bare = generate(pipe)
+
+    def stop(description: str, done: int, total: int) -> None:
+        if description == "accelerated" and done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sraccel.compare(pipe, recipe(render), progress=stop, **call_arguments(steps=6))
+    assert torch.equal(generate(pipe), bare)
+
+
+def test_bad_arguments_are_refused_before_anything_runs(pipe: WanPipeline) -> None:
+    with pytest.raises(sraccel.LoopError, match="repeats must be 1 or more"):
+        sraccel.compare(pipe, [], repeats=0, **call_arguments())
+    with pytest.raises(sraccel.RecipeError, match="no accelerator is called"):
+        sraccel.compare(pipe, [{"use": "warp"}], **call_arguments())
