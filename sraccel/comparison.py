@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], object]
 """Called as `progress(description, steps_done, steps_in_all)` after each denoising step."""
+
+Keep = Callable[[str, Any, Report], object]
+"""Called as `keep("bare" or "accelerated", output, report)` after each timed run."""
 
 PROBED_STEPS = 3
 """Steps of each kind in one probe run."""
@@ -56,6 +60,7 @@ def compare(
     repeats: int = 1,
     warmup: bool = True,
     progress: Progress | None = None,
+    keep: Keep | None = None,
     adapters: Sequence[DenoiserAdapter] = (),
     **call: Any,
 ) -> Comparison:
@@ -70,7 +75,8 @@ def compare(
         seed: of the noise; ignored if `call` has a `generator`, whose state is reused.
         repeats: pairs of runs to measure; the speedup is the median of their ratios.
         warmup: whether to run both for a few steps first.
-        progress: told after each denoising step.
+        progress: told after each denoising step, where the pipeline takes a callback for it.
+        keep: given each timed run's output at once, so that an interrupt loses little.
         adapters: as for `sraccel.compose`.
         call: the pipeline's arguments. With `output_type="latent"`, quality is not measured.
 
@@ -81,7 +87,7 @@ def compare(
     if repeats < 1:
         raise LoopError(f"repeats must be 1 or more, not {repeats}")
     stack = compose(pipe, recipe, adapters=adapters)
-    bench = _Bench(pipe, stack, _Call(pipe, call, seed, progress), adapters)
+    bench = _Bench(pipe, stack, _Call(pipe, call, seed, progress), keep, adapters)
     if warmup:
         bench.warm_up()
     for repeat in range(repeats):
@@ -93,11 +99,14 @@ def compare(
 class _Call:
     """The pipeline's call: the same noise every time, and progress told."""
 
-    def __init__(self, pipe: Any, arguments: dict[str, Any], seed: int, progress: Any) -> None:
+    def __init__(
+        self, pipe: Any, arguments: dict[str, Any], seed: int, progress: Progress | None
+    ) -> None:
         import torch
 
         self._pipe = pipe
-        self._progress = progress
+        parameters = inspect.signature(type(pipe).__call__).parameters
+        self._progress = progress if "callback_on_step_end" in parameters else None
         self.arguments = dict(arguments)
         if self.arguments.get("generator") is None:
             self.arguments["generator"] = torch.Generator().manual_seed(seed)
@@ -114,20 +123,12 @@ class _Call:
             generator.set_state(state)
         arguments = {**self.arguments, **changes}
         if self._progress is not None:
-            arguments["callback_on_step_end"] = self._callback(description, arguments)
+            users = arguments.get("callback_on_step_end")
+            arguments["callback_on_step_end"] = _telling(self._progress, description, users)
         started = time.perf_counter()
         output = self._pipe(**arguments)
         _settle(self._pipe)
         return output, time.perf_counter() - started
-
-    def _callback(self, description: str, arguments: dict[str, Any]) -> Any:
-        users = arguments.get("callback_on_step_end")
-
-        def callback(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> Any:
-            self._progress(description, step + 1, pipe.num_timesteps)
-            return {} if users is None else users(pipe, step, timestep, tensors)
-
-        return callback
 
     def describe(self) -> dict[str, Any]:
         """The arguments that fit JSON, and the seed."""
@@ -138,6 +139,16 @@ class _Call:
             or (isinstance(value, list) and all(isinstance(item, str) for item in value))
         }
         return {**plain, "seed": self.seed} if self.seed is not None else plain
+
+
+def _telling(progress: Progress, description: str, users: Any) -> Any:
+    """A step callback that tells progress and then calls the user's own, if any."""
+
+    def callback(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> Any:
+        progress(description, step + 1, pipe.num_timesteps)
+        return {} if users is None else users(pipe, step, timestep, tensors)
+
+    return callback
 
 
 def _settle(pipe: Any) -> None:
@@ -154,6 +165,7 @@ class _Bench:
     pipe: Any
     stack: Stack
     call: _Call
+    keep: Keep | None = None
     adapters: Sequence[DenoiserAdapter] = ()
     costs: Costs = field(default_factory=Costs)
     bare: list[Report] = field(default_factory=list)
@@ -196,6 +208,8 @@ class _Bench:
             self.bare_output, seconds = self.call(description)
         self.bare.append(_finished(stack.report))
         self.bare_call_seconds.append(seconds)
+        if self.keep is not None:
+            self.keep("bare", self.bare_output, stack.report)
         self.costs.take(stack.report, (), rest=True)
 
     def _run(self, description: str) -> None:
@@ -203,6 +217,8 @@ class _Bench:
             self.accelerated_output, seconds = self.call(description)
         self.accelerated.append(_finished(self.stack.report))
         self.accelerated_call_seconds.append(seconds)
+        if self.keep is not None:
+            self.keep("accelerated", self.accelerated_output, self.stack.report)
 
     def probe(self) -> None:
         """Measure the kinds of call that the bare run did not have."""

@@ -137,7 +137,8 @@ def load_denoiser(
     """Load one transformer: of a pipeline's folder, of a name on the hub, or of `demo`.
 
     Args:
-        name: for `demo`, the render model is meant.
+        name: for `demo`, the render model is meant. A local folder may also be a transformer's
+            own (with its `config.json`).
         dtype: of the weights; None keeps diffusers' default.
         subfolder: `transformer` unless given (`render` for `demo`).
 
@@ -147,11 +148,13 @@ def load_denoiser(
     from diffusers import AutoModel
 
     source = locate(name)
-    subfolder = subfolder or ("render" if str(name) == DEMO else "transformer")
+    if subfolder is None and not (Path(source) / "config.json").is_file():
+        subfolder = "render" if str(name) == DEMO else "transformer"
+    where = {} if subfolder is None else {"subfolder": subfolder}
     loader: Any = AutoModel
     with _as_model_errors(source, f"{subfolder}/config.json"):
         model: nn.Module = loader.from_pretrained(
-            source, subfolder=subfolder, dtype=dtype, use_safetensors=True
+            source, dtype=dtype, use_safetensors=True, **where
         )
     return model.eval()
 

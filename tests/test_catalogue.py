@@ -80,9 +80,7 @@ except sraccel.PluginError as error:
 
 
 def test_an_accelerator_name_taken_twice_is_listed_with_both_claimants(tmp_path: Path) -> None:
-    make_distribution(
-        tmp_path, "usurper", "usurper_module", GOOD.replace('"mine"', '"teacache"')
-    )
+    make_distribution(tmp_path, "usurper", "usurper_module", GOOD.replace('"mine"', '"teacache"'))
     program = """
 from sraccel.catalogue import installed
 (plugin,) = [plugin for plugin in installed().plugins if plugin.name == "usurper"]

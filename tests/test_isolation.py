@@ -233,9 +233,7 @@ def test_a_second_stack_on_the_same_denoiser_is_refused(
     sraccel.compose(pipe, []).attach().detach()
 
 
-def test_a_deep_copy_of_an_attached_pipeline_is_bare(
-    pipe: WanPipeline, generate: Generate
-) -> None:
+def test_a_deep_copy_of_an_attached_pipeline_is_bare(pipe: WanPipeline, generate: Generate) -> None:
     bare = generate(pipe, steps=12)
     with sraccel.compose(pipe, [CACHE]) as stack:
         copied = copy.deepcopy(pipe)

@@ -82,9 +82,7 @@ def _loop_from(pipe: WanPipeline, run: Any, latents: torch.Tensor, arguments: An
         with run.step(i, timestep=t, sigma=scheduler.sigmas[i]) as step:
             call = {"hidden_states": latents, "timestep": t.expand(1), "return_dict": False}
             with step.branch("cond"):
-                cond = pipe.transformer(
-                    **call, encoder_hidden_states=arguments["prompt_embeds"]
-                )[0]
+                cond = pipe.transformer(**call, encoder_hidden_states=arguments["prompt_embeds"])[0]
             with step.branch("uncond"):
                 uncond = pipe.transformer(
                     **call, encoder_hidden_states=arguments["negative_prompt_embeds"]

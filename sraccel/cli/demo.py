@@ -32,7 +32,7 @@ def demo(
 
 
 def _demo(prompt: str, seed: int, steps: int, recipe_name: str, repeats: int, out: Path) -> None:
-    from sraccel.cli.outputs import save_output, save_report, show
+    from sraccel.cli.outputs import Videos, save_report, show
     from sraccel.cli.progress import denoising, loading
     from sraccel.files import output_folder
     from sraccel.recipe import Recipe
@@ -45,6 +45,7 @@ def _demo(prompt: str, seed: int, steps: int, recipe_name: str, repeats: int, ou
         from sraccel.comparison import compare
 
         pipe = load_pipeline(DEMO, device="cpu")
+    videos = Videos(folder, {"bare": "bare", "accelerated": "accelerated"}, DEMO_FPS, prompt)
     with denoising(pipe) as progress:
         comparison = compare(
             pipe,
@@ -54,13 +55,9 @@ def _demo(prompt: str, seed: int, steps: int, recipe_name: str, repeats: int, ou
             num_inference_steps=steps,
             repeats=repeats,
             progress=progress,
+            keep=videos.keep,
         )
-    videos = {"bare": comparison.bare, "accelerated": comparison.accelerated}
-    paths = [
-        save_output(output, folder / f"{name}.mp4", fps=DEMO_FPS, comment=f"{name}: {prompt}")
-        for name, output in videos.items()
-    ]
-    show(comparison.report, paths + save_report(comparison.report, folder))
+    show(comparison.report, videos.written + save_report(comparison.report, folder))
 
 
 def _note_on(prompt: str) -> None:

@@ -26,7 +26,6 @@ from sraccel.models import (
 if TYPE_CHECKING:
     from sraccel.cli.progress import StepCallback
     from sraccel.recipe import Recipe
-    from sraccel.report.model import Report
 
 FPS = 16
 OPTIONS = {
@@ -124,25 +123,28 @@ class _Job:
                 self._accelerated(pipe, recipe)
 
     def _compare(self, pipe: Any, recipe: Recipe) -> None:
-        from sraccel.cli.progress import denoising, tells_steps
+        from sraccel.cli.outputs import Videos, save_report, show
+        from sraccel.cli.progress import denoising
         from sraccel.comparison import compare
 
+        names = {"bare": "bare", "accelerated": "video"}
+        videos = Videos(self.out, names, self.fps, self._comment())
         with denoising(pipe) as progress:
             comparison = compare(
                 pipe,
                 recipe,
                 seed=self.seed,
                 repeats=self.repeats,
-                progress=progress if tells_steps(pipe) else None,
+                progress=progress,
+                keep=videos.keep,
                 **self.call,
             )
-        videos = {"bare": comparison.bare, "video": comparison.accelerated}
-        self._finish(videos, comparison.report)
+        show(comparison.report, videos.written + save_report(comparison.report, self.out))
 
     def _accelerated(self, pipe: Any, recipe: Recipe) -> None:
         import torch
 
-        from sraccel.cli.outputs import save_report
+        from sraccel.cli.outputs import save_output, save_report, show
         from sraccel.cli.progress import denoising
         from sraccel.composer import compose
 
@@ -156,16 +158,8 @@ class _Job:
                 if stack.reports:
                     save_report(stack.report, self.out)
             raise
-        self._finish({"video": output}, stack.report)
-
-    def _finish(self, videos: dict[str, Any], report: Report) -> None:
-        from sraccel.cli.outputs import save_output, save_report, show
-
-        paths = [
-            save_output(output, self.out / f"{name}.mp4", fps=self.fps, comment=self._comment())
-            for name, output in videos.items()
-        ]
-        show(report, paths + save_report(report, self.out))
+        path = save_output(output, self.out / "video.mp4", fps=self.fps, comment=self._comment())
+        show(stack.report, [path, *save_report(stack.report, self.out)])
 
     def _comment(self) -> str:
         return f"{self.model}, seed {self.seed}: {self.call['prompt']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,29 @@ def save_output(output: Any, path: Path, *, fps: float, comment: str) -> Path:
         )
     frames = videos[0].movedim(1, -1)
     return save_video(frames, path, fps=fps, metadata={"comment": comment})
+
+
+@dataclass
+class Videos:
+    """Writes the first video of each way of running as soon as it is there.
+
+    Attributes:
+        names: name of the file, without suffix, by way (`bare`, `accelerated`).
+        written: the files so far.
+    """
+
+    folder: Path
+    names: dict[str, str]
+    fps: float
+    comment: str
+    written: list[Path] = field(default_factory=list)
+
+    def keep(self, way: str, output: Any, report: Report) -> None:
+        """Write a run's video, unless an earlier repeat has (it is the same, bit for bit)."""
+        path = self.folder / f"{self.names[way]}.mp4"
+        if path not in self.written:
+            comment = f"{way}: {self.comment}"
+            self.written.append(save_output(output, path, fps=self.fps, comment=comment))
 
 
 def save_report(report: Report, folder: Path) -> list[Path]:
