@@ -159,6 +159,22 @@ def load_denoiser(
     return model.eval()
 
 
+def load_vae_config(name: str | Path) -> dict[str, Any] | None:
+    """Configuration of the VAE that a model comes with; None if it comes without one."""
+    source = locate(name)
+    if Path(source).is_dir():
+        path = Path(source) / "vae" / "config.json"
+        return json.loads(path.read_text("utf-8")) if path.is_file() else None
+    from diffusers import ModelMixin
+
+    loader: Any = ModelMixin
+    try:
+        config: dict[str, Any] = loader.load_config(source, subfolder="vae")
+    except OSError:  # a transformer on its own
+        return None
+    return config
+
+
 def _from_folder_or_hub(source: str, precision: torch.dtype) -> Any:
     import torch
     from diffusers import DiffusionPipeline

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sraccel.denoiser import Denoiser
 from sraccel.errors import ModelError
+
+VAE_FACTS = (
+    "_class_name",
+    "z_dim",
+    "latent_channels",
+    "scaling_factor",
+    "shift_factor",
+    "latents_mean",
+    "latents_std",
+    "scale_factor_spatial",
+    "scale_factor_temporal",
+)
+"""What of a VAE's configuration decides what its latents mean."""
 
 
 def check_partners(own: Denoiser, other: Denoiser) -> None:
@@ -14,27 +28,42 @@ def check_partners(own: Denoiser, other: Denoiser) -> None:
     Raises:
         ModelError: listing what differs, side by side.
     """
-    differing = _differing(_facts(own), _facts(other))
+    _refuse(own.role, _facts(own), other.role, _facts(other))
+
+
+def check_same_vae(own: Mapping[str, Any], other: Mapping[str, Any], other_role: str) -> None:
+    """Refuse a partner whose latents mean something else than the pipeline's.
+
+    Args:
+        own: configuration of the pipeline's VAE.
+        other: configuration of the VAE that the partner was trained with.
+        other_role: the partner's role, for the message.
+
+    Raises:
+        ModelError: listing what differs, side by side.
+    """
+    facts = [{key: config.get(key) for key in VAE_FACTS} for config in (own, other)]
+    _refuse("the pipeline's VAE", facts[0], f"the {other_role} model's VAE", facts[1])
+
+
+def _refuse(
+    our_name: str, ours: Mapping[str, object], their_name: str, theirs: Mapping[str, object]
+) -> None:
+    differing = {
+        key: (ours.get(key), theirs.get(key))
+        for key in {**ours, **theirs}
+        if ours.get(key) != theirs.get(key)
+    }
     if differing:
         rows = "".join(
-            f"\n  {key}: {ours!r} ({own.role}), {theirs!r} ({other.role})"
-            for key, (ours, theirs) in differing.items()
+            f"\n  {key}: {one!r} ({our_name}), {other!r} ({their_name})"
+            for key, (one, other) in differing.items()
         )
         raise ModelError(
-            f"the {other.role} model does not fit the {own.role} model; they differ in{rows}\n"
+            f"the models do not fit each other; they differ in{rows}\n"
             f"take a model of the same family with the same latent space and text encoder"
         )
 
 
 def _facts(denoiser: Denoiser) -> Mapping[str, object]:
     return {"family": denoiser.family, **denoiser.adapter.interface(denoiser.module)}
-
-
-def _differing(
-    ours: Mapping[str, object], theirs: Mapping[str, object]
-) -> dict[str, tuple[object, object]]:
-    return {
-        key: (ours.get(key), theirs.get(key))
-        for key in {**ours, **theirs}
-        if ours.get(key) != theirs.get(key)
-    }

@@ -14,7 +14,8 @@ from sraccel.errors import (
 )
 from sraccel.hookspecs import hookimpl
 from sraccel.metric import Metric
-from sraccel.models import load_denoiser
+from sraccel.models import load_denoiser, load_vae_config
+from sraccel.partners import check_same_vae
 from sraccel.run import Run
 from sraccel.stack import Stack
 from sraccel.step import Step, rel_l1_distance
@@ -35,7 +36,9 @@ __all__ = [
     "SraccelError",
     "Stack",
     "Step",
+    "check_same_vae",
     "hookimpl",
     "load_denoiser",
+    "load_vae_config",
     "rel_l1_distance",
 ]

@@ -1,4 +1,4 @@
-"""Loops that are not a diffusers pipeline, and the same loop through a pipeline: one way through."""
+"""Loops that are not a diffusers pipeline equal the same loop through a pipeline."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ def own_loop(pipe: WanPipeline, run: Any, steps: int, seed: int = 0) -> torch.Te
 
 def decisions(report: sraccel.Report) -> list[Any]:
     return [
-        (step.index, step.timestep, step.sigma, step.denoiser, step.noise_rel_l1)
-        + tuple((call.branch, call.reused) for call in step.calls)
+        (
+            *(step.index, step.timestep, step.sigma, step.denoiser, step.noise_rel_l1),
+            *((call.branch, call.reused) for call in step.calls),
+        )
         for step in report.steps
     ]
 

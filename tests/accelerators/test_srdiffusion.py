@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -214,6 +216,36 @@ def test_a_render_model_that_does_not_fit_is_refused_side_by_side(pipe: WanPipel
     assert "out_channels" not in str(refused.value)
 
 
+def test_a_render_pipeline_with_another_vae_is_refused_before_its_model_is_loaded(
+    pipe: WanPipeline, tmp_path: Path
+) -> None:
+    other = dict(pipe.vae.config) | {"latents_mean": [0.5] * 4, "_class_name": "AutoencoderKLWan"}
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "config.json").write_text(json.dumps(other))
+    with pytest.raises(sraccel.ModelError, match=r"latents_mean: .*pipeline's VAE.*render model's"):
+        sraccel.compose(pipe, [{"use": "srdiffusion", "render": str(tmp_path)}])
+
+
+@pytest.mark.parametrize("where", ["pipeline folder", "transformer folder"])
+def test_a_render_model_is_loaded_from_a_folder(
+    where: str, pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate, tmp_path: Path
+) -> None:
+    recipe = {"use": "srdiffusion", "switch_step": 4}
+    with sraccel.compose(pipe, [{**recipe, "render": render}]):
+        expected = generate(pipe)
+    folder = tmp_path / "transformer" if where == "pipeline folder" else tmp_path
+    render.save_pretrained(folder)
+    if where == "pipeline folder":
+        pipe.vae.save_pretrained(tmp_path / "vae")
+    with sraccel.compose(pipe, [{**recipe, "render": str(tmp_path)}]):
+        torch.testing.assert_close(generate(pipe), expected)
+
+
+def test_a_render_folder_that_is_not_there_is_refused(pipe: WanPipeline, tmp_path: Path) -> None:
+    with pytest.raises(sraccel.ModelError, match="no model folder"):
+        sraccel.compose(pipe, [{"use": "srdiffusion", "render": str(tmp_path / "nowhere")}])
+
+
 def test_the_pipelines_own_model_is_no_render_model(pipe: WanPipeline) -> None:
     with pytest.raises(sraccel.ModelError, match="is the pipeline's own model"):
         sraccel.compose(pipe, [{"use": "srdiffusion", "render": pipe.transformer}])
@@ -229,7 +261,7 @@ def test_an_own_loop_without_finish_is_refused_when_the_rule_needs_it(
     pipe: WanPipeline, render: WanTransformer3DModel
 ) -> None:
     recipe = [{"use": "srdiffusion", "render": render}]
-    with sraccel.compose(pipe.transformer, recipe) as stack, stack.run(3) as run:  # noqa: SIM117
+    with sraccel.compose(pipe.transformer, recipe) as stack, stack.run(3) as run:
         with pytest.raises(sraccel.LoopError, match="step.finish"), run.step(0) as step:
             with step.branch("cond"):
                 _denoise(pipe)

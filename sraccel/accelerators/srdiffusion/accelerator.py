@@ -16,8 +16,10 @@ from sraccel.plugin import (
     Run,
     Stack,
     Step,
+    check_same_vae,
     hookimpl,
     load_denoiser,
+    load_vae_config,
 )
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class SRDiffusion(Accelerator):
         render = self.options.render
         if isinstance(render, str):
             refuse_lora(stack)
+            refuse_other_vae(stack, render)
             sketch = stack.denoisers["sketch"].module
             render = load_denoiser(render, dtype=getattr(sketch, "dtype", None))
         if render is stack.denoisers["sketch"].module:
@@ -141,3 +144,10 @@ def refuse_lora(stack: Stack) -> None:
                 "srdiffusion: LoRAs loaded on the pipeline's model do not reach the render model; "
                 "load them on both and give the render model as a module, or unload them"
             )
+
+
+def refuse_other_vae(stack: Stack, render: str) -> None:
+    """Raise ModelError if the render model comes with another VAE than the pipeline's."""
+    config, vae = load_vae_config(render), getattr(stack.pipeline, "vae", None)
+    if config is not None and vae is not None:
+        check_same_vae(vae.config, config, RENDER)
