@@ -170,17 +170,17 @@ class Stack:
 
     def detach(self) -> None:
         """Restore the target; an open run ends as partial. A second call does nothing."""
+        self._detach(None)
+
+    def _detach(self, error: BaseException | None) -> None:
         undo, self._undo = self._undo, None
         if undo is None:
             return
         with undo:
-            self._end_run()
-
-    def _end_run(self, error: BaseException | None = None) -> None:
-        if self._pipeline_seam is not None:
-            self._pipeline_seam.close(error)
-        if self._run is not None:
-            self._run.close(error)
+            if self._pipeline_seam is not None:
+                self._pipeline_seam.close(error)
+            if self._run is not None:
+                self._run.close(error)
 
     def __enter__(self) -> Self:
         return self.attach()
@@ -191,10 +191,7 @@ class Stack:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        undo, self._undo = self._undo, None
-        if undo is not None:
-            with undo:
-                self._end_run(error)
+        self._detach(error)
 
     def run(self, num_inference_steps: int) -> Run:
         """A run of a loop that is yours: `with stack.run(num_inference_steps=50) as run: ...`.
