@@ -1,0 +1,230 @@
+"""The documentation runs, agrees with the code, and links to what is there."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import io
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import docs_tables
+import pytest
+import torch
+import yaml
+from typer.testing import CliRunner
+
+from sraccel import models
+from sraccel.cli import app
+from sraccel.denoiser_adapter import DenoiserAdapter
+from sraccel.hookspecs import Discovery, Loop
+from sraccel.recipe import Recipe
+from sraccel.report.model import Report
+
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+EXAMPLE = ROOT / "plugins/sraccel-example/src/sraccel_example/__init__.py"
+FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FEW_STEPS = ["--steps", "3", "--repeats", "1"]
+
+has_weights = pytest.mark.skipif(
+    not (models.DEMO_WEIGHTS / "teacache.json").is_file(),
+    reason="the demo pair's weights, or the coefficients fitted for them, are not here",
+)
+
+
+@dataclass
+class Snippet:
+    """A fenced block; a title names the file that it is."""
+
+    language: str
+    title: str
+    text: str
+
+
+def snippets(page: Path) -> list[Snippet]:
+    return [Snippet(*groups) for groups in FENCE.findall(page.read_text(encoding="utf-8"))]
+
+
+@dataclass
+class Reader:
+    """Does what a page says, in order, in an empty folder."""
+
+    folder: Path
+    names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
+    printed: str = ""
+
+    def follow(self, snippet: Snippet) -> None:
+        if snippet.title == "output":
+            assert self.printed.strip() == snippet.text.strip()
+        elif snippet.title.startswith("sraccel_example/"):
+            return  # checked against the file itself
+        elif snippet.title:
+            (self.folder / snippet.title).write_text(snippet.text, encoding="utf-8")
+        elif snippet.language == "python":
+            with contextlib.redirect_stdout(io.StringIO()) as stdout:
+                exec(compile(snippet.text, "<page>", "exec"), self.names)
+            self.printed = stdout.getvalue()
+        elif snippet.language == "shell":
+            for line in snippet.text.splitlines():
+                self.command(line)
+
+    @staticmethod
+    def command(line: str) -> None:
+        """Run a command in this process; a demo takes fewer steps than the page says."""
+        program, name, *arguments = shlex.split(line)
+        assert program == "sraccel"
+        few = FEW_STEPS if name == "demo" else []
+        result = CliRunner().invoke(app, [name, *arguments, *few])
+        assert result.exit_code == 0, result.output
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    with torch.enable_grad():  # a reader's process has gradients on
+        yield Reader(tmp_path)
+
+
+def needs_weights(page: Path) -> bool:
+    return any(
+        re.search(r"load_demo_pipeline\(|sraccel demo|sraccel generate", snippet.text)
+        for snippet in snippets(page)
+        if snippet.language in ("python", "shell")
+    )
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, id=page.stem, marks=has_weights if needs_weights(page) else ())
+        for page in PAGES
+        if any(snippet.language in ("python", "shell") for snippet in snippets(page))
+    ],
+)
+def test_a_pages_snippets_run(page: Path, reader: Reader):
+    for snippet in snippets(page):
+        reader.follow(snippet)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_fenced_data_can_be_read(page: Path):
+    for snippet in snippets(page):
+        if snippet.language == "json":
+            json.loads(snippet.text)
+        if snippet.language == "yaml" and "accelerators:" in snippet.text:
+            Recipe.load(yaml.safe_load(snippet.text))
+
+
+def test_the_example_is_quoted_word_for_word():
+    parts = [
+        snippet.text
+        for snippet in snippets(DOCS / "write-an-accelerator.md")
+        if snippet.title.startswith("sraccel_example/")
+    ]
+    assert lines("".join(parts)) == lines(EXAMPLE.read_text(encoding="utf-8"))
+
+
+def lines(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.strip()]
+
+
+@pytest.mark.parametrize(
+    ("hooks", "name"), [(Loop, "loop hooks"), (Discovery, "discovery hooks")], ids=["Loop", "Disc"]
+)
+def test_every_hook_is_documented_with_its_arguments(hooks: type, name: str):
+    specified = [signature(hooks, hook) for hook in vars(hooks) if not hook.startswith("_")]
+    assert [row[0] for row in docs_tables.rows("write-an-accelerator.md", name)] == specified
+
+
+def signature(owner: type, method: str) -> str:
+    arguments = list(inspect.signature(getattr(owner, method)).parameters)[1:]
+    return f"`{method}({', '.join(arguments)})`"
+
+
+def test_the_diagram_names_every_hook_of_a_run():
+    diagram = next(
+        snippet.text
+        for snippet in snippets(DOCS / "write-an-accelerator.md")
+        if "sraccel.compose(pipe, recipe)" in snippet.text and snippet.language == "text"
+    )
+    for hook in (name for name in vars(Loop) if not name.startswith("_")):
+        assert hook in diagram
+
+
+def test_everything_that_an_adapter_says_is_documented():
+    annotated = [name for name in DenoiserAdapter.__annotations__ if not name.startswith("_")]
+    methods = [name for name, value in vars(DenoiserAdapter).items() if inspect.isfunction(value)]
+    documented = docs_tables.rows("add-a-family.md", "adapter")
+    expected = [f"`{name}`" for name in annotated]
+    expected += [signature(DenoiserAdapter, name) for name in methods]
+    assert [row[0] for row in documented] == expected
+    must = {row[0] for row in documented if row[1] == "yes"}
+    abstract = {signature(DenoiserAdapter, name) for name in DenoiserAdapter.__abstractmethods__}
+    unset = {f"`{name}`" for name in annotated if name not in vars(DenoiserAdapter)}
+    assert must == abstract | unset
+
+
+@pytest.mark.parametrize("accelerator", docs_tables.BUILT_IN, ids=lambda item: item.name)
+def test_options_are_documented_as_they_are(accelerator: Any):
+    written = docs_tables.table("recipes.md", f"options {accelerator.name}")
+    assert written == docs_tables.options_table(accelerator), "run python tests/docs_tables.py"
+
+
+def test_every_key_of_a_report_is_documented_with_type_and_meaning():
+    documented = docs_tables.rows("report.md", "report")
+    assert [(row[0].strip("`"), row[1]) for row in documented] == list(docs_tables.keys(Report))
+    assert all(row[3] for row in documented)
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.name)
+def test_internal_links_lead_somewhere(page: Path):
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{page.name} links to {target}"
+        if anchor:
+            assert anchor in anchors(linked), f"{page.name} links to {target}"
+
+
+def anchors(page: Path) -> set[str]:
+    text = page.read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", text), re.MULTILINE)
+    made = {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+    return made | set(re.findall(r'<a id="([^"]+)">', text))
+
+
+def test_every_page_is_in_the_navigation():
+    class Loader(yaml.SafeLoader):
+        """mkdocs' tags mean nothing here."""
+
+    Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
+    nav = yaml.load((ROOT / ".mkdocs.yml").read_text(encoding="utf-8"), Loader)["nav"]
+    listed = set(re.findall(r"[\w-]+\.md", json.dumps(nav)))
+    assert {page.name for page in PAGES} <= listed
+
+
+def test_the_readmes_test_command_can_be_found_by_ci():
+    start = "python -m venv .venv && "
+    assert f"'^{start}'" in (ROOT / ".ci/run").read_text(encoding="utf-8")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    (command,) = [line for line in readme if line.startswith(start)]
+    for part in ("-c constraints.txt", "plugins/sraccel-example", ".venv/bin/pytest"):
+        assert part in command
+
+
+def test_constraints_hold_no_paths_and_no_local_versions():
+    for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines():
+        assert line.startswith("#") or re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*", line)

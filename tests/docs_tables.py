@@ -1,0 +1,101 @@
+"""The tables of the documentation that must agree with the code.
+
+A page marks one by `<!-- table: NAME -->` and `<!-- end -->`. Tables of options are written from
+the code: `python tests/docs_tables.py` puts them into their page.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from sraccel.accelerators.sageattention import SageAttention
+from sraccel.accelerators.srdiffusion import SRDiffusion
+from sraccel.accelerators.teacache import TeaCache
+from sraccel.cli.plugins import _options
+from sraccel.plugin import Accelerator
+
+DOCS = Path(__file__).parent.parent / "docs"
+BUILT_IN: list[type[Accelerator]] = [SRDiffusion, TeaCache, SageAttention]
+TABLE = r"(<!-- table: {} -->\n)(.*?)(<!-- end -->)"
+
+
+def table(page: str, name: str) -> str:
+    """The text of a marked table."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = re.search(TABLE.format(re.escape(name)), text, re.DOTALL)
+    assert found, f"{page} has no table {name!r}"
+    return found[2]
+
+
+def rows(page: str, name: str) -> list[list[str]]:
+    """The cells of a marked table, without its heading."""
+    lines = table(page, name).strip().splitlines()[2:]
+    cells = [re.split(r"(?<!\\)\|", line.strip().strip("|")) for line in lines]
+    return [[cell.strip().replace("\\|", "|") for cell in row] for row in cells]
+
+
+def options_table(accelerator: type[Accelerator]) -> str:
+    """All options of an accelerator, as `sraccel plugins NAME` lists them."""
+    lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
+    for option in _options(accelerator):
+        default = "required" if option["required"] else f"`{_yaml(option['default'])}`"
+        cells = (f"`{option['name']}`", option["type"], default, option["description"])
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _yaml(value: object) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every key of a model's JSON with its type: `steps[].index`, `int`."""
+    for name, field in model.model_fields.items():
+        yield from _keys_of(prefix + name, field.annotation)
+
+
+def _keys_of(path: str, annotation: Any) -> Iterator[tuple[str, str]]:
+    inner = [part for part in _union(annotation) if part is not NoneType]
+    if len(inner) == 1 and isinstance(inner[0], type) and issubclass(inner[0], BaseModel):
+        yield from keys(inner[0], f"{path}.")
+    elif get_origin(annotation) is list:
+        yield from _keys_of(f"{path}[]", get_args(annotation)[0])
+    else:
+        yield path, " | ".join(_type_name(part) for part in _union(annotation))
+
+
+def _union(annotation: Any) -> tuple[Any, ...]:
+    is_union = get_origin(annotation) in (Union, UnionType)
+    return get_args(annotation) if is_union else (annotation,)
+
+
+def _type_name(annotation: Any) -> str:
+    if annotation is NoneType:
+        return "null"
+    if get_origin(annotation) is Literal:
+        return " | ".join(str(value) for value in get_args(annotation))
+    found: str = (get_origin(annotation) or annotation).__name__
+    return found
+
+
+def main() -> None:
+    """Write the tables of options into their page."""
+    page = DOCS / "recipes.md"
+    text = page.read_text(encoding="utf-8")
+    for accelerator in BUILT_IN:
+        pattern = TABLE.format(f"options {accelerator.name}")
+        written = options_table(accelerator)
+        text = re.sub(pattern, lambda found, w=written: found[1] + w + found[3], text, flags=re.S)
+    page.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
