@@ -34,7 +34,8 @@ def main(folder: Path) -> None:
 
     sigmas = torch.linspace(1, 0, NUM_STEPS + 1)
     sigmas = FLOW_SHIFT * sigmas / (1 + (FLOW_SHIFT - 1) * sigmas)
-    latents = torch.randn(1, 16, 10, 6, 6, generator=torch.Generator().manual_seed(0))
+    shape = (1, transformer.config.in_channels, 10, 6, 6)
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
     stack = sraccel.compose(transformer, RECIPE)
     with stack, stack.run(num_inference_steps=NUM_STEPS) as run:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class AcceleratorOptions(BaseModel):
@@ -13,7 +13,17 @@ class AcceleratorOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
     accelerator: ClassVar[type[Accelerator]]
-    use: str = Field(description="Name of the accelerator.")
+    use: str = Field("", description="Name of the accelerator; filled in where it is left out.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_this_accelerator(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        name = cls.accelerator.name
+        if given.get("use", name) != name:
+            raise ValueError(f"these are options of {name!r}, not of {given['use']!r}")
+        return {**given, "use": name}
 
 
 class Accelerator:

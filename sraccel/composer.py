@@ -15,6 +15,8 @@ from sraccel.stack import Stack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from torch import nn
+
     from sraccel.accelerator import Accelerator
     from sraccel.denoiser_adapter import DenoiserAdapter
 
@@ -64,10 +66,7 @@ def compose_accelerators(
     stack = Stack(recipe or Recipe(), pipeline, requested, accelerators, hooks)
     stack.check_free()
     _contribute(stack, known)
-    stack.check_free()
-    if hooks.who("reuse_residual"):
-        check_foreign_caches(stack)
-    hooks.check_stack(stack)
+    stack.check()
     return stack
 
 
@@ -108,42 +107,35 @@ def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -
                 )
 
 
-def check_foreign_caches(stack: Stack) -> None:
-    """Refuse a residual rule beside a cache that diffusers has on a denoiser.
-
-    Raises:
-        ConflictError: naming both, and what to do.
-    """
-    for role, denoiser in stack.denoisers.items():
-        if getattr(denoiser.module, "is_cache_enabled", False):
-            config = type(denoiser.module._cache_config).__name__
-            (ours,) = stack.hooks.who("reuse_residual")
-            raise ConflictError(
-                f"{ours!r} and diffusers' cache ({config}) on the {role} denoiser both skip "
-                f"blocks: call disable_cache() on it, or leave {ours!r} out of the recipe"
-            )
-
-
 def _denoisers_of(target: Any, adapters: list[DenoiserAdapter]) -> tuple[Any, dict[str, Denoiser]]:
     """The pipeline (None for a bare module) and its denoisers by attribute."""
     from torch import nn
 
     if isinstance(target, nn.Module):
-        module = getattr(target, "_orig_mod", target)
-        return None, {"": recognise("sketch", module, adapters)}
+        return None, {"": recognise("sketch", _not_wrapped(target), adapters)}
     if not hasattr(target, "scheduler"):
         raise ModelError(
             f"cannot accelerate a {type(target).__name__}: give a diffusers pipeline (with a "
             f"scheduler and a transformer) or a denoiser module"
         )
     found = {
-        attribute: recognise(role, getattr(module, "_orig_mod", module), adapters, target)
+        attribute: recognise(role, _not_wrapped(module), adapters, target)
         for attribute, role in SKETCH_ROLES.items()
         if (module := getattr(target, attribute, None)) is not None
     }
     if not found:
         raise ModelError(f"{type(target).__name__} has no denoiser (transformer or unet)")
     return target, found
+
+
+def _not_wrapped(module: nn.Module) -> nn.Module:
+    """Refuse `torch.compile(module)`: it would trace the seams along with the model."""
+    if hasattr(module, "_orig_mod"):
+        raise ConflictError(
+            f"the {type(module._orig_mod).__name__} is wrapped by torch.compile(...): use its "
+            f"`compile_repeated_blocks()` instead (or `compile()`, where no cache is in the recipe)"
+        )
+    return module
 
 
 def _contribute(stack: Stack, adapters: list[DenoiserAdapter]) -> None:

@@ -93,5 +93,4 @@ def is_compiled(module: Any) -> bool:
     current = module.__dict__.get(CALL)
     while isinstance(current, _Link):
         current = current.inner
-    plain = current is None or isinstance(current, types.MethodType)
-    return not plain or hasattr(module, "_orig_mod")
+    return not (current is None or isinstance(current, types.MethodType))

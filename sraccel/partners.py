@@ -56,7 +56,7 @@ def _refuse(
     }
     if differing:
         rows = "".join(
-            f"\n  {key}: {one!r} ({our_name}), {other!r} ({their_name})"
+            f"\n  {key}: {_short(one)} ({our_name}), {_short(other)} ({their_name})"
             for key, (one, other) in differing.items()
         )
         raise ModelError(
@@ -67,3 +67,8 @@ def _refuse(
 
 def _facts(denoiser: Denoiser) -> Mapping[str, object]:
     return {"family": denoiser.family, **denoiser.adapter.interface(denoiser.module)}
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

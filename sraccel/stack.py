@@ -118,9 +118,10 @@ class Stack:
         """Put everything in place.
 
         Raises:
-            ConflictError: another stack is attached to one of the denoisers, or this one already.
+            ConflictError: another stack is attached to one of the denoisers, or this one already;
+                or as `sraccel.compose`, if the target has changed since.
         """
-        self.check_free()
+        self.check()
         with ExitStack() as undo:
             for denoiser in self._contributed():
                 undo.enter_context(_placed(denoiser.module, self.device))
@@ -132,6 +133,23 @@ class Stack:
             self._install(undo)
             self._undo = undo.pop_all()
         return self
+
+    def check(self) -> None:
+        """Raise if this stack cannot be attached to its target as that is now."""
+        self.check_free()
+        for rule in self.hooks.who("reuse_residual"):
+            self._check_foreign_caches(rule)
+        self.hooks.check_stack(self)
+
+    def _check_foreign_caches(self, rule: str) -> None:
+        for role, denoiser in self.denoisers.items():
+            module: Any = denoiser.module
+            if getattr(module, "is_cache_enabled", False):
+                raise ConflictError(
+                    f"{rule!r} and diffusers' cache ({type(module._cache_config).__name__}) on the "
+                    f"{role} denoiser both skip blocks: call disable_cache() on it, or leave "
+                    f"{rule!r} out of the recipe"
+                )
 
     def check_free(self) -> None:
         """Raise ConflictError if a stack is attached to one of the denoisers."""

@@ -56,10 +56,10 @@ def test_contradictions_are_refused_and_nothing_is_touched(
     cache = {"use": "teacache", "coefficients": dict.fromkeys(("sketch", "render"), IDENTITY)}
     sage = {"use": "sageattention", "kernel": "emulated"}
     cases: list[tuple[list[Any], str]] = [
-        ([switch, OtherSwitch.Options(use="other-switch")], "both choose which model"),
-        ([cache, OtherCache.Options(use="other-cache")], "both predict the block stack's residual"),
-        ([sage, OtherAttention.Options(use="other-attention")], "both own the attention"),
-        ([FluxOnly.Options(use="flux-only")], r"works with flux; .* family 'wan'"),
+        ([switch, OtherSwitch.Options()], "both choose which model"),
+        ([cache, OtherCache.Options()], "both predict the block stack's residual"),
+        ([sage, OtherAttention.Options()], "both own the attention"),
+        ([FluxOnly.Options()], r"works with flux; .* family 'wan'"),
     ]
     before = [dict(vars(module)) for module in pipe.transformer.modules()]
     for recipe, message in cases:
@@ -89,7 +89,7 @@ def test_a_role_that_nobody_brings_is_an_error_that_names_the_accelerator(
         def select_denoiser(self, step: Step) -> str:
             return "nowhere"
 
-    with sraccel.compose(pipe, [Lost.Options(use="lost")]):
+    with sraccel.compose(pipe, [Lost.Options()]):
         with pytest.raises(sraccel.PluginError, match=r"'lost' chose the denoiser 'nowhere'"):
             generate(pipe)
 
@@ -136,7 +136,7 @@ def test_accelerators_act_in_recipe_order_and_contexts_nest(
     pipe: WanPipeline, generate: Any
 ) -> None:
     Noting.log.clear()
-    with sraccel.compose(pipe, [One.Options(use="one"), Two.Options(use="two")]):
+    with sraccel.compose(pipe, [One.Options(), Two.Options(use="two")]):
         generate(pipe, steps=1)
     roles = ["sketch", "one", "two"]
     entered = [f"{name} {role}" for role in roles for name in ("one", "two")]
@@ -149,7 +149,7 @@ def test_accelerators_act_in_recipe_order_and_contexts_nest(
 
 
 def test_inline_options_need_no_registration(pipe: WanPipeline, generate: Any) -> None:
-    with sraccel.compose(pipe, [OtherCache.Options(use="other-cache")]) as stack:
+    with sraccel.compose(pipe, [OtherCache.Options()]) as stack:
         generate(pipe)
     assert stack.report.accelerators[0].name == "other-cache"
     assert "other-cache skipped nothing in 8 steps" in stack.report.warnings

@@ -87,7 +87,7 @@ class ReuseFromStep1(Accelerator):
 def test_the_residual_ends_at_the_familys_tail_and_the_other_stream_passes_through() -> None:
     denoiser = TwoStreamDenoiser().eval()
     hidden, text = torch.randn(2, 3, 4), torch.randn(2, 5, 4)
-    recipe = [ReuseFromStep1.Options(use="reuse-from-step-1")]
+    recipe = [ReuseFromStep1.Options()]
     outputs: list[torch.Tensor] = []
     with (
         sraccel.compose(denoiser, recipe, adapters=[TwoStreamAdapter()]) as stack,

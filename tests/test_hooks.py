@@ -63,9 +63,9 @@ class SwitchAt2(Accelerator):
 def test_an_error_in_any_hook_names_the_plugin_and_the_hook_and_restores(
     hook: str, pipe: WanPipeline
 ) -> None:
-    recipe = [raising(hook).Options(use="raises")]
+    recipe = [raising(hook).Options()]
     if hook == "denoiser_switched":
-        recipe.append(SwitchAt2.Options(use="switch-at-2"))
+        recipe.append(SwitchAt2.Options())
     pipe(**call_arguments(steps=1))  # diffusers keeps a registry on the modules from then on
     before = [dict(vars(module)) for module in pipe.transformer.modules()]
     with pytest.raises(sraccel.PluginError, match=f"'raises' raised KeyError in hook {hook}"):
@@ -86,7 +86,7 @@ def test_a_wrong_signature_is_refused_with_the_argument(pipe: WanPipeline) -> No
             pass
 
     with pytest.raises(sraccel.PluginError, match=r"(?s)'wrong'.*step_finished.*stp"):
-        sraccel.compose(pipe, [Wrong.Options(use="wrong")])
+        sraccel.compose(pipe, [Wrong.Options()])
 
 
 def test_a_misspelt_hook_is_refused(pipe: WanPipeline) -> None:
@@ -100,7 +100,7 @@ def test_a_misspelt_hook_is_refused(pipe: WanPipeline) -> None:
             pass
 
     with pytest.raises(sraccel.PluginError, match=r"(?s)'misspelt'.*reuse_residuals"):
-        sraccel.compose(pipe, [Misspelt.Options(use="misspelt")])
+        sraccel.compose(pipe, [Misspelt.Options()])
 
 
 def imported_modules(path: Path) -> set[str]:

@@ -119,7 +119,7 @@ class Recorder(Accelerator):
 def test_each_of_one_two_or_three_branches_keeps_its_own_state(
     branches: list[str], pipe: WanPipeline
 ) -> None:
-    with sraccel.compose(pipe.transformer, [Recorder.Options(use="recorder")]) as stack:
+    with sraccel.compose(pipe.transformer, [Recorder.Options()]) as stack:
         recorder = stack.accelerators[0]
         computed: dict[str, float] = {}
         with stack.run(num_inference_steps=4) as run:
@@ -162,7 +162,7 @@ def test_branches_without_a_name_are_told_apart_by_their_conditioning(pipe: WanP
 
 def test_state_is_fresh_after_a_guidance_interval(pipe: WanPipeline) -> None:
     """uncond is left out of steps 2 and 3: what it held is stale at step 4."""
-    with sraccel.compose(pipe.transformer, [Recorder.Options(use="recorder")]) as stack:
+    with sraccel.compose(pipe.transformer, [Recorder.Options()]) as stack:
         recorder = stack.accelerators[0]
         with stack.run(num_inference_steps=6) as run:
             for index in range(6):

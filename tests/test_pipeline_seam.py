@@ -203,3 +203,9 @@ def test_a_render_model_larger_in_depth_is_no_obstacle(
     ) as stack:
         generate(pipe)
     assert stack.report.switch_step == 1
+
+
+def test_a_denoiser_wrapped_by_torch_compile_is_refused_with_advice(pipe: WanPipeline) -> None:
+    pipe.transformer = torch.compile(pipe.transformer, backend="eager")
+    with pytest.raises(sraccel.ConflictError, match="compile_repeated_blocks"):
+        sraccel.compose(pipe, [])

@@ -153,7 +153,7 @@ def test_a_failing_attach_leaves_nothing_behind(pipe: WanPipeline) -> None:
             raise ValueError("no")
 
     before = state(pipe.transformer, pipe.scheduler)
-    recipe = [{"use": "sageattention", "kernel": "emulated"}, Fails.Options(use="fails")]
+    recipe = [{"use": "sageattention", "kernel": "emulated"}, Fails.Options()]
     with pytest.raises(sraccel.PluginError, match=r"'fails' raised ValueError.*prepare_denoiser"):
         sraccel.compose(pipe, recipe).attach()
     assert state(pipe.transformer, pipe.scheduler) == before

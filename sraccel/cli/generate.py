@@ -158,6 +158,7 @@ class _Job:
                 if stack.reports:
                     save_report(stack.report, self.out)
             raise
+        stack.report.call = {**self.call, "seed": self.seed}
         path = save_output(output, self.out / "video.mp4", fps=self.fps, comment=self._comment())
         show(stack.report, [path, *save_report(stack.report, self.out)])
 

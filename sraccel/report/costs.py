@@ -70,7 +70,7 @@ class Probe(Accelerator):
     def __init__(
         self, schedule: Iterable[tuple[str, bool]], denoisers: Mapping[str, nn.Module]
     ) -> None:
-        super().__init__(Probe.Options(use=self.name))
+        super().__init__(Probe.Options())
         self._schedule = list(schedule)
         self._denoisers = denoisers
 

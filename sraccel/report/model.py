@@ -40,7 +40,7 @@ class StepRecord(_Part):
     noise_rel_l1: float | None = Field(
         None, description="Relative L1 change of the guided noise prediction (SRDiffusion's D)."
     )
-    seconds: float | None = Field(None, description="From this step's first call to the next's.")
+    seconds: float | None = Field(None, description="From this step's beginning to the next's.")
     calls: list[CallRecord] = Field(default_factory=list)
 
 

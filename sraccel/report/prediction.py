@@ -10,6 +10,7 @@ accelerator would do alone, since alone it might decide otherwise.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def predict(report: Report, accelerators: Sequence[Recorded], costs: Costs) -> N
         estimated.append(any(value is None for value in measured.values()))
         calls = sum(_or(measured[kind], estimate, kind) for kind in kinds)
         seconds.append(calls + len(report.steps) * median(costs.rest_of_step))
-    if not report.steps or seconds[-1] != seconds[-1]:
+    if not report.steps or not all(math.isfinite(value) for value in seconds):
         return
     report.speedup.predicted = seconds[0] / seconds[-1]
     for record, accelerator, (before, after), guessed in zip(

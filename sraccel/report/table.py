@@ -150,7 +150,8 @@ def _effect(record: AcceleratorRecord) -> str:
     if record.factor is not None:
         return f"{record.factor:.2f}x{estimate}"
     if record.overhead is not None:
-        return f"{record.overhead:.2f}x overhead{estimate}"
+        slower = "slower" if record.overhead < 1 else "at no cost"
+        return f"({record.overhead:.2f}x, {slower}){estimate}"
     return NOT_MEASURED
 
 

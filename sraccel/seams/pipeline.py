@@ -79,7 +79,7 @@ class PipelineSeam:
         replaced = [
             attribute
             for attribute, denoiser in self._denoisers.items()
-            if _unwrapped(getattr(self._pipeline, attribute)) is not denoiser.module
+            if getattr(self._pipeline, attribute) is not denoiser.module
         ]
         if self._pipeline.scheduler is not self._scheduler:
             replaced.append("scheduler")
@@ -199,8 +199,3 @@ class PipelineSeam:
 
         Interception(bar, "close", closed)
         return bar
-
-
-def _unwrapped(module: Any) -> Any:
-    """The module under `torch.compile`'s wrapper."""
-    return getattr(module, "_orig_mod", module)

@@ -251,10 +251,16 @@ def test_the_pipelines_own_model_is_no_render_model(pipe: WanPipeline) -> None:
         sraccel.compose(pipe, [{"use": "srdiffusion", "render": pipe.transformer}])
 
 
-def test_loras_on_the_sketch_model_are_refused(pipe: WanPipeline) -> None:
+def test_loras_on_the_sketch_model_are_refused_whenever_they_came(
+    pipe: WanPipeline, render: WanTransformer3DModel, tmp_path: Path
+) -> None:
+    render.save_pretrained(tmp_path)
+    recipe = [{"use": "srdiffusion", "render": str(tmp_path)}]
+    stack = sraccel.compose(pipe, recipe)
     pipe.transformer.peft_config = {"default": object()}
-    with pytest.raises(sraccel.ModelError, match="LoRAs"):
-        sraccel.compose(pipe, [{"use": "srdiffusion", "render": "demo"}])
+    for attach in (stack.attach, lambda: sraccel.compose(pipe, recipe)):
+        with pytest.raises(sraccel.ModelError, match="LoRAs"):
+            attach()
 
 
 def test_an_own_loop_without_finish_is_refused_when_the_rule_needs_it(
@@ -262,7 +268,7 @@ def test_an_own_loop_without_finish_is_refused_when_the_rule_needs_it(
 ) -> None:
     recipe = [{"use": "srdiffusion", "render": render}]
     with sraccel.compose(pipe.transformer, recipe) as stack, stack.run(3) as run:
-        with pytest.raises(sraccel.LoopError, match="step.finish"), run.step(0) as step:
+        with pytest.raises(sraccel.LoopError, match=r"step\.finish"), run.step(0) as step:
             with step.branch("cond"):
                 _denoise(pipe)
 

@@ -31,7 +31,28 @@ def stack(pipe: WanPipeline, render: WanTransformer3DModel, generate: Any) -> sr
 
 def test_the_keys_that_others_rely_on_are_in_the_json(stack: sraccel.Stack) -> None:
     content = json.loads(stack.report.to_json())
-    for path in ["schema_version", "speedup.measured", "speedup.predicted", "baseline", "accelerated.seconds", "switch_step", "accelerators.0.name", "accelerators.0.factor", "steps.0.index", "steps.0.timestep", "steps.0.sigma", "steps.0.denoiser", "steps.0.noise_rel_l1", "steps.0.calls.0.branch", "steps.0.calls.0.reused", "steps.0.calls.0.seconds", "quality", "peak_memory_bytes", "warnings", "versions"]:
+    for path in (
+        "schema_version",
+        "speedup.measured",
+        "speedup.predicted",
+        "baseline",
+        "accelerated.seconds",
+        "switch_step",
+        "accelerators.0.name",
+        "accelerators.0.factor",
+        "steps.0.index",
+        "steps.0.timestep",
+        "steps.0.sigma",
+        "steps.0.denoiser",
+        "steps.0.noise_rel_l1",
+        "steps.0.calls.0.branch",
+        "steps.0.calls.0.reused",
+        "steps.0.calls.0.seconds",
+        "quality",
+        "peak_memory_bytes",
+        "warnings",
+        "versions",
+    ):
         here: Any = content
         for key in path.split("."):
             assert (key in here) if isinstance(here, dict) else len(here) > int(key), path

@@ -1,4 +1,4 @@
-"""The demo recipe's semantic score on held-out prompts is not inferior to the bare sketch model's."""
+"""The demo recipe is not inferior to the bare sketch model on held-out prompts."""
 
 from __future__ import annotations
 

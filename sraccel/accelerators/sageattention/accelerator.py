@@ -24,9 +24,6 @@ class SageAttention(Accelerator):
     class Options(AcceleratorOptions):
         """Which kernel computes the attention."""
 
-        use: Literal["sageattention"] = Field(
-            "sageattention", description="Name of the accelerator."
-        )
         kernel: Literal["auto", "sage", "sage_hub", "triton", "emulated"] = Field(
             "auto",
             description=(

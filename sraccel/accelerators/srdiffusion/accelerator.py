@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import Field, model_validator
 
@@ -36,8 +36,7 @@ class SRDiffusion(Accelerator):
     class Options(AcceleratorOptions):
         """Options of SRDiffusion."""
 
-        use: Literal["srdiffusion"] = "srdiffusion"
-        render: Any = Field(
+        render: str | Any = Field(
             description="The render model: a folder, a name on the hub, `demo`, or (in Python) a "
             "module. It must share latent space and text encoder with the pipeline's model."
         )
@@ -86,13 +85,17 @@ class SRDiffusion(Accelerator):
     def contribute_denoisers(self, stack: Stack) -> Mapping[str, nn.Module]:
         render = self.options.render
         if isinstance(render, str):
-            refuse_lora(stack)
             refuse_other_vae(stack, render)
             sketch = stack.denoisers["sketch"].module
             render = load_denoiser(render, dtype=getattr(sketch, "dtype", None))
         if render is stack.denoisers["sketch"].module:
             raise ModelError("srdiffusion: the render model is the pipeline's own model")
         return {RENDER: render}
+
+    @hookimpl
+    def check_stack(self, stack: Stack) -> None:
+        if isinstance(self.options.render, str):
+            refuse_lora(stack)
 
     @hookimpl
     def run_started(self, run: Run) -> None:
@@ -150,4 +153,4 @@ def refuse_other_vae(stack: Stack, render: str) -> None:
     """Raise ModelError if the render model comes with another VAE than the pipeline's."""
     config, vae = load_vae_config(render), getattr(stack.pipeline, "vae", None)
     if config is not None and vae is not None:
-        check_same_vae(vae.config, config, RENDER)
+        check_same_vae({"_class_name": type(vae).__name__, **vae.config}, config, RENDER)

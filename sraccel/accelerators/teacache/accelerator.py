@@ -35,7 +35,6 @@ class TeaCache(Accelerator):
     class Options(AcceleratorOptions):
         """Options of TeaCache."""
 
-        use: Literal["teacache"] = "teacache"
         threshold: float = Field(
             0.1,
             ge=0,
@@ -84,7 +83,7 @@ class TeaCache(Accelerator):
                 "models: add srdiffusion, or take `start: always`"
             )
         for denoiser in stack.denoisers.values():
-            if self.variant.modulated_input not in denoiser.adapter.modulated_inputs:
+            if self.variant.modulated_input(denoiser.adapter) is None:
                 raise ModelError(
                     f"teacache has no {self.variant.value} variant for {denoiser.family!r} models"
                 )
@@ -105,7 +104,7 @@ class TeaCache(Accelerator):
             return None
         state = call.memory(self, BranchState)
         skip = state.decide(
-            call.modulated_input(self.variant.modulated_input),
+            call.modulated_input(self.variant.modulated_input(call.denoiser.adapter)),
             self._coefficients(call),
             self.options.threshold,
             self.variant.forces(call.step.index, call.step.run.num_inference_steps),

@@ -108,7 +108,8 @@ def candidates(denoiser: Denoiser, variant: Variant) -> list[Coefficients]:
         f"teacache: {what}no coefficients are known for the {denoiser.role} denoiser "
         f"({denoiser.config.get('_name_or_path') or type(denoiser.module).__name__}); those of "
         f"another model lose most of the gain. Known: {', '.join(e.model for e in PUBLISHED)}. "
-        f"Fit your own and give them as `coefficients: {{{denoiser.role}: [...]}}`"
+        f"Fit your own (degree 4, change of the output over change of the input, from full runs) "
+        f"and give them as `coefficients: {{{denoiser.role}: [...]}}`"
     )
 
 

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     import torch
 
     from sraccel.accelerators.teacache.coefficients import Coefficients
+    from sraccel.plugin import DenoiserAdapter
 
 COEFFICIENT_COUNT = 5
 RETENTION_WARM_UP = 5
+RETENTION_INPUT = "time_projection"
 
 
 class Variant(enum.Enum):
@@ -23,10 +25,11 @@ class Variant(enum.Enum):
     PLAIN = "plain"
     RETENTION = "retention"
 
-    @property
-    def modulated_input(self) -> str:
-        """Name of the adapter's modulated input that the variant decides by."""
-        return "time_projection" if self is Variant.RETENTION else "time_embedding"
+    def modulated_input(self, adapter: DenoiserAdapter) -> str | None:
+        """Name of the family's modulated input that the variant decides by; None: it has none."""
+        if self is Variant.PLAIN:
+            return adapter.modulated_inputs[0]
+        return RETENTION_INPUT if RETENTION_INPUT in adapter.modulated_inputs else None
 
     def forces(self, step_index: int, num_inference_steps: int) -> bool:
         """Whether the official code always computes this step."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -21,7 +21,6 @@ class SkipSchedule(Accelerator):
     class Options(AcceleratorOptions):
         """Options of the schedule."""
 
-        use: Literal["skip-schedule"] = "skip-schedule"
         every: int = Field(2, ge=1, description="Compute every n-th step; 1 skips nothing.")
         warm_up: int = Field(4, ge=0, description="Always compute this many first steps.")
 
