@@ -48,19 +48,19 @@ def settings(steps: int, wanted: set[str]) -> list[Setting]:
     found.append(Setting("render only", "render only", steps=steps, role="render"))
     found += [
         Setting("fewer plain steps", f"{fewer} steps", steps=fewer)
-        for fewer in (round(steps / ratio) for ratio in (1.5, 2, 3, 4, 6, 8))
+        for fewer in (round(steps / ratio) for ratio in (1.5, 2, 3, 4))
     ]
     found += [
         Setting("SRDiffusion, fixed", f"switch at {k}", [{**switch, "switch_step": k}], steps)
-        for k in (round(steps * share) for share in (0.1, 0.2, 0.3, 0.4, 0.5))
+        for k in (round(steps * share) for share in (0.2, 0.3, 0.4, 0.5))
     ]
     found += [
         Setting("SRDiffusion, adaptive", f"threshold {value}", [{**switch, "threshold": value}])
-        for value in (0.005, 0.01, 0.02, 0.03)
+        for value in (0.005, 0.01, 0.02)
     ]
     found += [
         Setting("TeaCache", f"threshold {value}", [{"use": "teacache", "threshold": value}], steps)
-        for value in (0.05, 0.1, 0.15, 0.2, 0.3)
+        for value in (0.05, 0.1, 0.2)
     ]
     found += [
         Setting(
@@ -69,7 +69,7 @@ def settings(steps: int, wanted: set[str]) -> list[Setting]:
             [{**switch, "switch_step": k}, {"use": "teacache", "threshold": value}],
             steps,
         )
-        for k in (round(steps * share) for share in (0.3, 0.4, 0.5))
+        for k in (round(steps * share) for share in (0.4, 0.5))
         for value in (0.05, 0.1, 0.2)
     ]
     found.append(

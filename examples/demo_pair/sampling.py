@@ -1,0 +1,115 @@
+"""Denoising by hand: batches, hand-offs at several steps from one sketch run, and recording."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from diffusers import UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
+
+from sraccel.demo.shapes import NUM_FRAMES
+
+MAX_SEQUENCE_LENGTH = 24
+GUIDANCE_SCALE = 3.0
+Forward = Callable[[str, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""(branch, latents, timestep, prompt embeddings) -> prediction."""
+
+
+@dataclass
+class Pair:
+    """The sketch pipeline and the render denoiser."""
+
+    pipeline: WanPipeline
+    render: WanTransformer3DModel
+
+    @property
+    def sketch(self) -> WanTransformer3DModel:
+        """The large denoiser."""
+        return self.pipeline.transformer
+
+
+def load_pair(folder: Path, device: torch.device | str = "cpu") -> Pair:
+    """Load the exported pair."""
+    pipeline = WanPipeline.from_pretrained(folder).to(device)
+    pipeline.set_progress_bar_config(disable=True)
+    render = WanTransformer3DModel.from_pretrained(folder, subfolder="render").to(device)
+    return Pair(pipeline, render)
+
+
+def initial_latents(pipeline: WanPipeline, seeds: Iterable[int]) -> torch.Tensor:
+    """Noise of shape (seeds, channels, frames, 6, 6); each row depends on its seed only."""
+    shape = (pipeline.transformer.config.in_channels, NUM_FRAMES, 6, 6)
+    rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return torch.stack(rows).to(pipeline.device)
+
+
+def embed(pipeline: WanPipeline, captions: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return prompt embeddings and those of the empty prompt, each (batch, 24, 64)."""
+    with torch.no_grad():
+        embeds: tuple[torch.Tensor, torch.Tensor] = pipeline.encode_prompt(
+            list(captions), max_sequence_length=MAX_SEQUENCE_LENGTH
+        )
+    return embeds
+
+
+class Denoising:
+    """One run of the loop over a batch; can be copied in the middle."""
+
+    def __init__(
+        self,
+        scheduler: UniPCMultistepScheduler,
+        latents: torch.Tensor,
+        embeds: tuple[torch.Tensor, torch.Tensor],
+        num_inference_steps: int,
+    ) -> None:
+        """Start at pure noise."""
+        self.scheduler = copy.deepcopy(scheduler)
+        self.scheduler.set_timesteps(num_inference_steps, device=latents.device)
+        self.latents, self.embeds, self.step_index = latents, embeds, 0
+
+    def fork(self) -> Denoising:
+        """Copy the run as it stands."""
+        return copy.deepcopy(self)
+
+    def advance(self, forward: Forward, until: int) -> Denoising:
+        """Take steps up to step ``until`` (not included)."""
+        for timestep in self.scheduler.timesteps[self.step_index : until]:
+            expanded = timestep.expand(len(self.latents))
+            cond = forward("cond", self.latents, expanded, self.embeds[0])
+            uncond = forward("uncond", self.latents, expanded, self.embeds[1])
+            noise_pred = uncond + GUIDANCE_SCALE * (cond - uncond)
+            self.latents = self.scheduler.step(
+                noise_pred, timestep, self.latents, return_dict=False
+            )[0]
+        self.step_index = max(until, self.step_index)
+        return self
+
+
+def plain_forward(model: WanTransformer3DModel) -> Forward:
+    """Call a denoiser without recording anything."""
+
+    @torch.no_grad()
+    def forward(
+        branch: str, latents: torch.Tensor, timestep: torch.Tensor, embeds: torch.Tensor
+    ) -> torch.Tensor:
+        noise_pred: torch.Tensor = model(latents, timestep, embeds, return_dict=False)[0]
+        return noise_pred
+
+    return forward
+
+
+@torch.no_grad()
+def decode(pipeline: WanPipeline, latents: torch.Tensor) -> npt.NDArray[np.float32]:
+    """Return clips (batch, frames, height, width, 3) in [0, 1]."""
+    config = pipeline.vae.config
+    shape = (1, -1, 1, 1, 1)
+    mean = latents.new_tensor(config.latents_mean).view(shape)
+    std = latents.new_tensor(config.latents_std).view(shape)
+    clips = pipeline.vae.decode(latents * std + mean).sample
+    pixels: npt.NDArray[np.float32] = ((clips + 1) / 2).permute(0, 2, 3, 4, 1).cpu().numpy()
+    return pixels
