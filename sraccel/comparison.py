@@ -28,9 +28,6 @@ Progress = Callable[[str, int, int], object]
 Keep = Callable[[str, Any, Report], object]
 """Called as `keep("bare" or "accelerated", output, report)` after each timed run."""
 
-PROBED_STEPS = 3
-"""Steps of each kind in one probe run."""
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -210,7 +207,7 @@ class _Bench:
         self.bare_call_seconds.append(seconds)
         if self.keep is not None:
             self.keep("bare", self.bare_output, stack.report)
-        self.costs.take(stack.report, (), rest=True)
+        self.costs.take(stack.report, ())
 
     def _run(self, description: str) -> None:
         with self.stack:
@@ -235,8 +232,7 @@ class _Bench:
                 self.pipe, [*preparing, probe], adapters=self.adapters
             ) as stack:
                 stack.logs_warnings = False
-                steps = len(schedule) * PROBED_STEPS
-                self.call("probing costs", num_inference_steps=steps)
+                self.call("probing costs", num_inference_steps=probe.steps)
             self.costs.take(stack.report, prepared_by)
 
     def comparison(self) -> Comparison:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sraccel.call import Call
-    from sraccel.report.model import Report
+    from sraccel.report.model import CallRecord, Report
     from sraccel.step import Step
 
 
@@ -41,31 +41,50 @@ class Kind(NamedTuple):
 
 @dataclass
 class Costs:
-    """Seconds of calls by kind, and of the rest of a step."""
+    """Seconds of calls by kind, and of what a step takes beside its calls.
+
+    That rest (guidance, the scheduler) goes by the kind of the step's last call: after a large
+    model it takes longer than after a small one, which leaves more in the processor's caches.
+    """
 
     samples: dict[Kind, list[float]] = field(default_factory=lambda: defaultdict(list))
-    rest_of_step: list[float] = field(default_factory=list)
+    rests: dict[Kind, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def take(self, report: Report, prepared_by: tuple[str, ...], *, rest: bool = False) -> None:
-        """Add the calls of a run; with `rest`, also what its steps took beside their calls."""
+    def take(self, report: Report, prepared_by: tuple[str, ...]) -> None:
+        """Add the calls and steps of a run."""
         for step in report.steps:
-            seconds = [call.seconds for call in step.calls if call.seconds is not None]
-            for call in step.calls:
-                if call.seconds is not None:
-                    kind = Kind(call.denoiser, call.reused, prepared_by)
-                    self.samples[kind].append(call.seconds)
-            if rest and step.seconds is not None:
-                self.rest_of_step.append(step.seconds - sum(seconds))
+            timed = [call for call in step.calls if call.seconds is not None]
+            for call in timed:
+                self.samples[kind_of_record(call, prepared_by)].append(call.seconds or 0.0)
+            if timed and step.seconds is not None:
+                rest = step.seconds - sum(call.seconds or 0.0 for call in timed)
+                self.rests[kind_of_record(timed[-1], prepared_by)].append(rest)
 
     def seconds(self, kind: Kind) -> float | None:
         """Median seconds of a kind of call; None if it was never measured."""
         return median(self.samples[kind]) if kind in self.samples else None
 
+    def rest(self, kind: Kind) -> float:
+        """Median seconds of a step beside its calls, if its last call is of this kind."""
+        if kind in self.rests:
+            return median(self.rests[kind])
+        return median(value for values in self.rests.values() for value in values)
+
+
+def kind_of_record(call: CallRecord, prepared_by: tuple[str, ...]) -> Kind:
+    """The kind of a call as it was made."""
+    return Kind(call.denoiser, call.reused, prepared_by)
+
 
 class Probe(Accelerator):
-    """Takes each (denoiser, computed or reused) in turn, step by step."""
+    """Takes each (denoiser, computed or reused) in turn, a few steps each.
+
+    Steps of a kind follow each other, as they do in a real run: a model that takes turns with
+    another one finds its weights gone from the processor's caches.
+    """
 
     name = "probe"
+    steps_each = 6
 
     def __init__(
         self, schedule: Iterable[tuple[str, bool]], denoisers: Mapping[str, nn.Module]
@@ -74,17 +93,25 @@ class Probe(Accelerator):
         self._schedule = list(schedule)
         self._denoisers = denoisers
 
+    @property
+    def steps(self) -> int:
+        """How many steps it takes."""
+        return len(self._schedule) * self.steps_each
+
+    def _kind(self, step_index: int) -> tuple[str, bool]:
+        return self._schedule[min(step_index // self.steps_each, len(self._schedule) - 1)]
+
     @hookimpl
     def contribute_denoisers(self) -> Mapping[str, nn.Module]:
         return self._denoisers
 
     @hookimpl
     def select_denoiser(self, step: Step) -> str:
-        return self._schedule[step.index % len(self._schedule)][0]
+        return self._kind(step.index)[0]
 
     @hookimpl
     def reuse_residual(self, call: Call) -> Any:
-        reused = self._schedule[call.step.index % len(self._schedule)][1]
+        reused = self._kind(call.step.index)[1]
         return call.block_input.new_zeros(call.block_input.shape) if reused else None
 
     @hookimpl

@@ -14,7 +14,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sraccel.clock import median
 from sraccel.report.costs import Costs, Kind
 from sraccel.report.model import CallRecord, Report
 
@@ -65,11 +64,12 @@ def predict(report: Report, accelerators: Sequence[Recorded], costs: Costs) -> N
     estimate = _estimates(report, accelerators)
     seconds, estimated = [], []
     for present in prefixes(accelerators):
-        kinds = [kind_of(call, present) for step in report.steps for call in step.calls]
-        measured = {kind: costs.seconds(kind) for kind in set(kinds)}
+        steps = [[kind_of(call, present) for call in step.calls] for step in report.steps]
+        kinds = {kind for step in steps for kind in step}
+        measured = {kind: costs.seconds(kind) for kind in kinds}
         estimated.append(any(value is None for value in measured.values()))
-        calls = sum(_or(measured[kind], estimate, kind) for kind in kinds)
-        seconds.append(calls + len(report.steps) * median(costs.rest_of_step))
+        calls = sum(_or(measured[kind], estimate, kind) for step in steps for kind in step)
+        seconds.append(calls + sum(costs.rest(step[-1]) for step in steps if step))
     if not report.steps or not all(math.isfinite(value) for value in seconds):
         return
     report.speedup.predicted = seconds[0] / seconds[-1]

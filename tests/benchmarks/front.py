@@ -139,7 +139,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             markersize=8,
             capsize=2,
             elinewidth=0.8,
-            linestyle=":" if len(chosen) > 1 else "none",
+            linestyle=":" if len(chosen) > 1 and "+" not in family else "none",
         )
     bare = rows[0]["score"] * 100
     axes.axhline(bare - 3, color="0.5", linewidth=0.8, linestyle="--")
@@ -147,6 +147,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     axes.set_xlabel("speedup over the bare sketch model (denoising, measured)")
     axes.set_ylabel("semantic score, mean over attributes (%)")
     axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="lower left")
     figure.savefig(path)
@@ -160,9 +161,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--families", nargs="*", default=[], help="only these (and bare)")
     parser.add_argument("--out", type=Path, default=Path("runs/front"))
+    parser.add_argument("--recipes", nargs="*", default=[], help="only these recipes (and bare)")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    points = settings(arguments.steps, set(arguments.families))
+    points = settings(arguments.steps, {"none"} if arguments.recipes else set(arguments.families))
+    for name in arguments.recipes:
+        recipe = sraccel.Recipe.load(name)
+        points.append(Setting("recipe", name, list(recipe.accelerators), arguments.steps))
     with torch.no_grad():
         measure(points, arguments.prompts, arguments.batch)
     rows = [row(point, points[0]) for point in points]

@@ -45,12 +45,14 @@ def report_of(decisions: list[tuple[bool, bool]], order: list[str]) -> Report:
 
 def costs(rest: float = 0.5) -> Costs:
     """Sketch 10 s, render 2 s, a skipped stack a tenth; the kernel makes blocks 1.25x faster."""
-    found = Costs(rest_of_step=[rest])
+    found = Costs()
     for prepared in ((), (SAGE,)):
         for role, seconds in (("sketch", 10.0), ("render", 2.0)):
             faster = seconds / 1.25 if prepared else seconds
             found.samples[Kind(role, False, prepared)] = [faster, faster * 5, faster * 0.9]
             found.samples[Kind(role, True, prepared)] = [seconds / 10]
+            for reused in (False, True):
+                found.rests[Kind(role, reused, prepared)] = [rest]
     return found
 
 
