@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
 
     sigmas = torch.linspace(1, 0, NUM_STEPS + 1)
     sigmas = FLOW_SHIFT * sigmas / (1 + (FLOW_SHIFT - 1) * sigmas)
-    shape = (1, transformer.config.in_channels, 10, 6, 6)
+    shape = (1, transformer.config.in_channels, 9, 6, 6)  # latent frames, height, width
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
     stack = sraccel.compose(transformer, RECIPE)

@@ -22,13 +22,24 @@ _PARAMETERS = inspect.signature(_Base.__call__)
 class DemoPipeline(_Base):  # type: ignore[misc]
     """A `WanPipeline` whose call defaults to what the demo pair is trained for.
 
-    Every argument of `WanPipeline` is there and means the same; only defaults differ.
+    Every argument of `WanPipeline` is there and means the same; only defaults differ. The VAE keeps
+    every frame, so `WanPipeline` adds one to `num_frames`; the sum must fill the denoiser's patches.
+
+    Raises:
+        ValueError: `num_frames` does not fit.
     """
 
     @functools.wraps(_Base.__call__)
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         given = _PARAMETERS.bind(self, *args, **kwargs).arguments
         defaults = {name: value for name, value in demo_call().items() if name not in given}
+        num_frames = {**defaults, **given}["num_frames"]
+        patch = self.transformer.config.patch_size[0]
+        if (num_frames + 1) % patch:
+            raise ValueError(
+                f"num_frames is {num_frames}, but must be a multiple of {patch}, less one "
+                f"({patch - 1}, {2 * patch - 1}, {3 * patch - 1}, ...)"
+            )
         return super().__call__(*args, **kwargs, **defaults)
 
 

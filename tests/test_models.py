@@ -34,7 +34,9 @@ def test_the_demo_pipeline_s_call_defaults_to_its_own_size_and_takes_others():
     video = pipe(**call).frames
     size = demo_call()["height"]
     assert video.shape[2:] == (size, size, 3)
-    assert pipe(**call, height=32, num_frames=4).frames.shape[1:3] == (5, 32)
+    assert pipe(**call, height=32, num_frames=5).frames.shape[1:3] == (6, 32)
+    with pytest.raises(ValueError, match="num_frames is 4, but must be a multiple of 3, less one"):
+        pipe(**call, num_frames=4)
 
 
 def test_a_plain_wan_pipeline_given_the_same_arguments_gives_the_same_bits():

@@ -158,9 +158,15 @@ class PressesCtrlC(Accelerator):
 
 
 def test_ctrl_c_says_so_and_keeps_the_report_of_the_steps_taken(
-    sraccel: Sraccel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sraccel: Sraccel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ):
     monkeypatch.setitem(installed().accelerators, PressesCtrlC.name, PressesCtrlC)
+    # A shell that starts a job in the background has it ignore Ctrl-C; Python inherits that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("accelerators: [{use: presses-ctrl-c}]\n")
     out = tmp_path / "out"

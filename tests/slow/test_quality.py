@@ -6,6 +6,7 @@ import pytest
 from semantic import Outcome, batches, paired_interval, run_batch
 
 import sraccel
+from sraccel.demo.score import ATTRIBUTES
 from sraccel.testing import load_demo_pipeline
 
 PROMPTS = 256
@@ -23,5 +24,8 @@ def test_the_demo_recipe_loses_at_most_three_points_on_256_held_out_prompts() ->
         run_batch(bare, pipe, [], scenes, seeds, steps=50)
         run_batch(accelerated, pipe, recipe, scenes, seeds, steps=50)
     difference, low, high = paired_interval(accelerated.means(), bare.means())
-    print(f"difference {difference:+.3f}, 95% interval [{low:+.3f}, {high:+.3f}]")
+    print(f"mean over attributes: {difference:+.3f}, 95% interval [{low:+.3f}, {high:+.3f}]")
+    for name in ATTRIBUTES:
+        each = paired_interval(accelerated.attribute(name), bare.attribute(name))
+        print(f"{name}: {each[0]:+.3f}, 95% interval [{each[1]:+.3f}, {each[2]:+.3f}]")
     assert low > -MARGIN
