@@ -23,7 +23,7 @@ class DemoPipeline(_Base):  # type: ignore[misc]
     """A `WanPipeline` whose call defaults to what the demo pair is trained for.
 
     Every argument of `WanPipeline` is there and means the same; only defaults differ. The VAE keeps
-    every frame, so `WanPipeline` adds one to `num_frames`; the sum must fill the denoiser's patches.
+    every frame, so `WanPipeline` adds one to `num_frames`; the sum must fill whole patches.
 
     Raises:
         ValueError: `num_frames` does not fit.
