@@ -32,7 +32,7 @@ def build_report(run: Run) -> Report:
         accelerators=[_accelerator_record(item, run) for item in stack.accelerators],
         steps=steps,
         peak_memory_bytes=run.peak_memory_bytes,
-        versions=versions(),
+        versions=dict(versions()),
         environment=environment(run),
     )
     report.warnings = [*run.warnings, *_idle(run, report)]
@@ -122,8 +122,9 @@ def _class_name(value: object) -> str:
     return f"<{type(value).__name__}>"
 
 
+@functools.cache
 def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that a result may depend on."""
+    """Versions of Python and of the packages that a result may depend on; read once."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

@@ -34,8 +34,8 @@ def seconds(pipe: Any, steps: int) -> float:
 def main() -> None:
     """Print the ratio of paired runs, with its quartiles."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=30)
-    parser.add_argument("--steps", type=int, default=10)
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=50)
     arguments = parser.parse_args()
     pipe = load_demo_pipeline()
     pipe.set_progress_bar_config(disable=True)
