@@ -10,7 +10,7 @@ import typer
 from sraccel.cli.failures import Debug, reported, stderr
 from sraccel.models import DEMO, DEMO_FPS, load_pipeline, locate
 
-EXAMPLE_PROMPT = "a red circle moving left above a blue square moving right"
+EXAMPLE_PROMPT = "a green circle moving up left of a purple triangle moving down"
 
 
 def demo(
