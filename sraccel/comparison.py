@@ -151,8 +151,9 @@ def _telling(progress: Progress, description: str, users: Any) -> Any:
 def _settle(pipe: Any) -> None:
     import torch
 
-    if torch.cuda.is_available() and getattr(pipe, "_execution_device", None) is not None:
-        torch.cuda.synchronize()
+    device = getattr(pipe, "_execution_device", None)
+    if device is not None and device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 @dataclass
@@ -172,14 +173,13 @@ class _Bench:
     bare_output: Any = None
     accelerated_output: Any = None
 
-    def __post_init__(self) -> None:
-        self.recorded = [
-            Recorded(item.name, item.name in self._preparing(), item.claims_speed)
+    def recorded(self) -> list[Recorded]:
+        """The accelerators, asked after a run: preparing may show that one claims no speed."""
+        preparing = self.stack.hooks.who("prepare_denoiser")
+        return [
+            Recorded(item.name, item.name in preparing, item.claims_speed)
             for item in self.stack.accelerators
         ]
-
-    def _preparing(self) -> list[str]:
-        return self.stack.hooks.who("prepare_denoiser")
 
     def _bare_stack(self) -> Stack:
         return compose(self.pipe, [], adapters=self.adapters)
@@ -219,7 +219,7 @@ class _Bench:
 
     def probe(self) -> None:
         """Measure the kinds of call that the bare run did not have."""
-        needed = kinds_needed(self.accelerated[-1], self.recorded) - self.costs.samples.keys()
+        needed = kinds_needed(self.accelerated[-1], self.recorded()) - self.costs.samples.keys()
         own = {denoiser.role for denoiser in self._bare_stack().denoisers.values()}
         brought = {
             role: item.module for role, item in self.stack.denoisers.items() if role not in own
@@ -242,7 +242,7 @@ class _Bench:
         report.baseline = _timing(self.bare, self.bare_call_seconds)
         report.accelerated = _timing(self.accelerated, self.accelerated_call_seconds)
         self._measure_speedup(report)
-        predict(report, self.recorded, self.costs)
+        predict(report, self.recorded(), self.costs)
         if report.speedup.predicted and report.speedup.measured:
             report.speedup.rest = report.speedup.measured / report.speedup.predicted
         report.quality = _quality(self.accelerated_output, self.bare_output)

@@ -18,9 +18,7 @@ class Metric:
         name: the key under `quality` in the report, with its unit: `psnr_db`.
         compare: takes the accelerated and the bare video, float32 in [0, 1], of shape
             (frames, channels, height, width); returns one number.
-        higher_is_better: how to read the number.
     """
 
     name: str
     compare: Callable[[torch.Tensor, torch.Tensor], float]
-    higher_is_better: bool = True

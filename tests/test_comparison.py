@@ -138,3 +138,13 @@ def test_bad_arguments_are_refused_before_anything_runs(pipe: WanPipeline) -> No
         sraccel.compare(pipe, [], repeats=0, **call_arguments())
     with pytest.raises(sraccel.RecipeError, match="no accelerator is called"):
         sraccel.compare(pipe, [{"use": "warp"}], **call_arguments())
+
+
+def test_a_kernel_that_turns_out_unusable_claims_no_factor(pipe: WanPipeline) -> None:
+    """What `auto` finds is known only when a denoiser is prepared, after composing."""
+    if torch.cuda.is_available():
+        pytest.skip("a kernel may be usable here")
+    recipe = [{"use": "sageattention", "kernel": "auto"}]
+    report = sraccel.compare(pipe, recipe, **call_arguments(steps=4)).report
+    assert report.accelerators[0].factor is None
+    assert any("sageattention does nothing here" in warning for warning in report.warnings)

@@ -1,4 +1,4 @@
-"""Wan 2.1 and 2.2 (`WanTransformer3DModel`), text to video and image to video."""
+"""Wan 2.1 and 2.2 (`WanTransformer3DModel`)."""
 
 from __future__ import annotations
 

@@ -65,7 +65,8 @@ class PerStepRule:
 class SwitchDetector:
     """Watches a run's guided predictions and says when to switch.
 
-    Both rules are fed throughout, so that `auto` can change over at the first skipped step.
+    The per-step rule is fed from the first step on, so that `auto` can change over to it when a
+    cache first skips one.
 
     Attributes:
         switched: whether the render model is to take the next step.
@@ -76,8 +77,6 @@ class SwitchDetector:
         self._options = options
         self.switched = False
         self.rule: str = "paper" if options.rule == "auto" else options.rule
-        self._consecutive = _Differences()
-        self._computed = _Differences()
         self.restart()
 
     def restart(self) -> None:
