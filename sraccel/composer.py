@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sraccel.catalogue import installed
-from sraccel.denoiser import Denoiser, recognise
+from sraccel.denoiser import Contribution, Denoiser, recognise
 from sraccel.errors import ConflictError, ModelError, PluginError
 from sraccel.hooks import LoopHooks
+from sraccel.noise_space import noise_space_of
 from sraccel.partners import check_partners
 from sraccel.recipe import Recipe
 from sraccel.stack import Stack
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from sraccel.accelerator import Accelerator
     from sraccel.denoiser_adapter import DenoiserAdapter
+    from sraccel.noise_space import NoiseSpace
 
 SKETCH_ROLES = {"transformer": "sketch", "transformer_2": "sketch_2", "unet": "sketch"}
 """Attributes of a pipeline that hold denoisers, and the roles that these play."""
@@ -30,7 +32,13 @@ EXCLUSIVE_HOOKS = {
 """Hooks that only one accelerator of a stack may implement, and what they would both do."""
 
 
-def compose(target: Any, recipe: Any, *, adapters: Sequence[DenoiserAdapter] = ()) -> Stack:
+def compose(
+    target: Any,
+    recipe: Any,
+    *,
+    adapters: Sequence[DenoiserAdapter] = (),
+    noise_space: NoiseSpace | None = None,
+) -> Stack:
     """Make a stack that applies a recipe to a pipeline or to a bare denoiser.
 
     Nothing is touched before the stack is attached (by `with`, or `attach`).
@@ -39,6 +47,8 @@ def compose(target: Any, recipe: Any, *, adapters: Sequence[DenoiserAdapter] = (
         target: a diffusers pipeline, or a denoiser module that your own loop calls.
         recipe: a `Recipe`, a list of accelerators, a mapping, a file, or a shipped recipe's name.
         adapters: adapters for denoisers that no installed plugin knows; asked first.
+        noise_space: what a bare denoiser's inputs mean; needed where a render model has another
+            scale or schedule. A pipeline's is read from its scheduler and VAE.
 
     Raises:
         RecipeError: the recipe is not valid.
@@ -47,7 +57,11 @@ def compose(target: Any, recipe: Any, *, adapters: Sequence[DenoiserAdapter] = (
     """
     recipe = Recipe.load(recipe)
     return compose_accelerators(
-        target, [item.accelerator(item) for item in recipe.accelerators], recipe, adapters
+        target,
+        [item.accelerator(item) for item in recipe.accelerators],
+        recipe,
+        adapters,
+        noise_space,
     )
 
 
@@ -56,12 +70,13 @@ def compose_accelerators(
     accelerators: list[Accelerator],
     recipe: Recipe | None = None,
     adapters: Sequence[DenoiserAdapter] = (),
+    noise_space: NoiseSpace | None = None,
 ) -> Stack:
     """Make a stack of accelerators that exist already; errors as `compose`."""
     known = [*adapters, *installed().adapters]
     hooks = LoopHooks(accelerators)
     check_claims(accelerators, hooks)
-    pipeline, requested = _denoisers_of(target, known)
+    pipeline, requested = _denoisers_of(target, known, noise_space)
     check_families(accelerators, list(requested.values()))
     stack = Stack(recipe or Recipe(), pipeline, requested, accelerators, hooks)
     stack.check_free()
@@ -107,19 +122,24 @@ def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -
                 )
 
 
-def _denoisers_of(target: Any, adapters: list[DenoiserAdapter]) -> tuple[Any, dict[str, Denoiser]]:
+def _denoisers_of(
+    target: Any, adapters: list[DenoiserAdapter], noise_space: NoiseSpace | None
+) -> tuple[Any, dict[str, Denoiser]]:
     """The pipeline (None for a bare module) and its denoisers by attribute."""
     from torch import nn
 
     if isinstance(target, nn.Module):
-        return None, {"": recognise("sketch", _not_wrapped(target), adapters)}
+        own = recognise("sketch", _not_wrapped(target), adapters, noise_space=noise_space)
+        return None, {"": own}
     if not hasattr(target, "scheduler"):
         raise ModelError(
             f"cannot accelerate a {type(target).__name__}: give a diffusers pipeline (with a "
             f"scheduler and a transformer) or a denoiser module"
         )
+    vae = getattr(target, "vae", None)
+    space = noise_space or noise_space_of(target.scheduler, getattr(vae, "config", None))
     found = {
-        attribute: recognise(role, _not_wrapped(module), adapters, target)
+        attribute: recognise(role, _not_wrapped(module), adapters, target, space)
         for attribute, role in SKETCH_ROLES.items()
         if (module := getattr(target, attribute, None)) is not None
     }
@@ -141,9 +161,12 @@ def _not_wrapped(module: nn.Module) -> nn.Module:
 def _contribute(stack: Stack, adapters: list[DenoiserAdapter]) -> None:
     """Add the denoisers that accelerators bring."""
     for name, brought in stack.hooks.contribute_denoisers(stack):
-        for role, module in brought.items():
+        own = stack.denoisers["sketch"]
+        for role, item in brought.items():
             if role in stack.denoisers:
                 raise PluginError(f"{name!r} brings a denoiser {role!r}, which is there already")
-            denoiser = recognise(role, module, adapters, stack.pipeline)
-            check_partners(stack.denoisers["sketch"], denoiser)
-            stack.denoisers[role] = denoiser
+            new = item if isinstance(item, Contribution) else Contribution(item)
+            space = new.noise_space or own.noise_space
+            denoiser = recognise(role, new.module, adapters, stack.pipeline, space)
+            check_partners(own, denoiser)
+            stack.add(denoiser, placed=new.placed)

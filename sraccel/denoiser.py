@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sraccel.denoiser_adapter import DenoiserAdapter
+    from sraccel.noise_space import NoiseSpace
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +24,14 @@ class Denoiser:
         module: the model.
         adapter: what is known of its family.
         pipeline: the pipeline it belongs to, if any; for recognition, never for control.
+        noise_space: what its inputs and predictions mean, if that is known.
     """
 
     role: str
     module: nn.Module
     adapter: DenoiserAdapter
     pipeline: Any = None
+    noise_space: NoiseSpace | None = None
 
     @property
     def family(self) -> str:
@@ -53,8 +56,28 @@ class Denoiser:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class Contribution:
+    """A denoiser that an accelerator brings.
+
+    Attributes:
+        module: the model.
+        noise_space: what its inputs and predictions mean; None takes the pipeline's own model's.
+        placed: whether the stack keeps it on its device while attached. False: the accelerator
+            that brings it moves it.
+    """
+
+    module: nn.Module
+    noise_space: NoiseSpace | None = None
+    placed: bool = True
+
+
 def recognise(
-    role: str, module: nn.Module, adapters: Sequence[DenoiserAdapter], pipeline: Any = None
+    role: str,
+    module: nn.Module,
+    adapters: Sequence[DenoiserAdapter],
+    pipeline: Any = None,
+    noise_space: NoiseSpace | None = None,
 ) -> Denoiser:
     """Find the adapter of a module.
 
@@ -63,7 +86,7 @@ def recognise(
     """
     for adapter in adapters:
         if adapter.recognises(module):
-            return Denoiser(role, module, adapter, pipeline)
+            return Denoiser(role, module, adapter, pipeline, noise_space)
     families = ", ".join(sorted(adapter.family for adapter in adapters)) or "none"
     raise ModelError(
         f"no denoiser adapter knows {type(module).__name__} (families: {families}); a plugin can "

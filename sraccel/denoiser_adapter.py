@@ -24,11 +24,13 @@ class DenoiserAdapter(ABC):
         family: the family's name, as in `Accelerator.families`.
         modulated_inputs: names that `modulated_input` takes; the first is the default.
         timestep_scale: what the family's pipelines multiply the scheduler's timestep by.
+        latents: name of the argument of `forward` that holds the noisy latents.
     """
 
     family: ClassVar[str]
     modulated_inputs: ClassVar[tuple[str, ...]]
     timestep_scale: ClassVar[float] = 1.0
+    latents: ClassVar[str] = "hidden_states"
 
     @abstractmethod
     def recognises(self, module: nn.Module) -> bool:
@@ -36,7 +38,11 @@ class DenoiserAdapter(ABC):
 
     @abstractmethod
     def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        """The block stack, in the order in which `forward` runs it."""
+        """The block stack, in the order in which `forward` runs it; empty: it has none.
+
+        A denoiser without a block stack (a UNet, whose blocks feed one another across) runs in a
+        stack, but no cache can skip its blocks.
+        """
 
     @abstractmethod
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
@@ -45,6 +51,10 @@ class DenoiserAdapter(ABC):
     @abstractmethod
     def interface(self, module: nn.Module) -> Mapping[str, object]:
         """What two models must share to take each other's place in a sampling loop."""
+
+    def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
+        """What to pass to `module` of the arguments that a loop passes to another of the family."""
+        return arguments
 
     def tail(self, module: nn.Module) -> nn.Module | None:
         """The module at whose first argument the residual ends; None: the last block's output."""

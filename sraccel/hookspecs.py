@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sraccel.accelerator import Accelerator
     from sraccel.call import Call
-    from sraccel.denoiser import Denoiser
+    from sraccel.denoiser import Contribution, Denoiser
     from sraccel.denoiser_adapter import DenoiserAdapter
     from sraccel.metric import Metric
     from sraccel.run import Run
@@ -56,7 +56,9 @@ class Loop:
     """What an accelerator does, in the order in which a run asks for it."""
 
     @hookspec
-    def contribute_denoisers(self, stack: Stack) -> Mapping[str, nn.Module]:  # type: ignore[empty-body]
+    def contribute_denoisers(  # type: ignore[empty-body]
+        self, stack: Stack
+    ) -> Mapping[str, nn.Module | Contribution]:
         """Bring further denoisers, by role. All are asked, before any denoiser is prepared."""
 
     @hookspec

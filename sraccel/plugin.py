@@ -2,7 +2,7 @@
 
 from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.call import Call
-from sraccel.denoiser import Denoiser
+from sraccel.denoiser import Contribution, Denoiser
 from sraccel.denoiser_adapter import DenoiserAdapter
 from sraccel.errors import (
     ConflictError,
@@ -15,6 +15,7 @@ from sraccel.errors import (
 from sraccel.hookspecs import hookimpl
 from sraccel.metric import Metric
 from sraccel.models import load_denoiser, load_vae_config
+from sraccel.noise_space import NoiseSpace, noise_space_of
 from sraccel.partners import check_same_vae
 from sraccel.run import Run
 from sraccel.stack import Stack
@@ -25,11 +26,13 @@ __all__ = [
     "AcceleratorOptions",
     "Call",
     "ConflictError",
+    "Contribution",
     "Denoiser",
     "DenoiserAdapter",
     "LoopError",
     "Metric",
     "ModelError",
+    "NoiseSpace",
     "NonFiniteError",
     "PluginError",
     "Run",
@@ -40,5 +43,6 @@ __all__ = [
     "hookimpl",
     "load_denoiser",
     "load_vae_config",
+    "noise_space_of",
     "rel_l1_distance",
 ]

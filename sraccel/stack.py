@@ -63,6 +63,7 @@ class Stack:
         self.reports: list[Report] = []
         self.logs_warnings = True
         self._requested = requested  # by attribute of the pipeline
+        self._placed: list[Denoiser] = []  # contributed, and ours to move
         self._undo: ExitStack | None = None
         self._interceptions: list[Interception] = []
         self._block_seams: dict[str, BlockStackSeam] = {}
@@ -114,6 +115,12 @@ class Stack:
             )
         return self.denoisers[role]
 
+    def add(self, denoiser: Denoiser, *, placed: bool) -> None:
+        """Take in a contributed denoiser; `placed`: keep it on the stack's device."""
+        self.denoisers[denoiser.role] = denoiser
+        if placed:
+            self._placed.append(denoiser)
+
     def attach(self) -> Self:
         """Put everything in place.
 
@@ -123,7 +130,7 @@ class Stack:
         """
         self.check()
         with ExitStack() as undo:
-            for denoiser in self._contributed():
+            for denoiser in self._placed:
                 undo.enter_context(_placed(denoiser.module, self.device))
             for denoiser in self.denoisers.values():
                 _attached[denoiser.module] = self
@@ -139,6 +146,8 @@ class Stack:
         self.check_free()
         for rule in self.hooks.who("reuse_residual"):
             self._check_foreign_caches(rule)
+        for user in (*self.hooks.who("reuse_residual"), *self.hooks.who("residual_computed")):
+            self._check_block_stacks(user)
         self.hooks.check_stack(self)
 
     def _check_foreign_caches(self, rule: str) -> None:
@@ -151,6 +160,14 @@ class Stack:
                     f"{rule!r} out of the recipe"
                 )
 
+    def _check_block_stacks(self, user: str) -> None:
+        for role, denoiser in self.denoisers.items():
+            if not denoiser.adapter.blocks(denoiser.module):
+                raise ConflictError(
+                    f"the {role} denoiser ({type(denoiser.module).__name__}) has no block stack "
+                    f"that could be skipped: leave {user!r} out of the recipe"
+                )
+
     def check_free(self) -> None:
         """Raise ConflictError if a stack is attached to one of the denoisers."""
         for denoiser in self.denoisers.values():
@@ -159,10 +176,6 @@ class Stack:
                     f"a stack ({_attached[denoiser.module].recipe!r}) is attached to the "
                     f"{denoiser.role} denoiser already: detach it, or put both recipes into one"
                 )
-
-    def _contributed(self) -> list[Denoiser]:
-        own = {denoiser.role for denoiser in self._requested.values()}
-        return [denoiser for role, denoiser in self.denoisers.items() if role not in own]
 
     def _install(self, undo: ExitStack) -> None:
         placed: list[Interception] = []

@@ -1,0 +1,526 @@
+"""What the experiments share: prompts, resumable runs, quality, tables and pictures.
+
+An experiment generates every prompt under every setting, from the same noise and in random order,
+so that drift of the machine cannot favour a setting. Each finished run is a line of `runs.jsonl`
+and a file of frames; a second start takes up where the first one was stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import sraccel
+from sraccel.demo.score import score_video
+from sraccel.demo.shapes import held_out_scenes
+from sraccel.errors import ModelError, OutputError, SraccelError
+from sraccel.files import output_folder, replacing
+from sraccel.frames import frames_of
+from sraccel.metrics import psnr_db, ssim
+from sraccel.models import DEMO, load_pipeline
+from sraccel.report.build import versions
+
+DEMO_PROMPTS = 16
+LAYOUT_CYCLES = 6.0
+"""The low band: what has at most this many periods over a frame's shorter side."""
+WARM_UP_STEPS = 2
+PACKAGES = ("sraccel", "torch", "diffusers")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One way of making the videos.
+
+    Attributes:
+        label: its name in tables and in `runs.jsonl`.
+        accelerators: as in a recipe; SRDiffusion's render model is filled in.
+    """
+
+    label: str
+    accelerators: tuple[Any, ...] = ()
+
+    def recipe(self, render: Any) -> list[Any]:
+        """The accelerators, with the render model where one is needed."""
+        return [
+            {**item, "render": render} if _is_srdiffusion(item) else item
+            for item in self.accelerators
+        ]
+
+    def describe(self) -> list[Any]:
+        """The accelerators as JSON."""
+        return [
+            item if isinstance(item, dict) else item.model_dump(mode="json")
+            for item in self.accelerators
+        ]
+
+
+def _is_srdiffusion(item: Any) -> bool:
+    return isinstance(item, dict) and item["use"] == "srdiffusion"
+
+
+def srdiffusion(label: str, **options: Any) -> Setting:
+    """A hybrid of both models."""
+    return Setting(label, ({"use": "srdiffusion", **options},))
+
+
+SKETCH_ONLY = Setting("sketch only")
+RENDER_ONLY = srdiffusion("render only", switch_step=0)
+
+
+class Journal:
+    """Finished runs: a file of JSON lines, only ever appended to, each line synced to the disk.
+
+    The first line is a header that says what the runs are runs of.
+
+    Raises:
+        OutputError: the file holds runs of something else, or is damaged.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        self._path = path
+        header = json.loads(json.dumps(header))
+        self.entries = self._read()
+        if not self.entries:
+            self.add(header)
+        self._check(self.entries.pop(0), header)
+
+    def _read(self) -> list[dict[str, Any]]:
+        """The whole lines; a last one that an interrupt left half-written is cut off."""
+        content = self._path.read_bytes() if self._path.exists() else b""
+        whole = content[: content.rfind(b"\n") + 1]
+        if len(whole) < len(content):
+            os.truncate(self._path, len(whole))
+        try:
+            return [json.loads(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise OutputError(f"{self._path} is damaged ({error}): move it away") from error
+
+    def _check(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
+        differs = sorted(
+            key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key)
+        )
+        if differs:
+            raise OutputError(
+                f"{self._path} holds runs with other {', '.join(differs)}: give the options of "
+                f"those runs, or another folder"
+            )
+
+    def add(self, entry: dict[str, Any]) -> None:
+        """Append one line; when this returns, it is on the disk."""
+        with self._path.open("ab") as file:
+            file.write(json.dumps(entry).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.entries.append(entry)
+
+
+def save_frames(path: Path, frames: np.ndarray) -> None:
+    """Keep frames in [0, 1] with 8 bits a channel."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, frames=np.round(np.clip(frames, 0, 1) * 255).astype(np.uint8))
+
+
+def load_frames(path: Path) -> torch.Tensor:
+    """The frames that `save_frames` kept, as float32 in [0, 1]."""
+    with np.load(path) as stored:
+        return torch.from_numpy(stored["frames"]).float() / 255
+
+
+def fingerprint(modules: Mapping[str, torch.nn.Module]) -> str:
+    """Short hash of models' weights: of each parameter's name, shape and first values."""
+    digest = hashlib.sha256()
+    for role, module in sorted(modules.items()):
+        for name, parameter in module.named_parameters():
+            first = parameter.detach().flatten()[:256].cpu().contiguous()
+            digest.update(f"{role}.{name}{tuple(parameter.shape)}".encode())
+            digest.update(first.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def parser(description: str | None, name: str) -> argparse.ArgumentParser:
+    """The options that every experiment has."""
+    made = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    made.add_argument("--model", default=DEMO, help="folder, name on the hub, or demo")
+    made.add_argument("--render", help="the render model, likewise; demo's own for demo")
+    made.add_argument("--prompts", type=Path, help="a prompt a line; held-out ones for demo")
+    made.add_argument("--count", type=int, help=f"only so many prompts ({DEMO_PROMPTS} for demo)")
+    made.add_argument("--steps", type=int, default=50, help="denoising steps (50)")
+    made.add_argument("--call", type=json.loads, default={}, help='as JSON: {"height": 480}')
+    made.add_argument("--out", type=Path, default=Path("runs") / name, help="folder for everything")
+    return made
+
+
+def load_prompts(arguments: argparse.Namespace) -> list[str]:
+    """The prompts; the seed of a prompt's noise is its position.
+
+    Raises:
+        ModelError: none are given, and the model is not the demo pair.
+    """
+    if arguments.prompts is not None:
+        lines = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines()]
+        return [line for line in lines if line and not line.startswith("#")][: arguments.count]
+    if arguments.model != DEMO:
+        raise ModelError(f"give --prompts FILE: {arguments.model} has no prompts of its own")
+    return [scene.caption for scene in held_out_scenes(arguments.count or DEMO_PROMPTS)]
+
+
+class Experiment:
+    """Every prompt under every setting.
+
+    Attributes:
+        settings: what is compared.
+        prompts: what is shown.
+    """
+
+    def __init__(
+        self, name: str, settings: Sequence[Setting], arguments: argparse.Namespace
+    ) -> None:
+        self.name, self.settings, self.arguments = name, list(settings), arguments
+        self.prompts = load_prompts(arguments)
+        self.folder = output_folder(arguments.out)
+        self._pipe: Any = load_pipeline(arguments.model)
+        self._pipe.set_progress_bar_config(disable=True)
+        self._render = self._load_render()
+        self._journal = Journal(self.folder / "runs.jsonl", self.header())
+        self._finished = {self._key(entry): entry for entry in self._journal.entries}
+
+    @property
+    def demo(self) -> bool:
+        """Whether the model is the demo pair, so that videos have a semantic score."""
+        return bool(self.arguments.model == DEMO)
+
+    def _load_render(self) -> Any:
+        """The render model, loaded and checked by SRDiffusion itself."""
+        name = self.arguments.render or (DEMO if self.demo else None)
+        if name is None:
+            raise ModelError(f"give --render: which model renders what {self.arguments.model} drew")
+        stack = sraccel.compose(self._pipe, [{"use": "srdiffusion", "render": name}])
+        return stack.denoisers["render"].module
+
+    def header(self) -> dict[str, Any]:
+        """What must be the same for runs to be compared."""
+        arguments = self.arguments
+        modules = {
+            name: part
+            for name, part in self._pipe.components.items()
+            if isinstance(part, torch.nn.Module)
+        }
+        return {
+            "experiment": self.name,
+            "model": arguments.model,
+            "render": arguments.render,
+            "weights": fingerprint({**modules, "render": self._render}),
+            "steps": arguments.steps,
+            "call": arguments.call,
+            "settings": {setting.label: setting.describe() for setting in self.settings},
+            "versions": {name: versions()[name] for name in PACKAGES},
+        }
+
+    @staticmethod
+    def _key(entry: dict[str, Any]) -> tuple[int, str, str]:
+        return entry["seed"], entry["prompt"], entry["setting"]
+
+    def finished(self, label: str) -> list[dict[str, Any]]:
+        """The runs of one setting, a prompt each, in order."""
+        return [self._finished[seed, text, label] for seed, text in enumerate(self.prompts)]
+
+    def frames(self, label: str) -> Iterator[torch.Tensor]:
+        """Videos of one setting, of shape (frames, channels, height, width), prompt by prompt."""
+        for entry in self.finished(label):
+            yield load_frames(self.folder / entry["frames"])
+
+    def run(self) -> None:
+        """Make all videos that are not there yet."""
+        shuffled = random.Random(0)
+        work = [
+            (seed, text, setting)
+            for seed, text in enumerate(self.prompts)
+            for setting in shuffled.sample(self.settings, len(self.settings))
+            if (seed, text, setting.label) not in self._finished
+        ]
+        total = len(self.prompts) * len(self.settings)
+        console = Console(stderr=True)
+        console.print(f"{self.name}: {len(work)} of {total} runs to do", highlight=False)
+        if not work:
+            return
+        for setting in (SKETCH_ONLY, RENDER_ONLY):  # allocators and kernels are then warm
+            self._generate(0, self.prompts[0], setting, WARM_UP_STEPS)
+        columns = (TextColumn("{task.description}", markup=False), BarColumn())
+        counts = (MofNCompleteColumn(), TimeRemainingColumn())
+        # Few refreshes: the bar shares the CPU with what is being timed.
+        with Progress(*columns, *counts, console=console, refresh_per_second=2) as progress:
+            task = progress.add_task("", total=len(work))
+            for seed, text, setting in work:
+                progress.update(task, description=f"prompt {seed + 1}, {setting.label}")
+                self._run(seed, text, setting)
+                progress.advance(task)
+
+    def _run(self, seed: int, text: str, setting: Setting) -> None:
+        frames, report = self._generate(seed, text, setting, self.arguments.steps)
+        assert report.accelerated is not None
+        name = "".join(part if part.isalnum() else "-" for part in setting.label)
+        path = Path("frames") / f"{seed:04}-{name}.npz"
+        save_frames(self.folder / path, frames.numpy())
+        entry = {
+            "seed": seed,
+            "prompt": text,
+            "setting": setting.label,
+            "seconds": report.accelerated.seconds,
+            "switch_step": report.switch_step,
+            "score": self._score(frames, text),
+            "frames": path.as_posix(),
+        }
+        self._journal.add(entry)
+        self._finished[self._key(entry)] = entry
+
+    def _generate(
+        self, seed: int, text: str, setting: Setting, steps: int
+    ) -> tuple[torch.Tensor, sraccel.Report]:
+        stack = sraccel.compose(self._pipe, setting.recipe(self._render))
+        stack.logs_warnings = False  # "never switched" is a result here
+        with stack, torch.no_grad():
+            output = self._pipe(
+                prompt=text,
+                num_inference_steps=steps,
+                generator=torch.Generator().manual_seed(seed),
+                output_type="np",
+                **self.arguments.call,
+            )
+        frames = frames_of(output)
+        if frames is None:
+            raise ModelError(f"{type(self._pipe).__name__} made no frames to compare")
+        return frames[0], stack.report
+
+    def _score(self, frames: torch.Tensor, text: str) -> float | None:
+        if not self.demo:
+            return None
+        try:
+            return score_video(frames.movedim(1, -1).numpy(), text).mean
+        except ValueError:  # a prompt beyond the demo pair's world
+            return None
+
+    def summary(self, setting: Setting, reference: Setting = SKETCH_ONLY) -> dict[str, Any]:
+        """The figures of one setting, paired with a reference of the same prompts and noise.
+
+        Speedups and qualities are (median, lower, upper quartile); the score's difference is
+        (mean, ends of its 95% interval), in score units.
+        """
+        ours, theirs = self.finished(setting.label), self.finished(reference.label)
+        pairs = list(zip(ours, theirs, strict=True))
+        quality = [
+            compare_videos(one, other)
+            for one, other in zip(
+                self.frames(setting.label), self.frames(reference.label), strict=True
+            )
+        ]
+        scored = [(a["score"], b["score"]) for a, b in pairs if a["score"] is not None]
+        return {
+            "setting": setting.label,
+            "accelerators": setting.describe(),
+            "reference": reference.label,
+            "prompts": len(pairs),
+            "speedup": quartiles([b["seconds"] / a["seconds"] for a, b in pairs]),
+            **{name: quartiles([each[name] for each in quality]) for name in quality[0]},
+            "score": float(np.mean([a for a, _ in scored])) if scored else None,
+            "score_difference": mean_interval([a - b for a, b in scored]) if scored else None,
+            "switch_step": [entry["switch_step"] for entry in ours],
+        }
+
+    def publish(
+        self,
+        title: str,
+        rows: list[dict[str, Any]],
+        columns: Mapping[str, str],
+        draw: Callable[[list[dict[str, Any]], Any], None],
+        **more: Any,
+    ) -> None:
+        """Print the table; write results.json and results.png.
+
+        Args:
+            title: of table and picture.
+            rows: the figures, a dictionary a row.
+            columns: headings by key of a row; a key whose values are all None is left out.
+            draw: draws the rows into a matplotlib figure.
+            more: further results for the JSON.
+        """
+        from matplotlib.figure import Figure
+
+        Console().print(table(f"{title} ({len(self.prompts)} prompts)", rows, columns))
+        content = {**self.header(), "prompts": self.prompts, "rows": rows, **more}
+        with replacing(self.folder / "results.json") as path:
+            path.write_text(json.dumps(content, indent=1) + "\n")
+        figure = Figure(figsize=(9, 4.2), layout="constrained", dpi=130)
+        draw(rows, figure)
+        figure.suptitle(f"{title} ({self.arguments.model}, {len(self.prompts)} prompts)")
+        with replacing(self.folder / "results.png") as path:
+            figure.savefig(path, format="png")
+        Console().print(f"{self.folder}: runs.jsonl, results.json, results.png", highlight=False)
+
+
+def compare_videos(ours: torch.Tensor, theirs: torch.Tensor) -> dict[str, float]:
+    """PSNR, SSIM, and the error of both bands, of one video against another."""
+    return {
+        "psnr_db": psnr_db(ours, theirs),
+        "ssim": ssim(ours, theirs),
+        **band_errors(ours, theirs),
+    }
+
+
+def bands(video: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A video's low spatial frequencies (layout) and its high ones (detail); they add up to it.
+
+    Frame by frame, by Fourier transform; the border is at `LAYOUT_CYCLES` periods over the shorter
+    side. Video and bands have the shape (frames, channels, height, width).
+    """
+    height, width = video.shape[-2:]
+    scale = min(height, width)
+    spectrum = torch.fft.rfft2(video)
+    vertical = torch.fft.fftfreq(height)[:, None] * scale
+    horizontal = torch.fft.rfftfreq(width) * scale
+    within = torch.hypot(vertical, horizontal) <= LAYOUT_CYCLES
+    low = torch.fft.irfft2(spectrum * within, s=(height, width))
+    return low, video - low
+
+
+def contrasts(video: torch.Tensor) -> dict[str, float]:
+    """Root mean square of each band; of the low one, around the frames' mean."""
+    low, high = bands(video)
+    low = low - low.mean(dim=(-2, -1), keepdim=True)
+    return {"low": _rms(low), "high": _rms(high)}
+
+
+def band_errors(ours: torch.Tensor, theirs: torch.Tensor) -> dict[str, float]:
+    """Error of each band, relative to the other video's contrast in it.
+
+    0 means equal; 1 is what frames without any contrast would have.
+    """
+    low, high = bands(ours - theirs)
+    contrast = contrasts(theirs)
+    return {
+        "low_error": _rms(low) / max(contrast["low"], 1e-6),
+        "high_error": _rms(high) / max(contrast["high"], 1e-6),
+    }
+
+
+def _rms(values: torch.Tensor) -> float:
+    return float(values.square().mean().sqrt())
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """Median, lower and upper quartile."""
+    middle, low, high = np.quantile(values, [0.5, 0.25, 0.75])
+    return float(middle), float(low), float(high)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Mean and its 95% interval (normal approximation)."""
+    mean = float(np.mean(values))
+    half = 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return mean, mean - half, mean + half
+
+
+SPEED_AND_QUALITY = {
+    "speedup": "speedup",
+    "switch_step": "switch step",
+    "psnr_db": "PSNR, dB",
+    "ssim": "SSIM",
+    "low_error": "low-band error",
+    "high_error": "high-band error",
+    "score": "score, %",
+    "score_difference": "difference, points",
+}
+"""Columns of a table whose rows are summaries."""
+
+
+def table(title: str, rows: list[dict[str, Any]], columns: Mapping[str, str]) -> Table:
+    """Rows as a table: medians (quartiles), means (95% intervals)."""
+    made = Table(title=title, title_justify="left", caption="median (quartiles); scores: mean")
+    made.add_column("setting")
+    shown = {key: heading for key, heading in columns.items() if any(r[key] for r in rows)}
+    for heading in shown.values():
+        made.add_column(heading, justify="right")
+    for row in rows:
+        made.add_row(row["setting"], *(_cell(key, row[key]) for key in shown))
+    return made
+
+
+def _cell(key: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if key == "switch_step":
+        taken = [step for step in value if step is not None]
+        never = len(value) - len(taken)
+        return (_range(taken) if taken else "") + (f" never: {never}" if taken and never else "")
+    scale, digits = {
+        "speedup": (1, 2),
+        "psnr_db": (1, 1),
+        "score": (100, 1),
+        "score_difference": (100, 1),
+    }.get(key, (1, 3))
+    if isinstance(value, float):
+        return f"{scale * value:.{digits}f}"
+    middle, low, high = (f"{scale * each:.{digits}f}" for each in value)
+    return f"{middle} ({low} to {high})"
+
+
+def _range(steps: list[int]) -> str:
+    middle = f"{np.median(steps):g}"
+    return middle if min(steps) == max(steps) else f"{middle} ({min(steps)} to {max(steps)})"
+
+
+def draw_front(rows: list[dict[str, Any]], figure: Any) -> None:
+    """Quality over speedup, a mark a setting: PSNR to the sketch model's video, and the score."""
+    scored = rows[0]["score"] is not None
+    panels = figure.subplots(1, 2 if scored else 1, squeeze=False)[0]
+    others = [row for row in rows if row["setting"] != row["reference"]]
+    _marks(panels[0], others, "psnr_db", 1, "PSNR to sketch only (dB)")
+    if scored:
+        _marks(panels[1], others, "score_difference", 100, "score to sketch only (points)")
+        panels[1].axhline(0, color="0.5", linewidth=0.8)
+
+
+def _marks(axes: Any, rows: list[dict[str, Any]], key: str, scale: float, name: str) -> None:
+    for row in rows:
+        x, y = np.array(row["speedup"]), np.array(row[key]) * scale
+        axes.errorbar(
+            x[0], y[0], xerr=_arms(x), yerr=_arms(y), fmt="o", color="C0", elinewidth=0.8
+        )
+        axes.annotate(
+            row["setting"], (x[0], y[0]), xytext=(5, 4), textcoords="offset points", fontsize=7
+        )
+    axes.set(xlabel="speedup over sketch only (denoising, measured)", ylabel=name)
+    axes.margins(x=0.15)
+    axes.grid(alpha=0.3)
+
+
+def _arms(values: np.ndarray) -> np.ndarray:
+    """Lengths of an error bar's two arms, shape (2, 1)."""
+    return np.abs(values[1:] - values[0])[:, None]
+
+
+def start(main: Callable[[], None]) -> None:
+    """Run a script's main; an error is one message, Ctrl-C says how to go on."""
+    try:
+        main()
+    except SraccelError as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
