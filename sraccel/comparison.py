@@ -14,7 +14,7 @@ from sraccel.clock import median
 from sraccel.composer import compose, compose_accelerators
 from sraccel.errors import LoopError
 from sraccel.frames import frames_of
-from sraccel.report.costs import Costs, Probe, kinds_by_preparation
+from sraccel.report.costs import Costs, kinds_by_preparation, probe_for
 from sraccel.report.model import Report, Timing
 from sraccel.report.prediction import Recorded, kinds_needed, predict
 from sraccel.stack import Stack
@@ -220,14 +220,15 @@ class _Bench:
     def probe(self) -> None:
         """Measure the kinds of call that the bare run did not have."""
         needed = kinds_needed(self.accelerated[-1], self.recorded()) - self.costs.samples.keys()
-        own = {denoiser.role for denoiser in self._bare_stack().denoisers.values()}
-        brought = {
-            role: item.module for role, item in self.stack.denoisers.items() if role not in own
-        }
+        brought = self.stack.contributions
+        # A denoiser that comes and goes may not fit beside the others: its costs are estimates.
+        moving = {role for role, item in brought.items() if item.placement is not None}
+        needed = {kind for kind in needed if kind.denoiser not in moving}
+        brought = {role: item for role, item in brought.items() if role not in moving}
         for prepared_by, kinds in kinds_by_preparation(needed):
             schedule = [(kind.denoiser, kind.reused) for kind in kinds]
             preparing = [item for item in self.stack.accelerators if item.name in prepared_by]
-            probe = Probe(schedule, brought)
+            probe = probe_for(schedule, brought)
             with compose_accelerators(
                 self.pipe, [*preparing, probe], adapters=self.adapters
             ) as stack:

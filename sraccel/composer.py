@@ -71,16 +71,20 @@ def compose_accelerators(
     recipe: Recipe | None = None,
     adapters: Sequence[DenoiserAdapter] = (),
     noise_space: NoiseSpace | None = None,
+    role: str = "sketch",
 ) -> Stack:
-    """Make a stack of accelerators that exist already; errors as `compose`."""
+    """Make a stack of accelerators that exist already; errors as `compose`.
+
+    `role` is what the target's first denoiser plays: `render` where the pipeline takes over.
+    """
     known = [*adapters, *installed().adapters]
     hooks = LoopHooks(accelerators)
     check_claims(accelerators, hooks)
-    pipeline, requested = _denoisers_of(target, known, noise_space)
+    pipeline, requested = _denoisers_of(target, known, noise_space, role)
     check_families(accelerators, list(requested.values()))
-    stack = Stack(recipe or Recipe(), pipeline, requested, accelerators, hooks)
+    stack = Stack(recipe or Recipe(), pipeline, requested, accelerators, hooks, known)
     stack.check_free()
-    _contribute(stack, known)
+    _contribute(stack)
     stack.check()
     return stack
 
@@ -123,13 +127,13 @@ def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -
 
 
 def _denoisers_of(
-    target: Any, adapters: list[DenoiserAdapter], noise_space: NoiseSpace | None
+    target: Any, adapters: list[DenoiserAdapter], noise_space: NoiseSpace | None, first: str
 ) -> tuple[Any, dict[str, Denoiser]]:
     """The pipeline (None for a bare module) and its denoisers by attribute."""
     from torch import nn
 
     if isinstance(target, nn.Module):
-        own = recognise("sketch", _not_wrapped(target), adapters, noise_space=noise_space)
+        own = recognise(first, _not_wrapped(target), adapters, noise_space=noise_space)
         return None, {"": own}
     if not hasattr(target, "scheduler"):
         raise ModelError(
@@ -139,7 +143,9 @@ def _denoisers_of(
     vae = getattr(target, "vae", None)
     space = noise_space or noise_space_of(target.scheduler, getattr(vae, "config", None))
     found = {
-        attribute: recognise(role, _not_wrapped(module), adapters, target, space)
+        attribute: recognise(
+            role.replace("sketch", first), _not_wrapped(module), adapters, target, space
+        )
         for attribute, role in SKETCH_ROLES.items()
         if (module := getattr(target, attribute, None)) is not None
     }
@@ -158,7 +164,7 @@ def _not_wrapped(module: nn.Module) -> nn.Module:
     return module
 
 
-def _contribute(stack: Stack, adapters: list[DenoiserAdapter]) -> None:
+def _contribute(stack: Stack) -> None:
     """Add the denoisers that accelerators bring."""
     for name, brought in stack.hooks.contribute_denoisers(stack):
         own = stack.denoisers["sketch"]
@@ -167,6 +173,6 @@ def _contribute(stack: Stack, adapters: list[DenoiserAdapter]) -> None:
                 raise PluginError(f"{name!r} brings a denoiser {role!r}, which is there already")
             new = item if isinstance(item, Contribution) else Contribution(item)
             space = new.noise_space or own.noise_space
-            denoiser = recognise(role, new.module, adapters, stack.pipeline, space)
+            denoiser = recognise(role, new.module, stack.adapters, stack.pipeline, space)
             check_partners(own, denoiser)
-            stack.add(denoiser, placed=new.placed)
+            stack.add(denoiser, new)

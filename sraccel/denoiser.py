@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ModelError
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from sraccel.denoiser_adapter import DenoiserAdapter
     from sraccel.noise_space import NoiseSpace
+
+    Placement = Callable[[nn.Module, torch.device], AbstractContextManager[None]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +67,13 @@ class Contribution:
     Attributes:
         module: the model.
         noise_space: what its inputs and predictions mean; None takes the pipeline's own model's.
-        placed: whether the stack keeps it on its device while attached. False: the accelerator
-            that brings it moves it.
+        placement: where the model is while the stack is attached: `placement(module, device)` is
+            entered on attaching and left on detaching. None: on the device, all the time.
     """
 
     module: nn.Module
     noise_space: NoiseSpace | None = None
-    placed: bool = True
+    placement: Placement | None = None
 
 
 def recognise(

@@ -1,4 +1,4 @@
-"""Loading models by name: a folder, a name on the hub, or `demo` for the pair in the package.
+"""Loading pipelines by name: a folder, a name on the hub, or `demo` for the pair in the package.
 
 Weights come from safetensors files only, and code that comes with a model is never run. Importing
 this module imports neither torch nor diffusers.
@@ -65,12 +65,22 @@ def load_demo(role: Literal["sketch", "render"] = "sketch", **kwargs: Any) -> Wa
     from sraccel.demo_pipeline import DemoPipeline
 
     folder = _demo_weights()
-    if role == "render":
-        kwargs["transformer"] = load_denoiser(DEMO, dtype=kwargs.get("dtype"))
     loader: Any = DemoPipeline
-    with _as_model_errors(str(folder)):
+    with as_model_errors(str(folder)):
+        if role == "render":
+            kwargs["transformer"] = _demo_render(folder, kwargs.get("dtype"))
         pipeline: WanPipeline = loader.from_pretrained(folder, use_safetensors=True, **kwargs)
     return pipeline
+
+
+def _demo_render(folder: Path, dtype: torch.dtype | None) -> nn.Module:
+    from diffusers import WanTransformer3DModel
+
+    loader: Any = WanTransformer3DModel
+    module: nn.Module = loader.from_pretrained(
+        folder, subfolder="render", dtype=dtype, use_safetensors=True
+    )
+    return module
 
 
 def locate(name: str | Path) -> str:
@@ -120,7 +130,7 @@ def load_pipeline(
     """
     source = locate(name)
     target = _device(device, offload)
-    precision = _dtype(dtype, target)
+    precision = _precision(dtype, target)
     demo = str(name) == DEMO
     pipeline: Any = load_demo(dtype=precision) if demo else _from_folder_or_hub(source, precision)
     if offload == "model":
@@ -131,63 +141,19 @@ def load_pipeline(
     return loaded
 
 
-def load_denoiser(
-    name: str | Path, *, dtype: torch.dtype | None = None, subfolder: str | None = None
-) -> nn.Module:
-    """Load one transformer: of a pipeline's folder, of a name on the hub, or of `demo`.
-
-    Args:
-        name: for `demo`, the render model is meant. A local folder may also be a transformer's
-            own (with its `config.json`).
-        dtype: of the weights; None keeps diffusers' default.
-        subfolder: `transformer` unless given (`render` for `demo`).
-
-    Raises:
-        ModelError: there is no such model, or it is in another format.
-    """
-    from diffusers import AutoModel
-
-    source = locate(name)
-    if subfolder is None and not (Path(source) / "config.json").is_file():
-        subfolder = "render" if str(name) == DEMO else "transformer"
-    where = {} if subfolder is None else {"subfolder": subfolder}
-    loader: Any = AutoModel
-    with _as_model_errors(source, f"{subfolder}/config.json"):
-        model: nn.Module = loader.from_pretrained(
-            source, dtype=dtype, use_safetensors=True, **where
-        )
-    return model.eval()
-
-
-def load_vae_config(name: str | Path) -> dict[str, Any] | None:
-    """Configuration of the VAE that a model comes with; None if it comes without one."""
-    source = locate(name)
-    if Path(source).is_dir():
-        path = Path(source) / "vae" / "config.json"
-        return json.loads(path.read_text("utf-8")) if path.is_file() else None
-    from diffusers import ModelMixin
-
-    loader: Any = ModelMixin
-    try:
-        config: dict[str, Any] = loader.load_config(source, subfolder="vae")
-    except OSError:  # a transformer on its own
-        return None
-    return config
-
-
 def _from_folder_or_hub(source: str, precision: torch.dtype) -> Any:
     import torch
     from diffusers import DiffusionPipeline
 
     loader: Any = DiffusionPipeline
-    with _as_model_errors(source):
+    with as_model_errors(source):
         wan = str(loader.load_config(source).get("_class_name")).startswith("Wan")
         dtype = {"default": precision, "vae": torch.float32} if wan else precision
         return loader.from_pretrained(source, dtype=dtype, use_safetensors=True)
 
 
 @contextmanager
-def _as_model_errors(source: str, wanted: str = "model_index.json") -> Iterator[None]:
+def as_model_errors(source: str, wanted: str = "model_index.json") -> Iterator[None]:
     """Turn what diffusers and the hub raise while loading into one error with advice."""
     try:
         yield
@@ -235,9 +201,15 @@ def _device(device: Device, offload: Offload) -> str:
     return device if device != "auto" else "cuda" if cuda else "cpu"
 
 
-def _dtype(dtype: DType, device: str) -> torch.dtype:
+def _precision(dtype: DType, device: str) -> torch.dtype:
+    if dtype == "auto":
+        return torch_dtype("bfloat16" if device == "cuda" else "float32")
+    return torch_dtype(dtype)
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """The dtype of a name such as `bfloat16`."""
     import torch
 
-    if dtype == "auto":
-        return torch.bfloat16 if device == "cuda" else torch.float32
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype

@@ -12,42 +12,86 @@ VAE_FACTS = (
     "_class_name",
     "z_dim",
     "latent_channels",
-    "scaling_factor",
     "shift_factor",
     "latents_mean",
     "latents_std",
     "scale_factor_spatial",
     "scale_factor_temporal",
+    "block_out_channels",
+    "dim_mult",
+    "temperal_downsample",
+    "temporal_compression_ratio",
+    "spatio_temporal_scaling",
+    "layers_per_block",
+    "patch_size",
+    "patch_size_t",
+    "downsample_type",
+    "timestep_conditioning",
 )
-"""What of a VAE's configuration decides what its latents mean."""
+"""What of a VAE's configuration decides what its latents mean.
+
+Not the `scaling_factor`: the change of variables takes care of that. The rest tells versions apart
+(LTX-Video's VAEs share class and channels).
+"""
+
+VaeConfig = Mapping[str, Any] | None
 
 
-def check_partners(own: Denoiser, other: Denoiser) -> None:
+def check_partners(
+    own: Denoiser, other: Denoiser, own_vae: VaeConfig = None, other_vae: VaeConfig = None
+) -> None:
     """Refuse a denoiser that does not share the loop's latents and conditioning.
 
-    Raises:
-        ModelError: listing what differs, side by side.
-    """
-    _refuse(own.role, _facts(own), other.role, _facts(other))
-
-
-def check_same_vae(own: Mapping[str, Any], other: Mapping[str, Any], other_role: str) -> None:
-    """Refuse a partner whose latents mean something else than the pipeline's.
-
     Args:
-        own: configuration of the pipeline's VAE.
-        other: configuration of the VAE that the partner was trained with.
-        other_role: the partner's role, for the message.
+        own: the pipeline's denoiser.
+        other: the one that is to take its place.
+        own_vae: configuration of the VAE that the first was trained with; None: not known.
+        other_vae: the same of the second.
 
     Raises:
         ModelError: listing what differs, side by side.
     """
-    facts = [{key: config.get(key) for key in VAE_FACTS} for config in (own, other)]
-    _refuse("the pipeline's VAE", facts[0], f"the {other_role} model's VAE", facts[1])
+    ours, theirs = _facts(own), _facts(other)
+    if own_vae is not None and other_vae is not None:
+        ours |= {f"VAE {key.lstrip('_')}": own_vae.get(key) for key in VAE_FACTS}
+        theirs |= {f"VAE {key.lstrip('_')}": other_vae.get(key) for key in VAE_FACTS}
+    _refuse_differences(
+        own.role,
+        ours,
+        other.role,
+        theirs,
+        "take a model of the same family with "
+        "the same latent space and text encoder; for another VAE there is "
+        "sraccel.handoff(sketch_pipe, render_pipe, ...)",
+    )
+    if not _spaces_meet(own, other):
+        spaces = [space.describe() for d in (own, other) if (space := d.noise_space) is not None]
+        _refuse_differences(
+            own.role,
+            spaces[0],
+            other.role,
+            spaces[1],
+            "the input holds "
+            "conditioning channels beside the noisy latents, for which the "
+            "change of variables is not defined",
+        )
 
 
-def _refuse(
-    our_name: str, ours: Mapping[str, object], their_name: str, theirs: Mapping[str, object]
+def _spaces_meet(own: Denoiser, other: Denoiser) -> bool:
+    """Whether the noise spaces are equal, or the change of variables is defined."""
+    if own.noise_space is None or other.noise_space is None:
+        return True
+    facts = own.adapter.interface(own.module)
+    same_channels = facts.get("in_channels") == facts.get("out_channels")
+    return own.noise_space == other.noise_space or same_channels
+
+
+def _refuse_differences(
+    our_name: str,
+    ours: Mapping[str, object],
+    their_name: str,
+    theirs: Mapping[str, object],
+    advice: str,
 ) -> None:
     differing = {
         key: (ours.get(key), theirs.get(key))
@@ -59,13 +103,10 @@ def _refuse(
             f"\n  {key}: {_short(one)} ({our_name}), {_short(other)} ({their_name})"
             for key, (one, other) in differing.items()
         )
-        raise ModelError(
-            f"the models do not fit each other; they differ in{rows}\n"
-            f"take a model of the same family with the same latent space and text encoder"
-        )
+        raise ModelError(f"the models do not fit each other; they differ in{rows}\n{advice}")
 
 
-def _facts(denoiser: Denoiser) -> Mapping[str, object]:
+def _facts(denoiser: Denoiser) -> dict[str, object]:
     return {"family": denoiser.family, **denoiser.adapter.interface(denoiser.module)}
 
 

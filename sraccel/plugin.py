@@ -2,7 +2,7 @@
 
 from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.call import Call
-from sraccel.denoiser import Contribution, Denoiser
+from sraccel.denoiser import Contribution, Denoiser, recognise
 from sraccel.denoiser_adapter import DenoiserAdapter
 from sraccel.errors import (
     ConflictError,
@@ -12,11 +12,12 @@ from sraccel.errors import (
     PluginError,
     SraccelError,
 )
+from sraccel.free_memory import check_room, weight_bytes
 from sraccel.hookspecs import hookimpl
 from sraccel.metric import Metric
-from sraccel.models import load_denoiser, load_vae_config
+from sraccel.model_source import ModelSource, config_of
 from sraccel.noise_space import NoiseSpace, noise_space_of
-from sraccel.partners import check_same_vae
+from sraccel.partners import check_partners
 from sraccel.run import Run
 from sraccel.stack import Stack
 from sraccel.step import Step, rel_l1_distance
@@ -32,6 +33,7 @@ __all__ = [
     "LoopError",
     "Metric",
     "ModelError",
+    "ModelSource",
     "NoiseSpace",
     "NonFiniteError",
     "PluginError",
@@ -39,10 +41,12 @@ __all__ = [
     "SraccelError",
     "Stack",
     "Step",
-    "check_same_vae",
+    "check_partners",
+    "check_room",
+    "config_of",
     "hookimpl",
-    "load_denoiser",
-    "load_vae_config",
     "noise_space_of",
+    "recognise",
     "rel_l1_distance",
+    "weight_bytes",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sraccel.accelerator import Accelerator
-    from sraccel.denoiser import Denoiser
+    from sraccel.denoiser import Contribution, Denoiser
+    from sraccel.denoiser_adapter import DenoiserAdapter
     from sraccel.hooks import LoopHooks
     from sraccel.intercept import Interception
     from sraccel.recipe import Recipe
@@ -42,7 +43,9 @@ class Stack:
         recipe: what was composed.
         pipeline: the pipeline, or None if the target is a bare denoiser.
         accelerators: one instance of each accelerator of the recipe, in its order.
+        adapters: adapters of the model families that can be in it.
         denoisers: all denoisers by role, contributed ones included.
+        contributions: how the contributed ones were brought, by role.
         reports: a report of each run so far, oldest first.
         logs_warnings: whether a run's warnings also go to the logger `sraccel`.
     """
@@ -54,16 +57,18 @@ class Stack:
         requested: dict[str, Denoiser],
         accelerators: list[Accelerator],
         hooks: LoopHooks,
+        adapters: Sequence[DenoiserAdapter],
     ) -> None:
         self.recipe = recipe
         self.pipeline = pipeline
         self.accelerators = accelerators
         self.hooks = hooks
+        self.adapters = adapters
         self.denoisers = {denoiser.role: denoiser for denoiser in requested.values()}
         self.reports: list[Report] = []
         self.logs_warnings = True
         self._requested = requested  # by attribute of the pipeline
-        self._placed: list[Denoiser] = []  # contributed, and ours to move
+        self.contributions: dict[str, Contribution] = {}
         self._undo: ExitStack | None = None
         self._interceptions: list[Interception] = []
         self._block_seams: dict[str, BlockStackSeam] = {}
@@ -115,11 +120,10 @@ class Stack:
             )
         return self.denoisers[role]
 
-    def add(self, denoiser: Denoiser, *, placed: bool) -> None:
-        """Take in a contributed denoiser; `placed`: keep it on the stack's device."""
+    def add(self, denoiser: Denoiser, contribution: Contribution) -> None:
+        """Take in a denoiser that an accelerator brings."""
         self.denoisers[denoiser.role] = denoiser
-        if placed:
-            self._placed.append(denoiser)
+        self.contributions[denoiser.role] = contribution
 
     def attach(self) -> Self:
         """Put everything in place.
@@ -130,8 +134,9 @@ class Stack:
         """
         self.check()
         with ExitStack() as undo:
-            for denoiser in self._placed:
-                undo.enter_context(_placed(denoiser.module, self.device))
+            for brought in self.contributions.values():
+                place = brought.placement or _on_device
+                undo.enter_context(place(brought.module, self.device))
             for denoiser in self.denoisers.values():
                 _attached[denoiser.module] = self
                 undo.callback(_attached.pop, denoiser.module, None)
@@ -315,7 +320,7 @@ class Stack:
 
 
 @contextmanager
-def _placed(module: nn.Module, device: torch.device) -> Iterator[None]:
+def _on_device(module: nn.Module, device: torch.device) -> Iterator[None]:
     """A contributed denoiser where the pipeline computes, ready to infer; then back as it was."""
     before, training = next(module.parameters()).device, module.training
     module.eval().to(device)

@@ -12,7 +12,8 @@ import torch
 from diffusers import DiffusionPipeline, WanPipeline
 
 from sraccel.errors import ModelError
-from sraccel.models import DEMO_WEIGHTS, demo_call, load_denoiser, load_pipeline, locate
+from sraccel.model_source import ModelSource
+from sraccel.models import DEMO_WEIGHTS, demo_call, load_pipeline, locate
 from sraccel.testing import load_demo_pipeline
 
 
@@ -65,7 +66,8 @@ def test_a_folder_loads_as_the_pipeline_that_it_names():
 
 
 def test_a_denoiser_loads_by_name_ready_for_inference():
-    render, sketch = load_denoiser("demo"), load_denoiser(DEMO_WEIGHTS, dtype=torch.float16)
+    render = ModelSource(model="demo").load()
+    sketch = ModelSource(model=str(DEMO_WEIGHTS), dtype="float16").load()
     assert not render.training
     assert len(render.blocks) < len(sketch.blocks)
     assert sketch.proj_out.weight.dtype == torch.float16
@@ -87,7 +89,7 @@ def test_a_folder_in_another_format_is_refused_with_advice(tmp_path: Path):
     with pytest.raises(ModelError, match=r"no model_index\.json.*-Diffusers"):
         load_pipeline(tmp_path)
     with pytest.raises(ModelError, match=r"no transformer/config\.json"):
-        load_denoiser(tmp_path)
+        ModelSource(model=str(tmp_path)).load()
 
 
 def test_an_incomplete_folder_is_refused_with_advice(tmp_path: Path):

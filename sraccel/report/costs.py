@@ -8,7 +8,7 @@ takes every (denoiser, computed or reused) in turn, under the kernels that the r
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,9 +18,9 @@ from sraccel.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from sraccel.call import Call
+    from sraccel.denoiser import Contribution
     from sraccel.report.model import CallRecord, Report
     from sraccel.step import Step
 
@@ -87,10 +87,10 @@ class Probe(Accelerator):
     steps_each = 6
 
     def __init__(
-        self, schedule: Iterable[tuple[str, bool]], denoisers: Mapping[str, nn.Module]
+        self, schedule: Sequence[tuple[str, bool]], denoisers: Mapping[str, Contribution]
     ) -> None:
-        super().__init__(Probe.Options())
-        self._schedule = list(schedule)
+        super().__init__(type(self).Options())
+        self._schedule = schedule
         self._denoisers = denoisers
 
     @property
@@ -102,12 +102,18 @@ class Probe(Accelerator):
         return self._schedule[min(step_index // self.steps_each, len(self._schedule) - 1)]
 
     @hookimpl
-    def contribute_denoisers(self) -> Mapping[str, nn.Module]:
+    def contribute_denoisers(self) -> Mapping[str, Contribution]:
         return self._denoisers
 
     @hookimpl
     def select_denoiser(self, step: Step) -> str:
         return self._kind(step.index)[0]
+
+
+class ReusingProbe(Probe):
+    """A probe that also skips blocks; for models whose blocks can be skipped."""
+
+    name = "reusing-probe"
 
     @hookimpl
     def reuse_residual(self, call: Call) -> Any:
@@ -118,6 +124,12 @@ class Probe(Accelerator):
     def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
         kept: list[torch.Tensor] = call.memory(self, list)
         kept[:] = [residual]
+
+
+def probe_for(schedule: Sequence[tuple[str, bool]], denoisers: Mapping[str, Contribution]) -> Probe:
+    """The probe that takes this schedule."""
+    reuses = any(reused for _, reused in schedule)
+    return (ReusingProbe if reuses else Probe)(schedule, denoisers)
 
 
 def kinds_by_preparation(kinds: Iterable[Kind]) -> Iterator[tuple[tuple[str, ...], list[Kind]]]:

@@ -8,6 +8,7 @@ ends a step. A run ends at its last step, when the pipeline's progress bar close
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -153,10 +154,15 @@ class PipelineSeam:
         return step
 
     def _sigma(self, position: int) -> float | None:
+        """The scheduler's noise level; where it keeps none, noise over signal, as others do."""
         sigmas = getattr(self._scheduler, "sigmas", None)
-        if sigmas is None or position >= len(sigmas):
+        if sigmas is not None:
+            return float(sigmas[position]) if position < len(sigmas) else None
+        space = next(iter(self._denoisers.values())).noise_space
+        if space is None:
             return None
-        return float(sigmas[position])
+        signal, noise = space.schedule.levels(float(self._scheduler.timesteps[position]))
+        return noise / signal if signal > 0 else math.inf
 
     def _scheduler_step(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         run = self._run

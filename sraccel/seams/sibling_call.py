@@ -37,7 +37,7 @@ def call_sibling(
     if change is not None:
         latents, timestep = denoiser.adapter.latents, arguments["timestep"]
         arguments[latents] = change.model_input(call.model_input)
-        arguments["timestep"] = _timestep_like(timestep, change, denoiser)
+        arguments["timestep"] = _timestep_like(timestep, change, denoiser, call.model_input)
     arguments = _moved(denoiser.adapter.sibling_arguments(module, arguments), module)
     context = getattr(module, "cache_context", None)
     with context(call.branch) if context is not None else nullcontext():
@@ -74,14 +74,15 @@ def _change_of_variables(
     return exchange(ours, theirs, timestep)
 
 
-def _timestep_like(given: Any, change: Exchange, denoiser: Denoiser) -> Any:
-    """The answering model's timestep in the shape of the given one; continuous, so float32."""
+def _timestep_like(given: Any, change: Exchange, denoiser: Denoiser, noisy: torch.Tensor) -> Any:
+    """The answering model's timestep in the shape of the given one; continuous, so no integer."""
     import torch
 
     timestep = change.timestep * denoiser.adapter.timestep_scale
     if not isinstance(given, torch.Tensor):
         return timestep
-    return torch.full(given.shape, timestep, dtype=torch.float32, device=given.device)
+    precision = torch.promote_types(noisy.dtype, torch.float32)
+    return torch.full(given.shape, timestep, dtype=precision, device=given.device)
 
 
 def _moved(arguments: dict[str, Any], module: nn.Module) -> dict[str, Any]:

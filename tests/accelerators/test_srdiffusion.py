@@ -216,14 +216,21 @@ def test_a_render_model_that_does_not_fit_is_refused_side_by_side(pipe: WanPipel
     assert "out_channels" not in str(refused.value)
 
 
-def test_a_render_pipeline_with_another_vae_is_refused_before_its_model_is_loaded(
+def test_everything_that_differs_is_said_at_once_and_before_weights_are_loaded(
     pipe: WanPipeline, tmp_path: Path
 ) -> None:
     other = dict(pipe.vae.config) | {"latents_mean": [0.5] * 4, "_class_name": "AutoencoderKLWan"}
     (tmp_path / "vae").mkdir()
     (tmp_path / "vae" / "config.json").write_text(json.dumps(other))
-    with pytest.raises(sraccel.ModelError, match=r"latents_mean: .*pipeline's VAE.*render model's"):
+    tiny_transformer(layers=1, text_dim=32).save_config(tmp_path / "transformer")  # no weights
+    with pytest.raises(sraccel.ModelError) as refused:
         sraccel.compose(pipe, [{"use": "srdiffusion", "render": str(tmp_path)}])
+    message = str(refused.value)
+    assert (
+        "VAE latents_mean: [0.0, 0.0, 0.0, 0.0] (sketch), [0.5, 0.5, 0.5, 0.5] (render)" in message
+    )
+    assert "text_dim: 16 (sketch), 32 (render)" in message
+    assert "z_dim" not in message
 
 
 @pytest.mark.parametrize("where", ["pipeline folder", "transformer folder"])

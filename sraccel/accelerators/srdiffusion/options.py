@@ -1,0 +1,116 @@
+"""SRDiffusion's options, as a recipe gives them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from sraccel.accelerators.srdiffusion.lora import LoraSource
+from sraccel.accelerators.srdiffusion.switching import Rule
+from sraccel.plugin import AcceleratorOptions, ModelSource
+
+Residency = Literal["both", "swap", "prefetch"]
+Handoff = Literal["latent", "reencode"]
+
+ADAPTIVE = {"threshold", "min_step", "max_step", "rule"}
+
+
+def _source(given: Any) -> Any:
+    """A name or a mapping becomes a source; a module or a pipeline stays what it is."""
+    if isinstance(given, (str, dict)):
+        return ModelSource.model_validate(given)
+    if (
+        isinstance(given, ModelSource)
+        or hasattr(given, "parameters")
+        or hasattr(given, "scheduler")
+    ):
+        return given
+    raise ValueError(
+        "a folder, a name on the hub, `demo`, a mapping with `model`, or (in Python) "
+        "a module or a pipeline"
+    )
+
+
+def _lora(given: Any) -> Any:
+    return LoraSource.model_validate(given) if isinstance(given, (str, dict)) else given
+
+
+class SRDiffusionOptions(AcceleratorOptions):
+    """Options of SRDiffusion."""
+
+    render: Annotated[ModelSource | Any, BeforeValidator(_source)] = Field(
+        description="The render model: a folder (a pipeline's, or a single transformer's or "
+        "unet's), a name on the hub, `demo`, or a mapping with `model` and `revision`, "
+        "`subfolder`, `variant`, `dtype`, `quantization_config`; in Python also a module or a "
+        "pipeline. It must share VAE and text encoder with the pipeline's model.",
+    )
+    render_lora: Annotated[LoraSource | None, BeforeValidator(_lora)] = Field(
+        None,
+        description="LoRA for the render model (folder, file, name on the hub, or a mapping with "
+        "`model`, `weight_name`, `scale`); those of the pipeline's model do not reach it. `none`: "
+        "it is to do without.",
+    )
+    threshold: float = Field(
+        0.01,
+        gt=0,
+        allow_inf_nan=False,
+        description="Switch when the metric D falls by less than this from step to step. "
+        "Lower is later: higher quality, less speed. The paper sweeps 0.01, 0.02, 0.03.",
+    )
+    min_step: int = Field(
+        0, ge=0, description="Do not switch before this step has been taken (0-based)."
+    )
+    max_step: int | None = Field(
+        None, ge=0, description="Switch at the latest after this step (0-based)."
+    )
+    switch_step: int | None = Field(
+        None, ge=0, description="Fixed: the first step of the render model (0-based)."
+    )
+    switch_sigma: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Fixed: the render model takes the steps whose noise level (the scheduler's "
+        "sigma; flow matching: 0 to 1) is at most this.",
+    )
+    rule: Rule = Field(
+        "auto",
+        description="`paper`: consecutive steps, to the letter. `per_step`: between computed "
+        "steps, per step, smoothed. `auto`: the paper's until a cache skips a step, then "
+        "per step.",
+    )
+    residency: Residency = Field(
+        "both",
+        description="`both` models on the device; `swap`: only the one at work, the other in main "
+        "memory; `prefetch`: the render model is copied to the device beside the sketch model's "
+        "last steps.",
+    )
+    handoff: Handoff = Field(
+        "latent",
+        description="`latent`: same VAE, inside the loop. `reencode`: another VAE, through frames; "
+        "takes two pipelines (`sraccel.handoff`, `sraccel generate`).",
+    )
+
+    @model_validator(mode="after")
+    def _one_way_to_switch(self) -> Self:
+        given = self.model_fields_set
+        fixed = [
+            name for name in ("switch_step", "switch_sigma") if getattr(self, name) is not None
+        ]
+        unused = sorted(given & ADAPTIVE) if fixed else []
+        if len(fixed) > 1:
+            raise ValueError(f"{' and '.join(fixed)} both fix the switch: give one of them")
+        if unused:
+            raise ValueError(
+                f"{fixed[0]} fixes the switch, so {', '.join(unused)} would have no effect: give "
+                f"one or the other"
+            )
+        if self.max_step is not None and self.max_step < self.min_step:
+            raise ValueError(f"max_step {self.max_step} is before min_step {self.min_step}")
+        return self
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the metric decides."""
+        return self.switch_step is None and self.switch_sigma is None

@@ -1,0 +1,146 @@
+"""The render model: found, checked against the pipeline, loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sraccel.accelerators.srdiffusion.lora import check_lora
+from sraccel.accelerators.srdiffusion.options import SRDiffusionOptions
+from sraccel.plugin import (
+    ConflictError,
+    Contribution,
+    ModelError,
+    ModelSource,
+    NoiseSpace,
+    Stack,
+    check_partners,
+    check_room,
+    config_of,
+    noise_space_of,
+    recognise,
+    weight_bytes,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from sraccel.denoiser import Placement
+
+RENDER = "render"
+MEMORY_ADVICE = (
+    "choose `residency: swap`, a smaller `dtype` or a `quantization_config` for the render model, "
+    "or offload the pipeline"
+)
+
+
+def bring_render_model(
+    options: SRDiffusionOptions, stack: Stack, placement: Placement | None
+) -> Contribution:
+    """The render model of a stack; everything that can be is checked before it is loaded.
+
+    Raises:
+        ConflictError: the recipe asks for a hand-off that one loop cannot do.
+        ModelError: the model is missing, does not fit the pipeline, or does not fit into memory.
+    """
+    if options.handoff == "reencode":
+        raise ConflictError(
+            "srdiffusion: `handoff: reencode` takes two pipelines: call "
+            "sraccel.handoff(sketch_pipe, render_pipe, recipe, ...), or `sraccel generate`"
+        )
+    found = _Found.of(options.render)
+    _check_schedulers(stack, found)
+    space = found.noise_space()
+    own = stack.denoisers["sketch"]
+    if found.module is own.module:
+        raise ModelError("srdiffusion: the render model is the pipeline's own model")
+    check_partners(
+        own,
+        recognise(RENDER, found.module, stack.adapters, noise_space=space),
+        config_of(stack.pipeline.vae) if getattr(stack.pipeline, "vae", None) else None,
+        found.vae_config,
+    )
+    check_lora(stack, found.module, options.render_lora)
+    module = found.module
+    if isinstance(options.render, ModelSource):
+        module = _load(options.render, module, options, stack)
+    lora = options.render_lora
+    if lora is not None and lora.wanted:
+        lora.load_into(module, stack.pipeline)
+    return Contribution(module, space, placement)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A render model, perhaps without weights yet, and what came along with it."""
+
+    module: nn.Module
+    vae_config: dict[str, Any] | None = None
+    scheduler: Any = None
+
+    @classmethod
+    def of(cls, render: Any) -> _Found:
+        if isinstance(render, ModelSource):
+            return cls(render.outline(), render.vae_config(), render.scheduler())
+        if not hasattr(render, "scheduler"):
+            return cls(render)
+        module = getattr(render, "transformer", None) or getattr(render, "unet", None)
+        if module is None:
+            raise ModelError(f"srdiffusion: {type(render).__name__} has no denoiser")
+        vae = getattr(render, "vae", None)
+        return cls(module, config_of(vae) if vae is not None else None, render.scheduler)
+
+    def noise_space(self) -> NoiseSpace | None:
+        """None: that of the pipeline's model is taken."""
+        if self.scheduler is None:
+            return None
+        return noise_space_of(self.scheduler, self.vae_config)
+
+
+def _check_schedulers(stack: Stack, found: _Found) -> None:
+    """Refuse a scheduler of an unknown process, unless the pipeline has the very same."""
+    scheduler, own = found.scheduler, getattr(stack.pipeline, "scheduler", None)
+    if scheduler is None or found.noise_space() is not None or own is None:
+        return
+    if type(own) is not type(scheduler) or dict(own.config) != dict(scheduler.config):
+        raise ModelError(
+            f"srdiffusion: the render model comes with a {type(scheduler).__name__}, the pipeline "
+            f"has a {type(own).__name__} or another configuration of it, and how their noise "
+            f"levels compare is not known"
+        )
+
+
+def _load(
+    source: ModelSource, outline: nn.Module, options: SRDiffusionOptions, stack: Stack
+) -> nn.Module:
+    sketch = stack.denoisers["sketch"].module
+    like = getattr(sketch, "dtype", None)
+    if source.quantization_config is None:
+        _check_room(source, outline, like, options, stack)
+    return source.load(like)
+
+
+def _check_room(
+    source: ModelSource,
+    outline: nn.Module,
+    like: torch.dtype | None,
+    options: SRDiffusionOptions,
+    stack: Stack,
+) -> None:
+    import torch
+
+    needed = weight_bytes(outline, source.precision(like))
+    what = f"the render model ({source})"
+    check_room(needed, torch.device("cpu"), what, "free some memory, or choose a smaller `dtype`")
+    device = stack.device
+    if device.type != "cuda":
+        return
+    sketch = stack.denoisers["sketch"].module
+    there = next(sketch.parameters()).device == device
+    if options.residency == "swap":
+        needed -= weight_bytes(sketch) if there else 0
+    elif not there:  # offloaded: both will meet on the device
+        needed += weight_bytes(sketch)
+        what += " beside the pipeline's model"
+    check_room(needed, device, what, MEMORY_ADVICE)

@@ -1,0 +1,160 @@
+"""Where a denoiser comes from: a folder, a name on the hub, or `demo`; and what it belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
+
+from sraccel.models import DEMO, DType, as_model_errors, locate, torch_dtype
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+DENOISER_FOLDERS = ("transformer", "unet")
+"""Folders of a pipeline that hold its denoiser, in the order in which they are looked for."""
+
+
+class ModelSource(BaseModel):
+    """A denoiser that is still to be loaded. A plain string is the `model` alone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    model: str = Field(
+        description="A pipeline's folder, a single transformer's or unet's folder, a name on the "
+        "hub, or `demo`."
+    )
+    revision: str | None = Field(None, description="Hub: branch, tag or commit.")
+    subfolder: str | None = Field(
+        None, description="Folder of the denoiser. Default: the pipeline's transformer or unet."
+    )
+    variant: str | None = Field(None, description="Weights to take, as in `fp16`.")
+    dtype: DType = Field("auto", description="Precision of the weights; auto: the pipeline's own.")
+    quantization_config: dict[str, Any] | None = Field(
+        None, description="As diffusers takes it, with `quant_method`."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, given: Any) -> Any:
+        return {"model": str(given)} if isinstance(given, (str, Path)) else given
+
+    @model_serializer(mode="wrap")
+    def _short(self, serialise: Any) -> Any:
+        given = {name: value for name, value in serialise(self).items() if value is not None}
+        return self.model if given == {"model": self.model, "dtype": "auto"} else given
+
+    def __str__(self) -> str:
+        return self.model if self.revision is None else f"{self.model}@{self.revision}"
+
+    def load(self, like: torch.dtype | None = None) -> nn.Module:
+        """The denoiser, ready to infer, on the CPU.
+
+        Args:
+            like: dtype of the weights where `dtype` is `auto`; None keeps diffusers' default.
+
+        Raises:
+            ModelError: there is no such model, or it is in another format.
+        """
+        from diffusers import AutoModel
+
+        options = {
+            "variant": self.variant,
+            "quantization_config": self.quantization_config,
+            "dtype": self.precision(like),
+        }
+        given = {name: value for name, value in options.items() if value is not None}
+        loader: Any = AutoModel
+        with self._errors():
+            module: nn.Module = loader.from_pretrained(
+                locate(self.model), use_safetensors=True, **self._where(), **given
+            )
+        return module.eval()
+
+    def precision(self, like: torch.dtype | None) -> torch.dtype | None:
+        """Dtype of the weights, for a pipeline whose denoiser has the dtype `like`."""
+        return like if self.dtype == "auto" else torch_dtype(self.dtype)
+
+    def outline(self) -> nn.Module:
+        """The denoiser without weights (on the meta device), to check before anything is loaded.
+
+        Raises:
+            ModelError: there is no such model, or it is in another format.
+        """
+        from accelerate import init_empty_weights
+        from diffusers import AutoModel
+
+        loader: Any = AutoModel
+        with self._errors(), init_empty_weights():
+            module: nn.Module = loader.from_config(locate(self.model), **self._where())
+        return module
+
+    def vae_config(self) -> dict[str, Any] | None:
+        """Configuration of the VAE that the denoiser was trained with, defaults filled in.
+
+        None if the denoiser comes without a VAE.
+        """
+        from accelerate import init_empty_weights
+        from diffusers import AutoModel
+
+        config = self._config(AutoModel, "vae")
+        if config is None:
+            return None
+        loader: Any = AutoModel
+        with as_model_errors(f"the VAE of {self}"), init_empty_weights():
+            return config_of(loader.from_config(config))
+
+    def scheduler(self) -> Any:
+        """The scheduler that comes with the denoiser, or None."""
+        import diffusers
+
+        # Any scheduler class reads the file of all of them.
+        config = self._config(diffusers.DDIMScheduler, "scheduler") or {}
+        kind: Any = getattr(diffusers, str(config.get("_class_name")), None)
+        known = isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin)
+        return kind.from_config(config) if known else None
+
+    def _where(self) -> dict[str, Any]:
+        where = {"subfolder": self._denoiser_folder(), "revision": self.revision}
+        return {name: value for name, value in where.items() if value is not None}
+
+    def _denoiser_folder(self) -> str | None:
+        """Subfolder of the denoiser; None if the source is a denoiser's own folder."""
+        source = Path(locate(self.model))
+        if self.subfolder is not None:
+            return self.subfolder
+        if self.model == DEMO:
+            return "render"
+        if (source / "config.json").is_file():
+            return None
+        if source.is_dir():
+            found = [name for name in DENOISER_FOLDERS if (source / name).is_dir()]
+            return found[0] if found else DENOISER_FOLDERS[0]
+        from diffusers import DiffusionPipeline
+
+        index = self._config(DiffusionPipeline) or {}
+        return next((name for name in DENOISER_FOLDERS if name in index), None)
+
+    def _config(self, kind: Any, subfolder: str | None = None) -> dict[str, Any] | None:
+        """Configuration of the pipeline that the denoiser belongs to, or of a part of it."""
+        source = Path(locate(self.model))
+        if (source / "config.json").is_file():  # a denoiser's own folder lies in its pipeline's
+            source = source.parent
+        where = {"subfolder": subfolder, "revision": self.revision}
+        given = {name: value for name, value in where.items() if value is not None}
+        try:
+            config: dict[str, Any] = kind.load_config(str(source), **given)
+        except OSError:  # a denoiser on its own
+            return None
+        return config
+
+    def _errors(self) -> Any:
+        folder = self._denoiser_folder()
+        return as_model_errors(str(self.model), "/".join(filter(None, (folder, "config.json"))))
+
+
+def config_of(module: Any) -> dict[str, Any]:
+    """A model's configuration, and the name of its class."""
+    return {**module.config, "_class_name": type(module).__name__}
