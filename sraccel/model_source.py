@@ -83,28 +83,19 @@ class ModelSource(BaseModel):
         Raises:
             ModelError: there is no such model, or it is in another format.
         """
-        from accelerate import init_empty_weights
-        from diffusers import AutoModel
-
-        loader: Any = AutoModel
-        with self._errors(), init_empty_weights():
-            module: nn.Module = loader.from_config(locate(self.model), **self._where())
-        return module
+        with self._errors():
+            return _outline(_model_class().load_config(locate(self.model), **self._where()))
 
     def vae_config(self) -> dict[str, Any] | None:
         """Configuration of the VAE that the denoiser was trained with, defaults filled in.
 
         None if the denoiser comes without a VAE.
         """
-        from accelerate import init_empty_weights
-        from diffusers import AutoModel
-
-        config = self._config(AutoModel, "vae")
+        config = self._config(_model_class(), "vae")
         if config is None:
             return None
-        loader: Any = AutoModel
-        with as_model_errors(f"the VAE of {self}"), init_empty_weights():
-            return config_of(loader.from_config(config))
+        with as_model_errors(f"the VAE of {self}"):
+            return config_of(_outline(config))
 
     def scheduler(self) -> Any:
         """The scheduler that comes with the denoiser, or None."""
@@ -153,6 +144,27 @@ class ModelSource(BaseModel):
     def _errors(self) -> Any:
         folder = self._denoiser_folder()
         return as_model_errors(str(self.model), "/".join(filter(None, (folder, "config.json"))))
+
+
+def _model_class() -> Any:
+    """A model class; any of them reads the `config.json` of all."""
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL
+
+
+def _outline(config: dict[str, Any]) -> nn.Module:
+    """A model of this configuration on the meta device; only diffusers' own classes."""
+    import diffusers
+    from accelerate import init_empty_weights
+
+    kind: Any = getattr(diffusers, str(config.get("_class_name")), None)
+    known = isinstance(kind, type) and issubclass(kind, diffusers.ModelMixin)
+    if not known:
+        raise ValueError(f"diffusers has no model class {config.get('_class_name')!r}")
+    with init_empty_weights():
+        module: nn.Module = kind.from_config(config)
+    return module
 
 
 def config_of(module: Any) -> dict[str, Any]:

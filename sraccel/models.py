@@ -157,7 +157,7 @@ def as_model_errors(source: str, wanted: str = "model_index.json") -> Iterator[N
     """Turn what diffusers and the hub raise while loading into one error with advice."""
     try:
         yield
-    except (OSError, ValueError, KeyError, AttributeError, ImportError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, ImportError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         if len(reason) > 400:
             reason = reason[:397] + "..."
@@ -169,6 +169,8 @@ def as_model_errors(source: str, wanted: str = "model_index.json") -> Iterator[N
 def _advice(source: str, wanted: str, reason: str) -> str:
     if "trust_remote_code" in reason:
         return "The model wants to run code of its own, which sraccel never does."
+    if "quantiz" in reason.lower():
+        return "Leave `quantization_config` out, or see that what it needs is there."
     if "safetensors" in reason:
         return "Only safetensors weights are loaded: convert the model, or use a safetensors copy."
     if Path(source).is_dir() and not (Path(source) / wanted).is_file():

@@ -1,0 +1,268 @@
+"""The render model is found, checked and loaded from wherever it is; LoRAs do not get lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import EDMEulerScheduler, WanPipeline, WanTransformer3DModel
+from tiny_models import tiny_pipeline, tiny_transformer
+
+import sraccel
+from sraccel import free_memory
+
+Generate = Callable[..., torch.Tensor]
+
+
+def recipe(render: Any, **options: Any) -> list[dict[str, Any]]:
+    return [{"use": "srdiffusion", "render": render, "switch_step": 4, **options}]
+
+
+@pytest.fixture
+def render_pipe() -> WanPipeline:
+    """A pipeline whose transformer is the render model of the fixtures."""
+    return tiny_pipeline(seed=7, layers=1)
+
+
+@pytest.fixture
+def expected(pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate) -> torch.Tensor:
+    with sraccel.compose(pipe, recipe(render)):
+        return generate(pipe)
+
+
+@pytest.mark.parametrize("given", ["pipeline", "folder", "its transformer's folder"])
+def test_a_render_model_comes_as_a_pipeline_a_folder_or_a_transformers_folder(
+    given: str,
+    pipe: WanPipeline,
+    render_pipe: WanPipeline,
+    expected: torch.Tensor,
+    generate: Generate,
+    tmp_path: Path,
+) -> None:
+    render_pipe.save_pretrained(tmp_path)
+    renders = {
+        "pipeline": render_pipe,
+        "folder": str(tmp_path),
+        "its transformer's folder": str(tmp_path / "transformer"),
+    }
+    with sraccel.compose(pipe, recipe(renders[given])):
+        torch.testing.assert_close(generate(pipe), expected)
+
+
+@pytest.mark.parametrize("where", ["folder", "its transformer's folder", "pipeline object"])
+def test_whatever_comes_with_the_render_model_is_compared(
+    where: str, pipe: WanPipeline, render_pipe: WanPipeline, tmp_path: Path
+) -> None:
+    render_pipe.vae.register_to_config(latents_std=[2.0] * 4)
+    render_pipe.save_pretrained(tmp_path)
+    renders: dict[str, Any] = {
+        "folder": str(tmp_path),
+        "its transformer's folder": str(tmp_path / "transformer"),
+        "pipeline object": render_pipe,
+    }
+    with pytest.raises(sraccel.ModelError, match=r"VAE latents_std: \[1.0.*sketch.*2.0.*render"):
+        sraccel.compose(pipe, recipe(renders[where]))
+
+
+def test_a_vae_saved_by_an_older_diffusers_is_compared_with_the_defaults_filled_in(
+    pipe: WanPipeline, render_pipe: WanPipeline, tmp_path: Path
+) -> None:
+    render_pipe.save_pretrained(tmp_path)
+    path = tmp_path / "vae" / "config.json"
+    config = json.loads(path.read_text())
+    for key in ("scale_factor_spatial", "scale_factor_temporal", "patch_size"):
+        config.pop(key, None)
+    path.write_text(json.dumps(config))
+    sraccel.compose(pipe, recipe(str(tmp_path)))
+
+
+def test_variant_subfolder_and_dtype_are_heeded(
+    pipe: WanPipeline, render: WanTransformer3DModel, tmp_path: Path
+) -> None:
+    render.half().save_pretrained(tmp_path / "small", variant="fp16")
+    source = {"model": str(tmp_path), "subfolder": "small", "variant": "fp16", "dtype": "bfloat16"}
+    stack = sraccel.compose(pipe, recipe(source))
+    assert stack.denoisers["render"].module.dtype == torch.bfloat16
+    assert stack.recipe.model_dump(mode="json")["accelerators"][0]["render"] == source
+    with pytest.raises(sraccel.ModelError, match="cannot load"):
+        sraccel.compose(pipe, recipe({**source, "variant": "int3"}))
+
+
+def test_a_name_and_a_revision_on_the_hub_are_heeded(
+    render_pipe: WanPipeline, tmp_path: Path
+) -> None:
+    """Offline, from a cache folder as the hub's client leaves it."""
+    repository = tmp_path / "models--someone--small"
+    for commit, width in (("a" * 40, 8), ("b" * 40, 16)):
+        snapshot = repository / "snapshots" / commit
+        render_pipe.save_pretrained(snapshot)
+        tiny_transformer(layers=1, freq_dim=width).save_pretrained(snapshot / "transformer")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("a" * 40)
+    (repository / "refs" / "v2").write_text("b" * 40)
+    script = """
+from sraccel.plugin import ModelSource
+for revision in (None, "v2"):
+    source = ModelSource(model="someone/small", revision=revision)
+    widths = [module.config.freq_dim for module in (source.outline(), source.load())]
+    print(source, widths, source.vae_config()["z_dim"], type(source.scheduler()).__name__)
+"""
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        "someone/small [8, 8] 4 UniPCMultistepScheduler",
+        "someone/small@v2 [16, 16] 4 UniPCMultistepScheduler",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"quant_method": "guesswork"}, "Unknown quantization type"),
+        ({"quant_method": "bitsandbytes", "load_in_8bit": True}, "bitsandbytes|No GPU"),
+    ],
+)
+def test_a_quantisation_that_cannot_be_had_is_an_error_with_its_reason(
+    config: dict[str, Any],
+    message: str,
+    pipe: WanPipeline,
+    render: WanTransformer3DModel,
+    tmp_path: Path,
+) -> None:
+    render.save_pretrained(tmp_path)
+    source = {"model": str(tmp_path), "quantization_config": config}
+    with pytest.raises(sraccel.ModelError, match=message):
+        sraccel.compose(pipe, recipe(source))
+
+
+@pytest.mark.parametrize(
+    ("render", "path"),
+    [
+        ({"model": "demo", "revison": "v2"}, r"accelerators\[0\]\.render\.revison"),
+        ({"revision": "v2"}, r"accelerators\[0\]\.render\.model"),
+        ({"model": "demo", "dtype": "float8"}, r"accelerators\[0\]\.render\.dtype.*float8"),
+        (17, r"accelerators\[0\]\.render: a folder, a name on the hub"),
+    ],
+)
+def test_a_malformed_source_is_refused_where_it_is_wrong(render: Any, path: str) -> None:
+    with pytest.raises(sraccel.RecipeError, match=path):
+        sraccel.Recipe(accelerators=recipe(render))
+
+
+def test_a_scheduler_whose_noise_levels_are_not_known_is_refused(
+    pipe: WanPipeline, render_pipe: WanPipeline
+) -> None:
+    render_pipe.scheduler = EDMEulerScheduler()
+    with pytest.raises(sraccel.ModelError, match=r"EDMEulerScheduler.*UniPCMultistepScheduler"):
+        sraccel.compose(pipe, recipe(render_pipe))
+
+
+def test_conditioning_channels_and_a_change_of_noise_level_do_not_go_together(
+    render_pipe: WanPipeline,
+) -> None:
+    pipe = tiny_pipeline(in_channels=9)
+    render_pipe.transformer = tiny_transformer(layers=1, in_channels=9)
+    sraccel.compose(pipe, recipe(render_pipe))
+    render_pipe.vae.register_to_config(scaling_factor=0.5)
+    with pytest.raises(sraccel.ModelError, match=r"latent scale: 1.0 \(sketch\), 0.5 \(render\)"):
+        sraccel.compose(pipe, recipe(render_pipe))
+
+
+def test_a_render_model_that_does_not_fit_into_memory_is_refused_before_it_is_loaded(
+    pipe: WanPipeline,
+    render: WanTransformer3DModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    render.save_config(tmp_path)  # no weights: loading them would fail in another way
+    monkeypatch.setattr(free_memory, "free_bytes", lambda device: 1000)
+    with pytest.raises(sraccel.ModelError, match=r"render model .* needs .* GiB .* free on cpu"):
+        sraccel.compose(pipe, recipe(str(tmp_path)))
+
+
+def add_lora(module: Any, seed: int) -> None:
+    """A random LoRA with an effect."""
+    from peft import LoraConfig
+
+    torch.manual_seed(seed)
+    module.add_adapter(
+        LoraConfig(r=2, lora_alpha=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
+    )
+
+
+@pytest.fixture
+def lora_folder(tmp_path: Path) -> Path:
+    """A LoRA for the render model of the fixtures, as a Wan pipeline saves it."""
+    from peft import get_peft_model_state_dict
+
+    adapted = tiny_transformer(seed=7, layers=1)
+    add_lora(adapted, seed=3)
+    folder = tmp_path / "lora"
+    WanPipeline.save_lora_weights(
+        folder, transformer_lora_layers=get_peft_model_state_dict(adapted)
+    )
+    return folder
+
+
+def test_render_lora_is_loaded_into_the_render_model(
+    pipe: WanPipeline, generate: Generate, lora_folder: Path, tmp_path: Path
+) -> None:
+    adapted = tiny_transformer(seed=7, layers=1)
+    adapted.save_pretrained(tmp_path / "render")
+    add_lora(adapted, seed=3)
+    with sraccel.compose(pipe, recipe(adapted)):
+        expected = generate(pipe)
+    source = str(tmp_path / "render")
+    with sraccel.compose(pipe, recipe(source, render_lora=str(lora_folder))):
+        with_lora = generate(pipe)
+    with sraccel.compose(pipe, recipe(source)):
+        without = generate(pipe)
+    weak = {"model": str(lora_folder), "scale": 0.0}
+    with sraccel.compose(pipe, recipe(source, render_lora=weak)):
+        torch.testing.assert_close(generate(pipe), without)
+    torch.testing.assert_close(with_lora, expected)
+    assert not torch.allclose(with_lora, without)
+
+
+def test_a_lora_on_the_sketch_model_alone_is_refused_and_none_says_that_it_is_meant(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    add_lora(pipe.transformer, seed=1)
+    with pytest.raises(sraccel.ModelError, match=r"do not reach the render model.*render_lora"):
+        sraccel.compose(pipe, recipe(render))
+    with sraccel.compose(pipe, recipe(render, render_lora="none")) as stack:
+        generate(pipe)
+    assert stack.report.switch_step == 4
+    add_lora(render, seed=2)
+    sraccel.compose(pipe, recipe(render))
+
+
+def test_a_lora_loaded_while_detached_is_refused_on_attaching(
+    pipe: WanPipeline, render: WanTransformer3DModel
+) -> None:
+    stack = sraccel.compose(pipe, recipe(render))
+    add_lora(pipe.transformer, seed=1)
+    with pytest.raises(sraccel.ModelError, match="LoRAs"):
+        stack.attach()
+
+
+@pytest.mark.parametrize("wrong", ["missing", "other size"])
+def test_a_lora_that_cannot_be_loaded_is_an_error(
+    wrong: str, pipe: WanPipeline, lora_folder: Path, tmp_path: Path
+) -> None:
+    other = tiny_transformer(seed=7, layers=1, num_attention_heads=4)
+    other.save_pretrained(tmp_path / "render")
+    if wrong == "missing":
+        shutil.rmtree(lora_folder)
+    with pytest.raises(sraccel.ModelError, match=r"render_lora .*lora.* cannot be loaded"):
+        sraccel.compose(pipe, recipe(str(tmp_path / "render"), render_lora=str(lora_folder)))
