@@ -16,7 +16,7 @@ from sraccel.free_memory import check_room, weight_bytes
 from sraccel.hookspecs import hookimpl
 from sraccel.metric import Metric
 from sraccel.model_source import ModelSource, config_of
-from sraccel.noise_space import NoiseSpace, noise_space_of
+from sraccel.noise_space import FlowSchedule, NoiseSpace, noise_space_of
 from sraccel.partners import check_partners
 from sraccel.run import Run
 from sraccel.stack import Stack
@@ -30,6 +30,7 @@ __all__ = [
     "Contribution",
     "Denoiser",
     "DenoiserAdapter",
+    "FlowSchedule",
     "LoopError",
     "Metric",
     "ModelError",

@@ -206,6 +206,16 @@ def test_an_own_loop_states_its_noise_space() -> None:
     torch.testing.assert_close(answer, expected, atol=1e-10, rtol=0)
 
 
+def test_a_bare_denoiser_whose_noise_space_is_guessed_is_a_warning() -> None:
+    pipe, render = analytic_pipeline(SKETCH_SCHEDULERS["CogVideoX DDIM"](), 0.7), render_pipeline()
+    recipe = [{"use": "srdiffusion", "render": render, "switch_step": 0}]
+    x = torch.randn(SHAPE, dtype=torch.float64)
+    with sraccel.compose(pipe.transformer, recipe, adapters=[AnalyticAdapter()]) as stack:
+        with stack.run(1) as run, run.step(0, timestep=600) as step, step.branch("cond"):
+            pipe.transformer(x, torch.tensor(600), x)
+    assert "noise_space=" in " ".join(stack.report.warnings)
+
+
 def test_half_precision_predictions_are_combined_in_float32() -> None:
     change = exchange(space("CogVideoX-5b"), space("CogVideoX-2b"), 40)
     x, y = torch.randn(2, 1000).bfloat16()

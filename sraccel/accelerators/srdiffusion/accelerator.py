@@ -13,13 +13,16 @@ from sraccel.plugin import (
     Accelerator,
     AcceleratorOptions,
     Contribution,
+    FlowSchedule,
     LoopError,
+    NoiseSpace,
     Run,
     Stack,
     Step,
     hookimpl,
 )
 
+FLOW = FlowSchedule()
 PREFETCHED_STEPS = 2
 """How many steps before a fixed switch the render model's copy begins."""
 
@@ -53,6 +56,12 @@ class SRDiffusion(Accelerator):
     @hookimpl
     def run_started(self, run: Run) -> None:
         self._detector = SwitchDetector(self.options)
+        if _guessed_noise_space(run.stack):
+            run.warn(
+                "srdiffusion: what the noise levels of the pipeline's model mean is not known here "
+                "(a bare denoiser), so the render model was called as if they were its own: give "
+                "compose(..., noise_space=...)"
+            )
         if _beyond(self.options.switch_step, run) or _beyond(self.options.min_step, run):
             run.warn(
                 f"srdiffusion: the earliest switch lies beyond the run's "
@@ -106,6 +115,12 @@ class SRDiffusion(Accelerator):
         self._residents.run_finished()
         rule = self._detector.rule if self.options.adaptive else "fixed"
         run.note(self, switch_rule=rule)
+
+
+def _guessed_noise_space(stack: Stack) -> bool:
+    """Whether a conversion may be needed, and the pipeline's side of it is not known."""
+    own, brought = stack.denoisers["sketch"].noise_space, stack.contributions[RENDER].noise_space
+    return own is None and brought is not None and brought != NoiseSpace(FLOW, "flow_prediction")
 
 
 def _beyond(step: int | None, run: Run) -> bool:
