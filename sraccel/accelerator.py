@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from sraccel.model_source import ModelSource
 
 
 class AcceleratorOptions(BaseModel):
@@ -14,6 +18,10 @@ class AcceleratorOptions(BaseModel):
 
     accelerator: ClassVar[type[Accelerator]]
     use: str = Field("", description="Name of the accelerator; filled in where it is left out.")
+
+    def models(self) -> Sequence[ModelSource]:
+        """Models that composing will load; their size is checked before anything is loaded."""
+        return ()
 
     @model_validator(mode="before")
     @classmethod

@@ -52,6 +52,13 @@ class DenoiserAdapter(ABC):
     def interface(self, module: nn.Module) -> Mapping[str, object]:
         """What two models must share to take each other's place in a sampling loop."""
 
+    def check_sibling(self, own: nn.Module, other: nn.Module) -> None:
+        """Raise ModelError if a loop around `own` does not compute something that `other` needs.
+
+        For what goes one way only; what both must have alike is their `interface`.
+        """
+        return
+
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
         """What to pass to `module` of the arguments that a loop passes to another of the family."""
         return arguments

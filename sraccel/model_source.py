@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
+from sraccel.free_memory import check_room, weight_bytes
 from sraccel.models import DEMO, DType, as_model_errors, locate, torch_dtype
 
 if TYPE_CHECKING:
@@ -144,6 +146,23 @@ class ModelSource(BaseModel):
     def _errors(self) -> Any:
         folder = self._denoiser_folder()
         return as_model_errors(str(self.model), "/".join(filter(None, (folder, "config.json"))))
+
+
+def check_room_for(sources: Sequence[ModelSource], dtype: torch.dtype | None) -> None:
+    """Refuse to begin loading denoisers that do not fit into main memory together.
+
+    Args:
+        sources: the denoisers.
+        dtype: of the weights of those that do not say.
+
+    Raises:
+        ModelError: they do not fit, or one of them is missing or in another format.
+    """
+    import torch
+
+    needed = sum(weight_bytes(item.outline(), item.precision(dtype)) for item in sources)
+    what = f"loading {' and '.join(map(str, sources))}"
+    check_room(needed, torch.device("cpu"), what, "choose a smaller `dtype`, or free some memory")
 
 
 def _model_class() -> Any:

@@ -53,17 +53,17 @@ def check_partners(
     """
     ours, theirs = _facts(own), _facts(other)
     if own_vae is not None and other_vae is not None:
-        ours |= {f"VAE {key.lstrip('_')}": own_vae.get(key) for key in VAE_FACTS}
-        theirs |= {f"VAE {key.lstrip('_')}": other_vae.get(key) for key in VAE_FACTS}
+        ours |= {f"VAE {key.lstrip('_')}": _plain(own_vae.get(key)) for key in VAE_FACTS}
+        theirs |= {f"VAE {key.lstrip('_')}": _plain(other_vae.get(key)) for key in VAE_FACTS}
     _refuse_differences(
         own.role,
         ours,
         other.role,
         theirs,
-        "take a model of the same family with "
-        "the same latent space and text encoder; for another VAE there is "
-        "sraccel.handoff(sketch_pipe, render_pipe, ...)",
+        "take a model of the same family with the same latent space and text encoder; for another "
+        "VAE there is sraccel.handoff(sketch_pipe, render_pipe, ...)",
     )
+    own.adapter.check_sibling(own.module, other.module)
     if not _spaces_meet(own, other):
         spaces = [space.describe() for d in (own, other) if (space := d.noise_space) is not None]
         _refuse_differences(
@@ -71,9 +71,8 @@ def check_partners(
             spaces[0],
             other.role,
             spaces[1],
-            "the input holds "
-            "conditioning channels beside the noisy latents, for which the "
-            "change of variables is not defined",
+            "the input holds conditioning channels beside the noisy latents, for which the change "
+            "of variables is not defined",
         )
 
 
@@ -108,6 +107,11 @@ def _refuse_differences(
 
 def _facts(denoiser: Denoiser) -> dict[str, object]:
     return {"family": denoiser.family, **denoiser.adapter.interface(denoiser.module)}
+
+
+def _plain(value: object) -> object:
+    """A list for a tuple: a file's JSON knows no other."""
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _short(value: object) -> str:

@@ -1,13 +1,13 @@
 """The tables of the documentation that must agree with the code.
 
-A page marks one by `<!-- table: NAME -->` and `<!-- end -->`. Tables of options are written from
-the code: `python tests/docs_tables.py` puts them into their page.
+A page marks one by `<!-- table: NAME -->` and `<!-- end -->`. Tables of options and of pairs are
+written from the code: `python tests/docs_tables.py` puts them into their pages.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
@@ -18,6 +18,7 @@ from sraccel.accelerators.sageattention import SageAttention
 from sraccel.accelerators.srdiffusion import SRDiffusion
 from sraccel.accelerators.teacache import TeaCache
 from sraccel.cli.plugins import _options
+from sraccel.pairs import EVIDENCE, HANDOFFS, PAIRS
 from sraccel.plugin import Accelerator
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -56,6 +57,26 @@ def _yaml(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def pairs_table() -> str:
+    """All known pairs, as `sraccel pairs` lists them."""
+    lines = [
+        "| sketch | render | family | hand-off | evidence | what is known | source |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for pair in PAIRS:
+        known = f"{pair.known} *Not verified:* {pair.unverified}" if pair.unverified else pair.known
+        models = (f"`{pair.sketch}`", f"`{pair.render}`")
+        cells = (*models, f"`{pair.family}`", pair.handoff, pair.evidence, known, pair.source)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def words_table(words: Mapping[str, str]) -> str:
+    """Words of the pairs' table and what they mean."""
+    lines = [f"| {word} | {meaning} |" for word, meaning in words.items()]
+    return "\n".join(["| word | meaning |", "|---|---|", *lines]) + "\n"
+
+
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every key of a model's JSON with its type: `steps[].index`, `int`."""
     for name, field in model.model_fields.items():
@@ -86,15 +107,27 @@ def _type_name(annotation: Any) -> str:
     return found
 
 
-def main() -> None:
-    """Write the tables of options into their page."""
-    page = DOCS / "recipes.md"
-    text = page.read_text(encoding="utf-8")
+def written() -> Iterator[tuple[str, str, str]]:
+    """Every table that is written from the code: its page, its name, its text."""
     for accelerator in BUILT_IN:
-        pattern = TABLE.format(f"options {accelerator.name}")
-        written = options_table(accelerator)
-        text = re.sub(pattern, lambda found, w=written: found[1] + w + found[3], text, flags=re.S)
-    page.write_text(text, encoding="utf-8")
+        yield "recipes.md", f"options {accelerator.name}", options_table(accelerator)
+    yield "pairs.md", "pairs", pairs_table()
+    yield "pairs.md", "hand-offs", words_table(HANDOFFS)
+    yield "pairs.md", "evidence", words_table(EVIDENCE)
+
+
+def main() -> None:
+    """Write the tables into their pages."""
+    for name, marked, text in written():
+        page = DOCS / name
+        pattern = TABLE.format(re.escape(marked))
+        content = re.sub(
+            pattern,
+            lambda found, text=text: found[1] + text + found[3],
+            page.read_text(encoding="utf-8"),
+            flags=re.DOTALL,
+        )
+        page.write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

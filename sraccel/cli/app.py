@@ -12,6 +12,7 @@ import typer
 from sraccel.cli.demo import demo
 from sraccel.cli.failures import INTERRUPTED
 from sraccel.cli.generate import generate
+from sraccel.cli.pairs import pairs
 from sraccel.cli.plugins import plugins
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(generate)
+app.command()(pairs)
 app.command()(plugins)
 
 

@@ -38,7 +38,8 @@ def call_sibling(
         latents, timestep = denoiser.adapter.latents, arguments["timestep"]
         arguments[latents] = change.model_input(call.model_input)
         arguments["timestep"] = _timestep_like(timestep, change, denoiser, call.model_input)
-    arguments = _moved(denoiser.adapter.sibling_arguments(module, arguments), module)
+    arguments = denoiser.adapter.sibling_arguments(module, arguments)
+    arguments = _moved(arguments, module, call.model_input.dtype)
     context = getattr(module, "cache_context", None)
     with context(call.branch) if context is not None else nullcontext():
         output = module(**arguments)
@@ -85,26 +86,31 @@ def _timestep_like(given: Any, change: Exchange, denoiser: Denoiser, noisy: torc
     return torch.full(given.shape, timestep, dtype=precision, device=given.device)
 
 
-def _moved(arguments: dict[str, Any], module: nn.Module) -> dict[str, Any]:
+def _moved(arguments: dict[str, Any], module: nn.Module, loop_dtype: torch.dtype) -> dict[str, Any]:
+    """The arguments for a model on another device, perhaps of another precision.
+
+    Only tensors in the precision of the loop are cast: what is more precise on purpose (rotary
+    embeddings, coordinates, timesteps) stays so.
+    """
     parameter = next(module.parameters())
     device, dtype = parameter.device, getattr(module, "dtype", parameter.dtype)
+
+    def moved(value: Any) -> Any:
+        import torch
+
+        if isinstance(value, torch.Tensor):
+            return value.to(device, dtype if value.dtype == loop_dtype else None)
+        if isinstance(value, dict):
+            return {key: moved(item) for key, item in value.items()}
+        if isinstance(value, (tuple, list)):
+            return type(value)(moved(item) for item in value)
+        return value
+
     # A timestep in half precision would be another timestep.
     return {
-        name: _to(value, device, None if name == "timestep" else dtype)
+        name: value.to(device) if name == "timestep" and hasattr(value, "to") else moved(value)
         for name, value in arguments.items()
     }
-
-
-def _to(value: Any, device: torch.device, dtype: torch.dtype | None) -> Any:
-    import torch
-
-    if isinstance(value, torch.Tensor):
-        return value.to(device, dtype if value.is_floating_point() else None)
-    if isinstance(value, dict):
-        return {key: _to(item, device, dtype) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return type(value)(_to(item, device, dtype) for item in value)
-    return value
 
 
 def _as_requested(output: Any, noisy: torch.Tensor, change: Exchange | None) -> Any:

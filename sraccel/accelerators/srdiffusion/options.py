@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -77,8 +78,7 @@ class SRDiffusionOptions(AcceleratorOptions):
     rule: Rule = Field(
         "auto",
         description="`paper`: consecutive steps, to the letter. `per_step`: between computed "
-        "steps, per step, smoothed. `auto`: the paper's until a cache skips a step, then "
-        "per step.",
+        "steps, per step. `auto`: the paper's until a cache skips a step, then per step.",
     )
     residency: Residency = Field(
         "both",
@@ -109,6 +109,9 @@ class SRDiffusionOptions(AcceleratorOptions):
         if self.max_step is not None and self.max_step < self.min_step:
             raise ValueError(f"max_step {self.max_step} is before min_step {self.min_step}")
         return self
+
+    def models(self) -> Sequence[ModelSource]:
+        return [self.render] if isinstance(self.render, ModelSource) else []
 
     @property
     def adaptive(self) -> bool:

@@ -1,0 +1,91 @@
+"""CogVideoX 2B, 5B and 1.5, text or image to video (`CogVideoXTransformer3DModel`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from sraccel.denoisers.arguments import argument
+from sraccel.plugin import Call, DenoiserAdapter, ModelError, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+ROTARY_FACTS = ("attention_head_dim", "patch_size", "patch_size_t")
+"""What the loop's rotary embeddings are made for."""
+
+
+class CogVideoXAdapter(DenoiserAdapter):
+    """Blocks take and return (hidden, encoder); the residual ends at the last block.
+
+    The modulated input is each block's argument `temb`: the time embedding, and for 1.5's image to
+    video that of the frame offset (`ofs`) on top. So TeaCache's official code takes it.
+
+    The models of the family place their tokens differently: 5B and 1.5 by rotary embeddings that
+    the loop computes, 2B by embeddings of its own.
+    """
+
+    family = "cogvideox"
+    modulated_inputs = ("time_embedding",)
+
+    def recognises(self, module: nn.Module) -> bool:
+        return any(base.__name__ == "CogVideoXTransformer3DModel" for base in type(module).__mro__)
+
+    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
+        return list(cast(Any, module).transformer_blocks)
+
+    def modulated_input(self, call: Call, name: str) -> torch.Tensor:
+        temb: torch.Tensor = argument(*call.block_arguments, 2, "temb")
+        return temb
+
+    def interface(self, module: nn.Module) -> Mapping[str, object]:
+        config = cast(Any, module).config
+        return {key: config[key] for key in ("in_channels", "out_channels", "text_embed_dim")}
+
+    def check_sibling(self, own: nn.Module, other: nn.Module) -> None:
+        ours, theirs = cast(Any, own).config, cast(Any, other).config
+        if theirs.get("ofs_embed_dim") is not None and ours.get("ofs_embed_dim") is None:
+            raise ModelError(
+                "the render model needs a frame offset (`ofs`), which the pipeline of another "
+                "CogVideoX version does not pass: take a model of the pipeline's own version"
+            )
+        if not theirs["use_rotary_positional_embeddings"]:
+            return
+        if not ours["use_rotary_positional_embeddings"]:
+            raise ModelError(
+                "the render model needs rotary embeddings, which the pipeline does not compute, "
+                "since its own model has none: only a model without them (CogVideoX-2b) can take "
+                "over here"
+            )
+        for key in ROTARY_FACTS:
+            if ours.get(key) != theirs.get(key):
+                raise ModelError(
+                    f"the pipeline's rotary embeddings do not fit the render model: {key} is "
+                    f"{ours.get(key)} (sketch), {theirs.get(key)} (render); take a model of the "
+                    f"pipeline's own version"
+                )
+
+    def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
+        config = cast(Any, module).config
+        takes = {
+            "image_rotary_emb": config["use_rotary_positional_embeddings"],
+            "ofs": config.get("ofs_embed_dim") is not None,
+        }
+        return {name: value for name, value in arguments.items() if takes.get(name, True)}
+
+    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.block_input(args, kwargs), argument(args, kwargs, 1, "encoder_hidden_states")
+
+    def carried(self, output: Any) -> torch.Tensor:
+        hidden: torch.Tensor = output[0]
+        return hidden
+
+    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
+        return carried, *output[1:]
+
+
+@hookimpl
+def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
+    """The adapter of this family."""
+    return [CogVideoXAdapter()]

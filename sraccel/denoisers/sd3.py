@@ -1,0 +1,89 @@
+"""Stable Diffusion 3 and 3.5 (`SD3Transformer2DModel`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from sraccel.denoisers.arguments import argument
+from sraccel.plugin import Call, DenoiserAdapter, ModelError, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class SD3Adapter(DenoiserAdapter):
+    """Blocks take (hidden, encoder) and return (encoder, hidden); the residual ends at the last.
+
+    The last block returns None in the encoder's place. What a ControlNet adds between the blocks
+    is part of the residual.
+
+    TeaCache's authors publish nothing for SD3. Its modulated input is taken as for Flux, whose
+    blocks are of the same kind: the first output of the first block's `norm1`.
+    """
+
+    family = "sd3"
+    modulated_inputs = ("modulated_hidden_states",)
+
+    def recognises(self, module: nn.Module) -> bool:
+        return any(base.__name__ == "SD3Transformer2DModel" for base in type(module).__mro__)
+
+    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
+        return list(cast(Any, module).transformer_blocks)
+
+    def modulated_input(self, call: Call, name: str) -> torch.Tensor:
+        block: Any = self.blocks(call.denoiser.module)[0]
+        temb = argument(*call.block_arguments, 2, "temb")
+        # Four more outputs follow, or six where the block has a second attention (3.5 medium).
+        modulated: torch.Tensor = block.norm1(call.block_input, emb=temb)[0]
+        return modulated
+
+    def interface(self, module: nn.Module) -> Mapping[str, object]:
+        keys = ("in_channels", "out_channels", "joint_attention_dim", "pooled_projection_dim")
+        config = cast(Any, module).config
+        return {key: config[key] for key in keys}
+
+    def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, if they mean the same to every model of the family.
+
+        Raises:
+            ModelError: they name blocks of the pipeline's own model, or were computed for it.
+        """
+        for name, what in OF_ONE_MODEL.items():
+            if arguments.get(name):
+                raise ModelError(
+                    f"the pipeline passes `{name}` ({what}), which was made for its own model and "
+                    f"means something else to another one: leave it out, or run without a second "
+                    f"model"
+                )
+        extra = arguments.get("joint_attention_kwargs") or {}
+        if "ip_adapter_image_embeds" in extra and getattr(module, "image_proj", None) is None:
+            raise ModelError(
+                "the pipeline passes an image prompt, but the answering SD3 model has no "
+                "IP-Adapter: load one on it too, or leave the image prompt out"
+            )
+        return arguments
+
+    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return argument(args, kwargs, 1, "encoder_hidden_states"), self.block_input(args, kwargs)
+
+    def carried(self, output: Any) -> torch.Tensor:
+        hidden: torch.Tensor = output[1]
+        return hidden
+
+    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
+        return output[0], carried
+
+
+OF_ONE_MODEL = {
+    "skip_layers": "numbers of blocks to skip, for skip-layer guidance",
+    "block_controlnet_hidden_states": "what a ControlNet adds after its blocks",
+}
+"""Arguments that fit only the model that they were made for."""
+
+
+@hookimpl
+def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
+    """The adapter of this family."""
+    return [SD3Adapter()]

@@ -1,0 +1,89 @@
+"""SDXL and its distilled relatives SSD-1B and Segmind-Vega (`UNet2DConditionModel`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from sraccel.plugin import Call, ConflictError, DenoiserAdapter, ModelError, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+CONDITIONING = "text_time"
+"""SDXL's own way of conditioning, which tells its UNets from those of Stable Diffusion 1 and 2."""
+
+
+class SDXLAdapter(DenoiserAdapter):
+    """A UNet: models can take turns, but there is no block stack that could be skipped.
+
+    Its blocks feed one another across, so no single stream runs through all of them.
+    """
+
+    family = "sdxl"
+    modulated_inputs = ("time_embedding",)
+    latents = "sample"
+
+    def recognises(self, module: nn.Module) -> bool:
+        named = any(base.__name__ == "UNet2DConditionModel" for base in type(module).__mro__)
+        return named and cast(Any, module).config.get("addition_embed_type") == CONDITIONING
+
+    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
+        return []
+
+    def modulated_input(self, call: Call, name: str) -> torch.Tensor:
+        """Raise ConflictError: where nothing can be skipped, nothing need be decided."""
+        raise ConflictError(
+            "a UNet has no block stack that could be skipped, so it offers no modulated input: "
+            "leave accelerators that ask for one out of the recipe"
+        )
+
+    def interface(self, module: nn.Module) -> Mapping[str, object]:
+        """Channels, text width, and what else conditions the model.
+
+        Loading an IP-Adapter changes `encoder_hid_dim_type`: both models need it, or none.
+        """
+        config = cast(Any, module).config
+        keys = (
+            "in_channels",
+            "out_channels",
+            "cross_attention_dim",
+            "addition_embed_type",
+            "addition_time_embed_dim",
+            "projection_class_embeddings_input_dim",
+            "encoder_hid_dim_type",
+            "encoder_hid_dim",
+            "class_embed_type",
+            "time_cond_proj_dim",
+        )
+        return {key: config[key] for key in keys}
+
+    def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments as they are.
+
+        Raises:
+            ModelError: a ControlNet's residuals do not go with the model's blocks; the UNet would
+                silently drop the last ones.
+        """
+        given = arguments.get("down_block_additional_residuals")
+        wanted = _skip_connections(cast(Any, module).config)
+        if given is not None and len(given) != wanted:
+            raise ModelError(
+                f"the ControlNet makes {len(given)} residuals, the answering UNet takes {wanted}: "
+                f"they are made for different models"
+            )
+        return arguments
+
+
+def _skip_connections(config: Mapping[str, Any]) -> int:
+    """Outputs of the downward path: of the first convolution, each layer, each downsampler."""
+    downs, layers = len(config["down_block_types"]), config["layers_per_block"]
+    per_block = [layers] * downs if isinstance(layers, int) else layers
+    return 1 + sum(per_block) + downs - 1
+
+
+@hookimpl
+def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
+    """The adapter of this family."""
+    return [SDXLAdapter()]

@@ -1,0 +1,197 @@
+"""Every pair through its real pipeline: who denoises, what comes out, and what is left behind."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny_families import (
+    FAMILIES,
+    HALF,
+    SD3,
+    SDXL,
+    STEPS,
+    TRANSFORMERS,
+    WAN_2_2,
+    TinyFamily,
+)
+from tiny_models import IDENTITY
+from torch import nn
+from two_models import Counted, few_examples, switching, with_models_swapped
+
+import sraccel
+from sraccel.plugin import (
+    Accelerator,
+    AcceleratorOptions,
+    ConflictError,
+    Denoiser,
+    ModelError,
+    Step,
+    hookimpl,
+)
+
+ALWAYS = 1e9
+"""A threshold of TeaCache that is never reached: only forced steps are computed."""
+
+each_pair = pytest.mark.parametrize("tiny", FAMILIES, ids=str)
+each_transformer = pytest.mark.parametrize("tiny", TRANSFORMERS, ids=str)
+
+
+@each_pair
+def test_calls_go_to_the_pipelines_models_until_the_switch_and_to_the_render_model_after_it(
+    tiny: TinyFamily,
+):
+    pipe, render = tiny.pipeline(), tiny.render()
+    own, rendering = [Counted(model) for model in tiny.denoisers(pipe)], Counted(render)
+    with sraccel.compose(pipe, switching(render)) as stack:
+        latents = tiny.generate(pipe)
+    assert latents.isfinite().all()
+    assert sum(len(model.calls) for model in own) == HALF * tiny.calls_per_step
+    assert len(rendering.calls) == (STEPS - HALF) * tiny.calls_per_step
+    roles = [step.denoiser for step in stack.report.steps]
+    assert roles[HALF:] == ["render"] * (STEPS - HALF)
+    assert set(roles[:HALF]) == ({"sketch", "sketch_2"} if tiny is WAN_2_2 else {"sketch"})
+    assert stack.report.outcome == "finished"
+    assert stack.report.model["render"]["family"] == tiny.family
+
+
+@each_pair
+@few_examples
+@given(step=st.integers(0, STEPS - 1), guidance=st.sampled_from([1.0, 4.0]), seed=st.integers(0, 9))
+def test_the_render_model_goes_on_as_if_it_had_been_put_into_the_pipeline(
+    tiny: TinyFamily, step: int, guidance: float, seed: int
+):
+    pipe, render = tiny.pipeline(), tiny.render()
+    with sraccel.compose(pipe, switching(render, step)):
+        accelerated = tiny.generate(pipe, guidance=guidance, seed=seed)
+    expected = with_models_swapped(tiny, render, step, guidance=guidance, seed=seed)
+    assert torch.equal(accelerated, expected)
+    assert not torch.equal(accelerated, tiny.generate(pipe, guidance=guidance, seed=seed))
+
+
+@each_pair
+def test_in_bfloat16_too(tiny: TinyFamily):
+    dtype = torch.bfloat16
+    pipe, render = tiny.pipeline().to(dtype), tiny.render().to(dtype)
+    with sraccel.compose(pipe, switching(render)):
+        accelerated = tiny.generate(pipe, dtype=dtype)
+    assert torch.equal(accelerated, with_models_swapped(tiny, render, HALF, dtype=dtype))
+
+
+@each_pair
+def test_an_empty_stack_changes_no_bit_and_nothing_stays_behind(tiny: TinyFamily):
+    pipe = tiny.pipeline()
+    bare = tiny.generate(pipe)
+    with sraccel.compose(pipe, []) as stack:
+        assert torch.equal(tiny.generate(pipe), bare)
+    assert stack.report.steps[0].denoiser == "sketch"
+    with sraccel.compose(pipe, switching(tiny.render())):
+        assert not torch.equal(tiny.generate(pipe), bare)
+    assert torch.equal(tiny.generate(pipe), bare)
+
+
+class Watching(Accelerator):
+    """Notes which denoisers are prepared, and each step's end."""
+
+    name = "watching"
+
+    def __init__(self, options: AcceleratorOptions) -> None:
+        super().__init__(options)
+        self.prepared: list[str] = []
+        self.finished: list[int] = []
+
+    @hookimpl
+    def prepare_denoiser(self, denoiser: Denoiser) -> AbstractContextManager[object] | None:
+        self.prepared.append(denoiser.role)
+        return nullcontext()
+
+    @hookimpl
+    def step_finished(self, step: Step) -> None:
+        assert step.noise_pred is not None
+        self.finished.append(step.index)
+
+
+def kernel_sized(tiny: TinyFamily) -> tuple[Any, nn.Module]:
+    """A pipeline and a render model with heads that SageAttention's kernels can take."""
+    heads = {"attention_head_dim": 64, "num_attention_heads": 1}
+    return tiny.pipeline(**heads), tiny.render(**heads)
+
+
+@each_transformer
+def test_a_switch_a_cache_and_an_attention_kernel_in_one_stack(tiny: TinyFamily):
+    pipe, render = kernel_sized(tiny)
+    bare = tiny.generate(pipe)
+    roles = ("sketch", "sketch_2", "render")
+    recipe: list[Any] = [
+        {"use": "sageattention", "kernel": "emulated"},
+        *switching(render),
+        {"use": "teacache", "threshold": ALWAYS, "coefficients": dict.fromkeys(roles, IDENTITY)},
+        Watching.Options(),
+    ]
+    with sraccel.compose(pipe, recipe) as stack:
+        latents = tiny.generate(pipe)
+        watching = stack.accelerators[-1]
+    assert latents.isfinite().all()
+    assert not torch.equal(latents, bare)
+    assert torch.equal(tiny.generate(pipe), bare)
+
+    steps = stack.report.steps
+    before = [None, *(step.denoiser for step in steps)]
+    for step, previous in zip(steps, before, strict=False):
+        skipped = step.denoiser == previous and step.index < STEPS - 1
+        assert [call.reused for call in step.calls] == [skipped] * tiny.calls_per_step
+    sage, switch, cache, _ = stack.report.accelerators
+    assert all(facts["served"] for facts in sage.notes["attention_calls"].values())
+    assert switch.chosen_calls == (STEPS - HALF) * tiny.calls_per_step
+    assert cache.reused_calls
+    assert isinstance(watching, Watching)
+    assert watching.prepared == list(stack.denoisers)
+    assert watching.finished == list(range(STEPS))
+
+
+@each_transformer
+def test_teacache_takes_given_coefficients(tiny: TinyFamily):
+    pipe = tiny.pipeline()
+    bare = tiny.generate(pipe)
+    given: Any = {"sketch": IDENTITY, "sketch_2": IDENTITY} if tiny is WAN_2_2 else IDENTITY
+    for threshold in (0, ALWAYS):
+        recipe = [{"use": "teacache", "threshold": threshold, "coefficients": given}]
+        with sraccel.compose(pipe, recipe) as stack:
+            assert torch.equal(tiny.generate(pipe), bare) == (threshold == 0)
+        assert bool(stack.report.accelerators[0].reused_calls) == (threshold > 0)
+
+
+def test_a_cache_on_a_unet_is_refused():
+    recipe = [{"use": "teacache", "coefficients": IDENTITY}]
+    with pytest.raises(ConflictError, match=r"UNet2DConditionModel.*no block stack.*'teacache'"):
+        sraccel.compose(SDXL.pipeline(), recipe)
+
+
+MISFITS = {
+    "wan": {"text_dim": 8},
+    "cogvideox": {"text_embed_dim": 8},
+    "sd3": {"pooled_projection_dim": 8},
+    "ltx": {"caption_channels": 8},
+    "sdxl": {"projection_class_embeddings_input_dim": 6 * 8 + 4},
+}
+
+
+@each_pair
+def test_a_render_model_with_another_interface_is_refused(tiny: TinyFamily):
+    ((key, value),) = MISFITS[tiny.family].items()
+    with pytest.raises(ModelError, match=rf"{key}: \d+ \(sketch\), {value} \(render\)"):
+        sraccel.compose(tiny.pipeline(), switching(tiny.render(**{key: value})))
+
+
+def test_skip_layer_guidance_is_refused_where_another_sd3_model_answers():
+    pipe = SD3.pipeline()
+    guidance = {"skip_guidance_layers": [1], "skip_layer_guidance_start": 0.6}
+    with sraccel.compose(pipe, []):
+        SD3.generate(pipe, **guidance, skip_layer_guidance_stop=1.0)
+    with pytest.raises(ModelError, match="skip_layers"):
+        with sraccel.compose(pipe, switching(SD3.render())):
+            SD3.generate(pipe, **guidance, skip_layer_guidance_stop=1.0)
