@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from sraccel.hookspecs import hookimpl
     from sraccel.recipe import Recipe
+    from sraccel.reencode import Handoff, handoff
     from sraccel.report.model import Report
     from sraccel.stack import Stack
 
@@ -41,6 +42,7 @@ _HOME = {
     ),
     "hookspecs": ("hookimpl",),
     "recipe": ("Recipe",),
+    "reencode": ("Handoff", "handoff"),
     "report.model": ("Report",),
     "stack": ("Stack",),
 }
@@ -49,6 +51,7 @@ _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 __all__ = [
     "Comparison",
     "ConflictError",
+    "Handoff",
     "LoopError",
     "ModelError",
     "NonFiniteError",
@@ -61,6 +64,7 @@ __all__ = [
     "Stack",
     "compare",
     "compose",
+    "handoff",
     "hookimpl",
 ]
 

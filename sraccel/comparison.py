@@ -84,16 +84,11 @@ def compare(
     if repeats < 1:
         raise LoopError(f"repeats must be 1 or more, not {repeats}")
     stack = compose(pipe, recipe, adapters=adapters)
-    bench = _Bench(pipe, stack, _Call(pipe, call, seed, progress), keep, adapters)
-    if warmup:
-        bench.warm_up()
-    for repeat in range(repeats):
-        bench.run_pair(repeat, repeats)
-    bench.probe()
-    return bench.comparison()
+    bench = Bench(pipe, stack, PipelineCall(pipe, call, seed, progress), keep, adapters)
+    return bench.compare(repeats, warmup)
 
 
-class _Call:
+class PipelineCall:
     """The pipeline's call: the same noise every time, and progress told."""
 
     def __init__(
@@ -114,16 +109,19 @@ class _Call:
         self._generators = generators if isinstance(generators, list) else [generators]
         self._states = [generator.get_state() for generator in self._generators]
 
-    def __call__(self, description: str, **changes: Any) -> tuple[Any, float]:
-        """Run the pipeline; returns its output and the seconds of the whole call."""
+    def __call__(
+        self, description: str, run: Callable[..., Any] | None = None, **changes: Any
+    ) -> tuple[Any, float]:
+        """Run the pipeline (or `run`); returns its output and the seconds of the whole call."""
         for generator, state in zip(self._generators, self._states, strict=True):
             generator.set_state(state)
         arguments = {**self.arguments, **changes}
         if self._progress is not None:
             users = arguments.get("callback_on_step_end")
-            arguments["callback_on_step_end"] = _telling(self._progress, description, users)
+            told = _telling(self._progress, description, users, self._pipe)
+            arguments["callback_on_step_end"] = told
         started = time.perf_counter()
-        output = self._pipe(**arguments)
+        output = (run or self._pipe)(**arguments)
         _settle(self._pipe)
         return output, time.perf_counter() - started
 
@@ -138,11 +136,12 @@ class _Call:
         return {**plain, "seed": self.seed} if self.seed is not None else plain
 
 
-def _telling(progress: Progress, description: str, users: Any) -> Any:
+def _telling(progress: Progress, description: str, users: Any, compared: Any) -> Any:
     """A step callback that tells progress and then calls the user's own, if any."""
 
     def callback(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> Any:
-        progress(description, step + 1, pipe.num_timesteps)
+        other = "" if pipe is compared else ", render pipeline"
+        progress(description + other, step + 1, pipe.num_timesteps)
         return {} if users is None else users(pipe, step, timestep, tensors)
 
     return callback
@@ -157,12 +156,12 @@ def _settle(pipe: Any) -> None:
 
 
 @dataclass
-class _Bench:
+class Bench:
     """Runs and their timings."""
 
     pipe: Any
     stack: Stack
-    call: _Call
+    call: PipelineCall
     keep: Keep | None = None
     adapters: Sequence[DenoiserAdapter] = ()
     costs: Costs = field(default_factory=Costs)
@@ -173,6 +172,15 @@ class _Bench:
     bare_output: Any = None
     accelerated_output: Any = None
 
+    def compare(self, repeats: int, warmup: bool) -> Comparison:
+        """Do everything."""
+        if warmup:
+            self.warm_up()
+        for repeat in range(repeats):
+            self.run_pair(repeat, repeats)
+        self.probe()
+        return self.comparison()
+
     def recorded(self) -> list[Recorded]:
         """The accelerators, asked after a run: preparing may show that one claims no speed."""
         preparing = self.stack.hooks.who("prepare_denoiser")
@@ -181,14 +189,15 @@ class _Bench:
             for item in self.stack.accelerators
         ]
 
-    def _bare_stack(self) -> Stack:
+    def bare_stack(self) -> Stack:
+        """An empty stack on the pipeline."""
         return compose(self.pipe, [], adapters=self.adapters)
 
     def warm_up(self) -> None:
         """A few steps each way: allocators, kernels and caches are then as in later runs."""
         steps = min(3, int(self.call.arguments.get("num_inference_steps", 3)))
         self.stack.logs_warnings = False
-        for warmed in (self._bare_stack(), self.stack):
+        for warmed in (self.bare_stack(), self.stack):
             with warmed:
                 self.call("warming up", num_inference_steps=steps)
         self.stack.logs_warnings = True
@@ -196,26 +205,33 @@ class _Bench:
     def run_pair(self, repeat: int, repeats: int) -> None:
         """One bare and one accelerated run; every other pair the other way round."""
         label = f" {repeat + 1}/{repeats}" if repeats > 1 else ""
-        ways = [(self._run_bare, f"bare{label}"), (self._run, f"accelerated{label}")]
+        ways = [(self.run_bare, f"bare{label}"), (self.run_accelerated, f"accelerated{label}")]
         for run, description in ways if repeat % 2 == 0 else reversed(ways):
             run(description)
 
-    def _run_bare(self, description: str) -> None:
-        with self._bare_stack() as stack:
+    def run_bare(self, description: str) -> None:
+        """One run under an empty stack."""
+        with self.bare_stack() as stack:
             self.bare_output, seconds = self.call(description)
-        self.bare.append(_finished(stack.report))
+        self.bare.append(finished(stack.report))
         self.bare_call_seconds.append(seconds)
         if self.keep is not None:
             self.keep("bare", self.bare_output, stack.report)
         self.costs.take(stack.report, ())
 
-    def _run(self, description: str) -> None:
+    def run_accelerated(self, description: str) -> None:
+        """One run with the recipe."""
         with self.stack:
-            self.accelerated_output, seconds = self.call(description)
-        self.accelerated.append(_finished(self.stack.report))
+            output, seconds = self.call(description)
+        self.take_accelerated(output, seconds, self.stack.report)
+
+    def take_accelerated(self, output: Any, seconds: float, report: Report) -> None:
+        """Note what an accelerated run gave."""
+        self.accelerated_output = output
+        self.accelerated.append(finished(report))
         self.accelerated_call_seconds.append(seconds)
         if self.keep is not None:
-            self.keep("accelerated", self.accelerated_output, self.stack.report)
+            self.keep("accelerated", output, report)
 
     def probe(self) -> None:
         """Measure the kinds of call that the bare run did not have."""
@@ -248,7 +264,9 @@ class _Bench:
             report.speedup.rest = report.speedup.measured / report.speedup.predicted
         report.quality = _quality(self.accelerated_output, self.bare_output)
         if report.quality is None:
-            report.warnings.append("quality was not measured: the pipeline returned no frames")
+            report.warnings.append(
+                "quality was not measured: the runs returned no frames, or of different sizes"
+            )
         return Comparison(report, self.bare[-1], self.bare_output, self.accelerated_output)
 
     def _measure_speedup(self, report: Report) -> None:
@@ -266,7 +284,8 @@ class _Bench:
         )
 
 
-def _finished(report: Report) -> Report:
+def finished(report: Report) -> Report:
+    """The report, if it is of a finished run; else LoopError."""
     if report.outcome != "finished":
         raise LoopError(f"a run to compare did not finish: {report.outcome}")
     return report
@@ -280,7 +299,7 @@ def _timing(reports: list[Report], call_seconds: list[float]) -> Timing:
 def _quality(accelerated: Any, bare: Any) -> dict[str, float] | None:
     """Each metric, averaged over the videos of the batch."""
     ours, theirs = frames_of(accelerated), frames_of(bare)
-    if ours is None or theirs is None:
+    if ours is None or theirs is None or ours.shape != theirs.shape:
         return None
     return {
         name: math.fsum(_each(metric.compare, ours, theirs)) / len(ours)

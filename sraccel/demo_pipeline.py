@@ -43,6 +43,19 @@ class DemoPipeline(_Base):  # type: ignore[misc]
         return super().__call__(*args, **kwargs, **defaults)
 
 
+def _with_defaults(signature: inspect.Signature) -> inspect.Signature:
+    """The signature as it is for the demo pair; `demo_call` has the values."""
+    ours = demo_call()
+    parameters = [
+        parameter.replace(default=ours.get(name, parameter.default))
+        for name, parameter in signature.parameters.items()
+    ]
+    return signature.replace(parameters=parameters)
+
+
+# For those who ask what a call without arguments would make.
+DemoPipeline.__call__.__signature__ = _with_defaults(_PARAMETERS)  # type: ignore[attr-defined]
+
 # What `save_pretrained` writes down as the class to load: the one that diffusers has.
 DemoPipeline.__name__ = "WanPipeline"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sraccel.errors import ModelError
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from sraccel.denoiser_adapter import DenoiserAdapter
     from sraccel.noise_space import NoiseSpace
 
-    Placement = Callable[[nn.Module, torch.device], AbstractContextManager[None]]
+Placement: TypeAlias = "Callable[[nn.Module, torch.device], AbstractContextManager[None]]"
+"""Where a model is while a stack is attached: entered on attaching, left on detaching."""
 
 
 @dataclass(frozen=True, eq=False)

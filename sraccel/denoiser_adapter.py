@@ -73,7 +73,7 @@ class DenoiserAdapter(ABC):
 
     def block_input(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> torch.Tensor:
         """The carried stream among the arguments of a block."""
-        tensor: torch.Tensor = args[0] if args else kwargs["hidden_states"]
+        tensor: torch.Tensor = argument(args, kwargs, 0, "hidden_states")
         return tensor
 
     def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -88,3 +88,8 @@ class DenoiserAdapter(ABC):
     def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
         """A block's output with another carried stream."""
         return carried
+
+
+def argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str) -> Any:
+    """An argument that a block may get by position or by name."""
+    return args[position] if len(args) > position else kwargs[name]

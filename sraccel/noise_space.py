@@ -171,3 +171,16 @@ def noise_space_of(scheduler: Any, vae_config: Mapping[str, Any] | None) -> Nois
     if prediction_type not in PREDICTIONS:
         return None
     return NoiseSpace(schedule, prediction_type, float((vae_config or {}).get("scaling_factor", 1)))
+
+
+def scheduled_levels(scheduler: Any, schedule: NoiseSchedule, position: int) -> Levels:
+    """Levels at a position of a diffusers scheduler's timesteps.
+
+    Taken from its `sigmas` where it has them: some schedulers round their timesteps.
+    """
+    sigmas = getattr(scheduler, "sigmas", None)
+    if sigmas is None:
+        return schedule.levels(float(scheduler.timesteps[position]))
+    sigma = float(sigmas[position])
+    signal = 1.0 - sigma if isinstance(schedule, FlowSchedule) else 1.0
+    return schedule.normalised(signal, sigma)

@@ -2,8 +2,8 @@
 
 from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.call import Call
-from sraccel.denoiser import Contribution, Denoiser, recognise
-from sraccel.denoiser_adapter import DenoiserAdapter
+from sraccel.denoiser import Contribution, Denoiser, Placement, recognise
+from sraccel.denoiser_adapter import DenoiserAdapter, argument
 from sraccel.errors import (
     ConflictError,
     LoopError,
@@ -16,7 +16,7 @@ from sraccel.free_memory import check_room, weight_bytes
 from sraccel.hookspecs import hookimpl
 from sraccel.metric import Metric
 from sraccel.model_source import ModelSource, config_of
-from sraccel.noise_space import FlowSchedule, NoiseSpace, noise_space_of
+from sraccel.noise_space import FlowSchedule, NoiseSpace, noise_space_of, scheduled_levels
 from sraccel.partners import check_partners
 from sraccel.run import Run
 from sraccel.stack import Stack
@@ -37,11 +37,13 @@ __all__ = [
     "ModelSource",
     "NoiseSpace",
     "NonFiniteError",
+    "Placement",
     "PluginError",
     "Run",
     "SraccelError",
     "Stack",
     "Step",
+    "argument",
     "check_partners",
     "check_room",
     "config_of",
@@ -49,5 +51,6 @@ __all__ = [
     "noise_space_of",
     "recognise",
     "rel_l1_distance",
+    "scheduled_levels",
     "weight_bytes",
 ]

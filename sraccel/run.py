@@ -31,6 +31,9 @@ class Run:
         outcome: None while it runs; then `finished`, `partial`, or `failed: <exception>`.
         notes: what accelerators say of themselves, by name; becomes part of the report.
         warnings: what a user should know; becomes part of the report.
+        handed_over_by: accelerator that had another pipeline hand its video over to this run; all
+            calls then count as chosen by it.
+        stopped_by: accelerator that ended the run early, to hand over to another pipeline.
     """
 
     def __init__(self, stack: Stack, num_inference_steps: int) -> None:
@@ -43,6 +46,8 @@ class Run:
         self.outcome: str | None = None
         self.notes: dict[str, dict[str, Any]] = {}
         self.warnings: list[str] = []
+        self.handed_over_by: str | None = None
+        self.stopped_by: str | None = None
         self.hooks = stack.hooks
         self.device = stack.device
         self.clock = clock_for(self.device)
@@ -82,6 +87,11 @@ class Run:
         if index is not None and int(index) != expected:
             raise LoopError(f"step {index} opened where step {expected} comes next")
         return Step(self, expected, _number(timestep), _number(sigma))
+
+    def stop_after(self, step: Step, accelerator: Accelerator) -> None:
+        """Let the run be finished with this step; who asks must see to it that the loop stops."""
+        self.num_inference_steps = step.index + 1
+        self.stopped_by = accelerator.name
 
     def warn(self, message: str) -> None:
         """Add a warning to the report, once."""

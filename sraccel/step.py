@@ -125,8 +125,8 @@ class Step:
         role = self.chosen or requested.role
         denoiser = self.run.stack.denoiser(role)
         call = Call(self, branch, requested.role, denoiser, model_input)
-        if role != requested.role:
-            call.chosen_by = self.chosen_by
+        other = role != requested.role
+        call.chosen_by = self.chosen_by if other else self.run.handed_over_by
         self.calls.append(call)
         if len(self.calls) == 1:
             self.run.notice_switch(self)

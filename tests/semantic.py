@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,8 +13,24 @@ import torch
 import sraccel
 from sraccel.demo.score import Score, score_video
 from sraccel.demo.shapes import Scene, held_out_scenes
+from sraccel.plugin import Accelerator, Run, hookimpl
 
 BOOTSTRAPS = 2000
+
+
+class CpuSeconds(Accelerator):
+    """Counts the processor's seconds: what else the machine does hardly changes them."""
+
+    name = "cpu-seconds"
+    claims_speed = False
+
+    @hookimpl
+    def run_started(self, run: Run) -> None:
+        self._started = time.process_time()
+
+    @hookimpl
+    def run_finished(self, run: Run) -> None:
+        run.note(self, seconds=time.process_time() - self._started)
 
 
 @dataclass
@@ -23,12 +40,24 @@ class Outcome:
     Attributes:
         scores: one a prompt.
         seconds: denoising seconds of each batch.
-        reports: of each batch.
+        cpu_seconds: the same of the processor, over all threads.
+        switch_steps: first step of the other model, of each batch; None: no switch.
+        reused: share of the calls whose blocks were skipped, of each batch.
     """
 
     scores: list[Score] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    reports: list[sraccel.Report] = field(default_factory=list)
+    cpu_seconds: list[float] = field(default_factory=list)
+    switch_steps: list[int | None] = field(default_factory=list)
+    reused: list[float] = field(default_factory=list)
+
+    def add(self, other: Outcome) -> None:
+        """Append the batches of another outcome."""
+        self.scores += other.scores
+        self.seconds += other.seconds
+        self.cpu_seconds += other.cpu_seconds
+        self.switch_steps += other.switch_steps
+        self.reused += other.reused
 
     def means(self) -> np.ndarray:
         """Mean over attributes, one a prompt."""
@@ -37,6 +66,15 @@ class Outcome:
     def attribute(self, name: str) -> np.ndarray:
         """One attribute, for the prompts that have it (NaN elsewhere)."""
         return np.array([score.values().get(name, np.nan) for score in self.scores], dtype=float)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, as JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """What `to_json` gave."""
+        return cls(**{**content, "scores": [Score(**score) for score in content["scores"]]})
 
 
 def batches(prompts: int, size: int) -> Iterator[tuple[list[Scene], list[int]]]:
@@ -54,11 +92,17 @@ def run_batch(
     scenes: list[Scene],
     seeds: list[int],
     steps: int,
-) -> None:
-    """Generate one batch under a recipe and add its scores. A batch shares one switch."""
+) -> np.ndarray:
+    """Generate one batch under a recipe, and add what came of it. A batch shares one switch.
+
+    Returns:
+        The videos in [0, 1], of shape (prompts, frames, height, width, 3).
+    """
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    with sraccel.compose(pipe, recipe) as stack:
-        frames = pipe(
+    stack = sraccel.compose(pipe, [*recipe, CpuSeconds.Options()])
+    stack.logs_warnings = False  # "never switched" is a result here
+    with stack:
+        frames: np.ndarray = pipe(
             prompt=[scene.caption for scene in scenes],
             num_inference_steps=steps,
             generator=generators,
@@ -66,11 +110,20 @@ def run_batch(
         ).frames
     report = stack.report
     assert report.accelerated is not None
-    outcome.reports.append(report)
-    outcome.seconds.append(report.accelerated.seconds)
-    outcome.scores += [
+    calls = [call.reused for step in report.steps for call in step.calls]
+    scores = [
         score_video(video, scene.caption) for video, scene in zip(frames, scenes, strict=True)
     ]
+    outcome.add(
+        Outcome(
+            scores,
+            seconds=[report.accelerated.seconds],
+            cpu_seconds=[report.accelerators[-1].notes["seconds"]],
+            switch_steps=[report.switch_step],
+            reused=[sum(calls) / len(calls)],
+        )
+    )
+    return frames
 
 
 def paired_interval(ours: np.ndarray, theirs: np.ndarray, level: float = 0.95) -> tuple[float, ...]:

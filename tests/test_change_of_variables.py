@@ -220,4 +220,5 @@ def test_half_precision_predictions_are_combined_in_float32() -> None:
     change = exchange(space("CogVideoX-5b"), space("CogVideoX-2b"), 40)
     x, y = torch.randn(2, 1000).bfloat16()
     expected = change.of_input * x.double() + change.of_prediction * y.double()
-    assert torch.equal(change.prediction(x, y), expected.float().bfloat16())
+    error = (change.prediction(x, y).double() - expected).abs()
+    assert (error <= 2**-8 * expected.abs() * 1.001 + 1e-6).all()  # rounded once, at the end

@@ -54,6 +54,30 @@ def tiny_vae() -> AutoencoderKLWan:
     )
 
 
+def wan_vae(seed: int, z_dim: int, *, spatial: int) -> AutoencoderKLWan:
+    """A random VAE: 8x like Wan 2.1's, or 16x like Wan 2.2's TI2V-5B's; 4x in time."""
+    torch.manual_seed(seed)
+    patches: dict[str, Any] = {
+        "is_residual": True,
+        "in_channels": 12,
+        "out_channels": 12,
+        "patch_size": 2,
+        "decoder_base_dim": 4,
+        "scale_factor_spatial": 16,
+    }
+    vae = AutoencoderKLWan(
+        base_dim=4,
+        z_dim=z_dim,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        latents_mean=[0.1] * z_dim,
+        latents_std=[0.7] * z_dim,
+        **(patches if spatial == 16 else {}),
+    )
+    return vae.eval().requires_grad_(False)
+
+
 def tiny_pipeline(seed: int = 0, scheduler: Any = None, **config: Any) -> WanPipeline:
     """A Wan pipeline without text encoder: it is called with prompt embeddings."""
     if scheduler is None:

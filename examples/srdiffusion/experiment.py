@@ -8,9 +8,7 @@ and a file of frames; a second start takes up where the first one was stopped.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,25 +18,22 @@ from typing import Any
 
 import numpy as np
 import torch
+from journal import Journal, fingerprint, load_frames, package_versions, save_frames
+from quality import compare_videos, mean_interval, quartiles
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from showing import table
 
 import sraccel
 from sraccel.demo.score import score_video
 from sraccel.demo.shapes import held_out_scenes
-from sraccel.errors import ModelError, OutputError, SraccelError
+from sraccel.errors import ModelError, SraccelError
 from sraccel.files import output_folder, replacing
 from sraccel.frames import frames_of
-from sraccel.metrics import psnr_db, ssim
 from sraccel.models import DEMO, load_pipeline
-from sraccel.report.build import versions
 
 DEMO_PROMPTS = 16
-LAYOUT_CYCLES = 6.0
-"""The low band: what has at most this many periods over a frame's shorter side."""
 WARM_UP_STEPS = 2
-PACKAGES = ("sraccel", "torch", "diffusers")
 
 
 @dataclass(frozen=True)
@@ -81,77 +76,6 @@ SKETCH_ONLY = Setting("sketch only")
 RENDER_ONLY = srdiffusion("render only", switch_step=0)
 
 
-class Journal:
-    """Finished runs: a file of JSON lines, only ever appended to, each line synced to the disk.
-
-    The first line is a header that says what the runs are runs of.
-
-    Raises:
-        OutputError: the file holds runs of something else, or is damaged.
-    """
-
-    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
-        self._path = path
-        header = json.loads(json.dumps(header))
-        self.entries = self._read()
-        if not self.entries:
-            self.add(header)
-        self._check(self.entries.pop(0), header)
-
-    def _read(self) -> list[dict[str, Any]]:
-        """The whole lines; a last one that an interrupt left half-written is cut off."""
-        content = self._path.read_bytes() if self._path.exists() else b""
-        whole = content[: content.rfind(b"\n") + 1]
-        if len(whole) < len(content):
-            os.truncate(self._path, len(whole))
-        try:
-            return [json.loads(line) for line in whole.splitlines()]
-        except ValueError as error:
-            raise OutputError(f"{self._path} is damaged ({error}): move it away") from error
-
-    def _check(self, found: dict[str, Any], wanted: dict[str, Any]) -> None:
-        differs = sorted(
-            key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key)
-        )
-        if differs:
-            raise OutputError(
-                f"{self._path} holds runs with other {', '.join(differs)}: give the options of "
-                f"those runs, or another folder"
-            )
-
-    def add(self, entry: dict[str, Any]) -> None:
-        """Append one line; when this returns, it is on the disk."""
-        with self._path.open("ab") as file:
-            file.write(json.dumps(entry).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        self.entries.append(entry)
-
-
-def save_frames(path: Path, frames: np.ndarray) -> None:
-    """Keep frames in [0, 1] with 8 bits a channel."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez_compressed(file, frames=np.round(np.clip(frames, 0, 1) * 255).astype(np.uint8))
-
-
-def load_frames(path: Path) -> torch.Tensor:
-    """The frames that `save_frames` kept, as float32 in [0, 1]."""
-    with np.load(path) as stored:
-        return torch.from_numpy(stored["frames"]).float() / 255
-
-
-def fingerprint(modules: Mapping[str, torch.nn.Module]) -> str:
-    """Short hash of models' weights: of each parameter's name, shape and first values."""
-    digest = hashlib.sha256()
-    for role, module in sorted(modules.items()):
-        for name, parameter in module.named_parameters():
-            first = parameter.detach().flatten()[:256].cpu().contiguous()
-            digest.update(f"{role}.{name}{tuple(parameter.shape)}".encode())
-            digest.update(first.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
-
-
 def parser(description: str | None, name: str) -> argparse.ArgumentParser:
     """The options that every experiment has."""
     made = argparse.ArgumentParser(
@@ -171,11 +95,14 @@ def load_prompts(arguments: argparse.Namespace) -> list[str]:
     """The prompts; the seed of a prompt's noise is its position.
 
     Raises:
-        ModelError: none are given, and the model is not the demo pair.
+        ModelError: there are none, and the model is not the demo pair.
     """
     if arguments.prompts is not None:
         lines = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines()]
-        return [line for line in lines if line and not line.startswith("#")][: arguments.count]
+        found = [line for line in lines if line and not line.startswith("#")][: arguments.count]
+        if not found:
+            raise ModelError(f"{arguments.prompts} holds no prompts")
+        return found
     if arguments.model != DEMO:
         raise ModelError(f"give --prompts FILE: {arguments.model} has no prompts of its own")
     return [scene.caption for scene in held_out_scenes(arguments.count or DEMO_PROMPTS)]
@@ -199,7 +126,11 @@ class Experiment:
         self._pipe.set_progress_bar_config(disable=True)
         self._render = self._load_render()
         self._journal = Journal(self.folder / "runs.jsonl", self.header())
-        self._finished = {self._key(entry): entry for entry in self._journal.entries}
+        self._finished = {
+            self._key(entry): entry
+            for entry in self._journal.entries
+            if (self.folder / entry["frames"]).is_file()
+        }
 
     @property
     def demo(self) -> bool:
@@ -230,7 +161,7 @@ class Experiment:
             "steps": arguments.steps,
             "call": arguments.call,
             "settings": {setting.label: setting.describe() for setting in self.settings},
-            "versions": {name: versions()[name] for name in PACKAGES},
+            "versions": package_versions(),
         }
 
     @staticmethod
@@ -362,7 +293,10 @@ class Experiment:
         """
         from matplotlib.figure import Figure
 
-        Console().print(table(f"{title} ({len(self.prompts)} prompts)", rows, columns))
+        console = Console()
+        if not console.is_terminal:  # a file has room for all columns
+            console = Console(width=max(console.width, 150))
+        console.print(table(f"{title} ({len(self.prompts)} prompts)", rows, columns))
         content = {**self.header(), "prompts": self.prompts, "rows": rows, **more}
         with replacing(self.folder / "results.json") as path:
             path.write_text(json.dumps(content, indent=1) + "\n")
@@ -371,155 +305,14 @@ class Experiment:
         figure.suptitle(f"{title} ({self.arguments.model}, {len(self.prompts)} prompts)")
         with replacing(self.folder / "results.png") as path:
             figure.savefig(path, format="png")
-        Console().print(f"{self.folder}: runs.jsonl, results.json, results.png", highlight=False)
-
-
-def compare_videos(ours: torch.Tensor, theirs: torch.Tensor) -> dict[str, float]:
-    """PSNR, SSIM, and the error of both bands, of one video against another."""
-    return {
-        "psnr_db": psnr_db(ours, theirs),
-        "ssim": ssim(ours, theirs),
-        **band_errors(ours, theirs),
-    }
-
-
-def bands(video: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A video's low spatial frequencies (layout) and its high ones (detail); they add up to it.
-
-    Frame by frame, by Fourier transform; the border is at `LAYOUT_CYCLES` periods over the shorter
-    side. Video and bands have the shape (frames, channels, height, width).
-    """
-    height, width = video.shape[-2:]
-    scale = min(height, width)
-    spectrum = torch.fft.rfft2(video)
-    vertical = torch.fft.fftfreq(height)[:, None] * scale
-    horizontal = torch.fft.rfftfreq(width) * scale
-    within = torch.hypot(vertical, horizontal) <= LAYOUT_CYCLES
-    low = torch.fft.irfft2(spectrum * within, s=(height, width))
-    return low, video - low
-
-
-def contrasts(video: torch.Tensor) -> dict[str, float]:
-    """Root mean square of each band; of the low one, around the frames' mean."""
-    low, high = bands(video)
-    low = low - low.mean(dim=(-2, -1), keepdim=True)
-    return {"low": _rms(low), "high": _rms(high)}
-
-
-def band_errors(ours: torch.Tensor, theirs: torch.Tensor) -> dict[str, float]:
-    """Error of each band, relative to the other video's contrast in it.
-
-    0 means equal; 1 is what frames without any contrast would have.
-    """
-    low, high = bands(ours - theirs)
-    contrast = contrasts(theirs)
-    return {
-        "low_error": _rms(low) / max(contrast["low"], 1e-6),
-        "high_error": _rms(high) / max(contrast["high"], 1e-6),
-    }
-
-
-def _rms(values: torch.Tensor) -> float:
-    return float(values.square().mean().sqrt())
-
-
-def quartiles(values: Sequence[float]) -> tuple[float, float, float]:
-    """Median, lower and upper quartile."""
-    middle, low, high = np.quantile(values, [0.5, 0.25, 0.75])
-    return float(middle), float(low), float(high)
-
-
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and its 95% interval (normal approximation)."""
-    mean = float(np.mean(values))
-    half = 1.96 * float(np.std(values, ddof=1)) / len(values) ** 0.5 if len(values) > 1 else 0.0
-    return mean, mean - half, mean + half
-
-
-SPEED_AND_QUALITY = {
-    "speedup": "speedup",
-    "switch_step": "switch step",
-    "psnr_db": "PSNR, dB",
-    "ssim": "SSIM",
-    "low_error": "low-band error",
-    "high_error": "high-band error",
-    "score": "score, %",
-    "score_difference": "difference, points",
-}
-"""Columns of a table whose rows are summaries."""
-
-
-def table(title: str, rows: list[dict[str, Any]], columns: Mapping[str, str]) -> Table:
-    """Rows as a table: medians (quartiles), means (95% intervals)."""
-    made = Table(title=title, title_justify="left", caption="median (quartiles); scores: mean")
-    made.add_column("setting")
-    shown = {key: heading for key, heading in columns.items() if any(r[key] for r in rows)}
-    for heading in shown.values():
-        made.add_column(heading, justify="right")
-    for row in rows:
-        made.add_row(row["setting"], *(_cell(key, row[key]) for key in shown))
-    return made
-
-
-def _cell(key: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if key == "switch_step":
-        taken = [step for step in value if step is not None]
-        never = len(value) - len(taken)
-        return (_range(taken) if taken else "") + (f" never: {never}" if taken and never else "")
-    scale, digits = {
-        "speedup": (1, 2),
-        "psnr_db": (1, 1),
-        "score": (100, 1),
-        "score_difference": (100, 1),
-    }.get(key, (1, 3))
-    if isinstance(value, float):
-        return f"{scale * value:.{digits}f}"
-    middle, low, high = (f"{scale * each:.{digits}f}" for each in value)
-    return f"{middle} ({low} to {high})"
-
-
-def _range(steps: list[int]) -> str:
-    middle = f"{np.median(steps):g}"
-    return middle if min(steps) == max(steps) else f"{middle} ({min(steps)} to {max(steps)})"
-
-
-def draw_front(rows: list[dict[str, Any]], figure: Any) -> None:
-    """Quality over speedup, a mark a setting: PSNR to the sketch model's video, and the score."""
-    scored = rows[0]["score"] is not None
-    panels = figure.subplots(1, 2 if scored else 1, squeeze=False)[0]
-    others = [row for row in rows if row["setting"] != row["reference"]]
-    _marks(panels[0], others, "psnr_db", 1, "PSNR to sketch only (dB)")
-    if scored:
-        _marks(panels[1], others, "score_difference", 100, "score to sketch only (points)")
-        panels[1].axhline(0, color="0.5", linewidth=0.8)
-
-
-def _marks(axes: Any, rows: list[dict[str, Any]], key: str, scale: float, name: str) -> None:
-    for row in rows:
-        x, y = np.array(row["speedup"]), np.array(row[key]) * scale
-        axes.errorbar(
-            x[0], y[0], xerr=_arms(x), yerr=_arms(y), fmt="o", color="C0", elinewidth=0.8
-        )
-        axes.annotate(
-            row["setting"], (x[0], y[0]), xytext=(5, 4), textcoords="offset points", fontsize=7
-        )
-    axes.set(xlabel="speedup over sketch only (denoising, measured)", ylabel=name)
-    axes.margins(x=0.15)
-    axes.grid(alpha=0.3)
-
-
-def _arms(values: np.ndarray) -> np.ndarray:
-    """Lengths of an error bar's two arms, shape (2, 1)."""
-    return np.abs(values[1:] - values[0])[:, None]
+        console.print(f"{self.folder}: runs.jsonl, results.json, results.png", highlight=False)
 
 
 def start(main: Callable[[], None]) -> None:
     """Run a script's main; an error is one message, Ctrl-C says how to go on."""
     try:
         main()
-    except SraccelError as error:
+    except (SraccelError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)

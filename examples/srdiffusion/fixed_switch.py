@@ -1,6 +1,6 @@
 """The fixed-step baseline: switch at several fixed steps; quality and speed against sketch only.
 
-    python examples/srdiffusion/fixed_switch.py --switch 5 10 15 20 25
+python examples/srdiffusion/fixed_switch.py --switch 5 10 15 20 25
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from experiment import (
     RENDER_ONLY,
     SKETCH_ONLY,
-    SPEED_AND_QUALITY,
     Experiment,
-    draw_front,
     parser,
     srdiffusion,
     start,
 )
+from showing import SPEED_AND_QUALITY, draw_front
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 """Switch steps as shares of all steps, unless --switch gives them."""

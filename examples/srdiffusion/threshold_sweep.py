@@ -1,6 +1,6 @@
 """The adaptive switch: several thresholds; where it switched, and quality against speed.
 
-    python examples/srdiffusion/threshold_sweep.py --thresholds 0.005 0.01 0.02 0.03
+python examples/srdiffusion/threshold_sweep.py --thresholds 0.005 0.01 0.02 0.03
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from typing import Any
 
 from experiment import (
     SKETCH_ONLY,
-    SPEED_AND_QUALITY,
     Experiment,
-    draw_front,
     parser,
     srdiffusion,
     start,
 )
+from showing import SPEED_AND_QUALITY, draw_front
 
 THRESHOLDS = (0.005, 0.01, 0.02, 0.03)
 """The paper sweeps the last three."""
@@ -47,7 +46,7 @@ def draw(rows: list[dict[str, Any]], figure: Any) -> None:
         taken = [step for step in row["switch_step"] if step is not None]
         axes.plot(taken, [position] * len(taken), "|", markersize=14, alpha=0.6, color="C0")
     axes.set_yticks(range(len(rows) - 1), [row["setting"] for row in rows[1:]], fontsize=8)
-    axes.set(xlabel="switch step, a mark a prompt", ylim=(-0.6, len(rows) - 1.4))
+    axes.set(xlabel="switch step of each prompt", ylim=(-0.6, len(rows) - 1.4))
     axes.grid(alpha=0.3, axis="x")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sraccel.cli.failures import Debug, reported
-from sraccel.errors import ModelError, OutputError
+from sraccel.errors import LoopError, ModelError, OutputError
 from sraccel.models import (
     DEMO,
     DEMO_FPS,
@@ -24,8 +24,10 @@ from sraccel.models import (
 )
 
 if TYPE_CHECKING:
+    from sraccel.cli.generate_reencoded import Pair
     from sraccel.cli.progress import StepCallback
     from sraccel.recipe import Recipe
+    from sraccel.report.model import Report
 
 FPS = 16
 OPTIONS = {
@@ -107,31 +109,38 @@ class _Job:
     repeats: int
 
     def run(self, recipe_name: str, dtype: DType, device: Device, offload: Offload) -> None:
+        from sraccel.cli.generate_reencoded import render_pipeline_of
         from sraccel.cli.progress import loading
         from sraccel.files import output_folder
         from sraccel.recipe import Recipe
 
         recipe = Recipe.load(recipe_name)
-        local = Path(locate(self.model)).is_dir()
+        partner = render_pipeline_of(recipe)
+        models = [self.model] if partner is None else [self.model, partner]
+        local = [Path(locate(model)).is_dir() for model in models]
         self.out = output_folder(self.out)
-        with loading(self.model, own_bars=not local):
-            pipe = load_pipeline(self.model, dtype=dtype, device=device, offload=offload)
-        with _refusals(pipe, self.call):
+        pipes: list[Any] = []
+        for model, here in zip(models, local, strict=True):
+            with loading(model, own_bars=not here):
+                pipes.append(load_pipeline(model, dtype=dtype, device=device, offload=offload))
+        with _refusals(pipes[0], self.call):
             if self.repeats:
-                self._compare(pipe, recipe)
+                self._compare(pipes, recipe)
             else:
-                self._accelerated(pipe, recipe)
+                self._accelerated(pipes, recipe)
 
-    def _compare(self, pipe: Any, recipe: Recipe) -> None:
+    def _compare(self, pipes: list[Any], recipe: Recipe) -> None:
         from sraccel.cli.outputs import Videos, save_report, show
         from sraccel.cli.progress import denoising
         from sraccel.comparison import compare
+        from sraccel.reencode_comparison import compare_handoff
 
         names = {"bare": "bare", "accelerated": "video"}
         videos = Videos(self.out, names, self.fps, self._comment())
-        with denoising(pipe) as progress:
-            comparison = compare(
-                pipe,
+        measure: Any = compare if len(pipes) == 1 else compare_handoff
+        with denoising(*pipes) as progress:
+            comparison = measure(
+                *pipes,
                 recipe,
                 seed=self.seed,
                 repeats=self.repeats,
@@ -141,29 +150,50 @@ class _Job:
             )
         show(comparison.report, videos.written + save_report(comparison.report, self.out))
 
-    def _accelerated(self, pipe: Any, recipe: Recipe) -> None:
+    def _accelerated(self, pipes: list[Any], recipe: Recipe) -> None:
         import torch
 
+        from sraccel.cli.generate_reencoded import Pair
         from sraccel.cli.outputs import save_output, save_report, show
         from sraccel.cli.progress import denoising
-        from sraccel.composer import compose
 
-        generator = torch.Generator().manual_seed(self.seed)
-        stack = compose(pipe, recipe)
-        try:
-            with stack, denoising(pipe) as progress:
-                output = pipe(**self.call, **_callback(pipe, progress), generator=generator)
-        except BaseException:  # Ctrl-C, too: what was done up to here is worth keeping
-            with suppress(OutputError):
-                if stack.reports:
-                    save_report(stack.report, self.out)
-            raise
-        stack.report.call = {**self.call, "seed": self.seed}
+        call = {**self.call, "generator": torch.Generator().manual_seed(self.seed)}
+        with denoising(*pipes) as progress:
+            way: _Alone | Pair = (_Alone if len(pipes) == 1 else Pair)(pipes, recipe, call)
+            try:
+                output = way.run(progress)
+            except BaseException:  # Ctrl-C, too: what was done up to here is worth keeping
+                with suppress(OutputError, LoopError):  # LoopError: nothing was done
+                    save_report(way.report, self.out)
+                raise
+        report = way.report
+        report.call = {**self.call, "seed": self.seed}
         path = save_output(output, self.out / "video.mp4", fps=self.fps, comment=self._comment())
-        show(stack.report, [path, *save_report(stack.report, self.out)])
+        show(report, [path, *save_report(report, self.out)])
 
     def _comment(self) -> str:
         return f"{self.model}, seed {self.seed}: {self.call['prompt']}"
+
+
+class _Alone:
+    """One pipeline under a recipe."""
+
+    def __init__(self, pipes: list[Any], recipe: Recipe, call: dict[str, Any]) -> None:
+        from sraccel.composer import compose
+
+        (self._pipe,) = pipes
+        self._call = call
+        self._stack = compose(self._pipe, recipe)
+
+    @property
+    def report(self) -> Report:
+        """Of the run, as far as it came."""
+        return self._stack.report
+
+    def run(self, progress: StepCallback) -> Any:
+        """The pipeline's output."""
+        with self._stack:
+            return self._pipe(**self._call, **_callback(self._pipe, progress))
 
 
 @contextmanager

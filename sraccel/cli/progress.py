@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from rich.progress import (
@@ -43,10 +43,10 @@ def loading(name: str, *, own_bars: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def denoising(pipe: Any) -> Iterator[StepCallback]:
+def denoising(*pipes: Any) -> Iterator[StepCallback]:
     """Give a callback `(description, done, total)` that draws a bar for each description.
 
-    The pipeline's own bar is off inside, if the pipeline can tell its steps to a callback.
+    A pipeline's own bar is off inside, if the pipeline can tell its steps to a callback.
     """
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -58,7 +58,10 @@ def denoising(pipe: Any) -> Iterator[StepCallback]:
     )
     tasks: dict[str, TaskID] = {}
     # Few refreshes: the bars share the CPU with what is being timed.
-    with _own_bar_off(pipe), Progress(*columns, console=stderr(), refresh_per_second=4) as bars:
+    with ExitStack() as undo:
+        for pipe in pipes:
+            undo.enter_context(_own_bar_off(pipe))
+        bars = undo.enter_context(Progress(*columns, console=stderr(), refresh_per_second=4))
 
         def update(description: str, done: int, total: int) -> None:
             if description not in tasks:

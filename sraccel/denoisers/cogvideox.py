@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from sraccel.denoisers.arguments import argument
-from sraccel.plugin import Call, DenoiserAdapter, ModelError, hookimpl
+from sraccel.plugin import Call, DenoiserAdapter, ModelError, argument, hookimpl
 
 if TYPE_CHECKING:
     import torch

@@ -112,7 +112,7 @@ def _idle(run: Run, report: Report) -> list[str]:
         if not records[name].reused_calls:
             warnings.append(f"{name} skipped nothing in {len(run.steps)} steps")
     for name in hooks.who("select_denoiser"):
-        if not records[name].chosen_calls:
+        if not records[name].chosen_calls and name != run.stopped_by:
             warnings.append(f"{name} never switched models in {len(run.steps)} steps")
     return warnings
 

@@ -83,6 +83,30 @@ class AcceleratorRecord(_Part):
     notes: dict[str, Any] = Field(default_factory=dict, description="What it says of itself.")
 
 
+class HandoffRecord(_Part):
+    """How the render model got hold of the sketch, and what that cost.
+
+    Noise levels are `b / (a + b)` of noisy latents `a * x0 + b * noise`: comparable between
+    schedules, and flow matching's sigma.
+    """
+
+    kind: str = Field(
+        description="`identity` (the same latents), `change of variables` (the same VAE, another "
+        "scale or schedule) or `re-encode` (another VAE)."
+    )
+    sketch_noise_level: float | None = Field(None, description="Where the sketch model stopped.")
+    render_noise_level: float | None = Field(None, description="Where the render model began.")
+    render_first_step: int | None = Field(
+        None, description="That place in the render pipeline's own schedule; 0-based."
+    )
+    seconds: float | None = Field(
+        None, description="From the sketch model's last step to the render model's first."
+    )
+    share: float | None = Field(None, description="`seconds` over the run's seconds.")
+    decode_seconds: float | None = Field(None, description="Of these: the sketch's VAE.")
+    encode_seconds: float | None = Field(None, description="Of these: the render pipeline's VAE.")
+
+
 class Report(_Part):
     """One run of the sampling loop under a stack; with `compare`, beside bare runs."""
 
@@ -100,6 +124,9 @@ class Report(_Part):
     )
     switch_step: int | None = Field(None, description="First step of the render model; 0-based.")
     switch_rule: str | None = Field(None, description="The rule that decided the switch.")
+    handoff: HandoffRecord | None = Field(
+        None, description="The hand-off at the switch; null where it was not recorded."
+    )
     accelerators: list[AcceleratorRecord] = Field(default_factory=list)
     steps: list[StepRecord] = Field(default_factory=list)
     peak_memory_bytes: int | None = Field(

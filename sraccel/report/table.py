@@ -17,7 +17,13 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from sraccel.report.model import AcceleratorRecord, Report, StepRecord, Timing
+    from sraccel.report.model import (
+        AcceleratorRecord,
+        HandoffRecord,
+        Report,
+        StepRecord,
+        Timing,
+    )
 
 NOT_MEASURED = "not measured"
 REUSED = "."
@@ -68,6 +74,8 @@ def _headline_rows(report: Report) -> Iterator[tuple[str, str]]:
     yield "seconds", _seconds(report)
     yield "quality", _quality(report.quality)
     yield "switch", _switch(report)
+    if report.handoff is not None:
+        yield "hand-off", _handoff(report.handoff)
     yield "peak memory", _mebibytes(report.peak_memory_bytes)
 
 
@@ -118,6 +126,19 @@ def _switch(report: Report) -> str:
     if report.switch_step is None:
         return f"none{rule}"
     return f"step {report.switch_step} is the render model's first{rule}"
+
+
+def _handoff(handoff: HandoffRecord) -> str:
+    parts = [handoff.kind]
+    if handoff.seconds is not None:
+        share = f", {handoff.share:.0%} of the run" if handoff.share is not None else ""
+        work = {"decode": handoff.decode_seconds, "encode": handoff.encode_seconds}
+        shown = [f"{name} {seconds(value)}" for name, value in work.items() if value is not None]
+        parts.append(f"{seconds(handoff.seconds)}{share}" + f" ({', '.join(shown)})" * bool(shown))
+    if handoff.sketch_noise_level is not None and handoff.render_noise_level is not None:
+        levels = f"{handoff.sketch_noise_level:.3f} to {handoff.render_noise_level:.3f}"
+        parts.append(f"noise level {levels}")
+    return ", ".join(parts)
 
 
 def _mebibytes(count: int | None) -> str:

@@ -176,10 +176,12 @@ def _label(figure: Figure, strip: Axes, metric: Axes, report: Report) -> None:
 
 def _label_switch(axes: Axes, report: Report, switch: int) -> None:
     """Say beside the line what switched; on its left where it comes late in the run."""
-    rule = f"\nrule: {report.switch_rule}" if report.switch_rule else ""
+    more = f"\nrule: {report.switch_rule}" if report.switch_rule else ""
+    if report.handoff is not None and report.handoff.seconds is not None:
+        more += f"\nhand-off: {report.handoff.kind}, {seconds(report.handoff.seconds)}"
     late = switch > len(report.steps) / 2
     axes.annotate(
-        f"switch: render from step {switch}{rule}",
+        f"switch: render from step {switch}{more}",
         xy=(switch - 0.5, 0.97),
         xycoords=("data", "axes fraction"),
         xytext=(-6 if late else 6, 0),

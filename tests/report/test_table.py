@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from sraccel.report.model import CallRecord, Report, StepRecord
+from sraccel.report.model import CallRecord, HandoffRecord, Report, StepRecord
 from sraccel.report.table import StepStrip, role_letters, table
 
 MakeReport = Callable[..., Report]
@@ -49,6 +49,34 @@ def test_an_accelerator_shows_a_factor_or_an_overhead_and_says_if_it_is_an_estim
     assert "estimate" not in rows["srdiffusion"]
     assert "1.81x (estimate)" in rows["teacache"]
     assert "(0.94x, slower)" in rows["sageattention"]
+
+
+@pytest.mark.parametrize(
+    ("record", "shown"),
+    [
+        (HandoffRecord(kind="identity"), "identity"),
+        (
+            HandoffRecord(
+                kind="re-encode",
+                seconds=1.5,
+                share=0.12,
+                decode_seconds=0.9,
+                encode_seconds=0.5,
+                sketch_noise_level=0.8335,
+                render_noise_level=0.8,
+            ),
+            "re-encode, 1.5 s, 12% of the run (decode 900 ms, encode 500 ms), noise level 0.834 "
+            "to 0.800",
+        ),
+    ],
+    ids=["identity", "re-encode"],
+)
+def test_the_hand_off_shows_what_is_known_of_it(
+    make_report: MakeReport, record: HandoffRecord, shown: str
+):
+    lines = text(make_report().model_copy(update={"handoff": record}), width=140).splitlines()
+    (line,) = [line for line in lines if line.strip().startswith("hand-off")]
+    assert line.split(maxsplit=1)[1].strip() == shown
 
 
 def test_a_run_that_did_not_finish_says_how_far_it_came(make_report: MakeReport):

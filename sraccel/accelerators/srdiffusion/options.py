@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from sraccel.accelerators.srdiffusion.lora import LoraSource
 from sraccel.accelerators.srdiffusion.switching import Rule
@@ -21,15 +21,12 @@ def _source(given: Any) -> Any:
     """A name or a mapping becomes a source; a module or a pipeline stays what it is."""
     if isinstance(given, (str, dict)):
         return ModelSource.model_validate(given)
-    if (
-        isinstance(given, ModelSource)
-        or hasattr(given, "parameters")
-        or hasattr(given, "scheduler")
-    ):
+    known = given is None or isinstance(given, ModelSource)
+    if known or hasattr(given, "parameters") or hasattr(given, "scheduler"):
         return given
     raise ValueError(
-        "a folder, a name on the hub, `demo`, a mapping with `model`, or (in Python) "
-        "a module or a pipeline"
+        "a folder, a name on the hub, `demo`, a mapping with `model`, or (in Python) a module or a "
+        "pipeline"
     )
 
 
@@ -40,11 +37,19 @@ def _lora(given: Any) -> Any:
 class SRDiffusionOptions(AcceleratorOptions):
     """Options of SRDiffusion."""
 
+    handoff: Handoff = Field(
+        "latent",
+        description="`latent`: same VAE, inside the loop. `reencode`: another VAE, through frames; "
+        "takes two pipelines (`sraccel.handoff`, `sraccel generate`).",
+    )
     render: Annotated[ModelSource | Any, BeforeValidator(_source)] = Field(
+        None,
+        validate_default=True,
         description="The render model: a folder (a pipeline's, or a single transformer's or "
         "unet's), a name on the hub, `demo`, or a mapping with `model` and `revision`, "
         "`subfolder`, `variant`, `dtype`, `quantization_config`; in Python also a module or a "
-        "pipeline. It must share VAE and text encoder with the pipeline's model.",
+        "pipeline. It must share VAE and text encoder with the pipeline's model. Required, unless "
+        "`sraccel.handoff` is given a render pipeline.",
     )
     render_lora: Annotated[LoraSource | None, BeforeValidator(_lora)] = Field(
         None,
@@ -86,11 +91,13 @@ class SRDiffusionOptions(AcceleratorOptions):
         "memory; `prefetch`: the render model is copied to the device beside the sketch model's "
         "last steps.",
     )
-    handoff: Handoff = Field(
-        "latent",
-        description="`latent`: same VAE, inside the loop. `reencode`: another VAE, through frames; "
-        "takes two pipelines (`sraccel.handoff`, `sraccel generate`).",
-    )
+
+    @field_validator("render")
+    @classmethod
+    def _render_is_given(cls, render: Any, info: ValidationInfo) -> Any:
+        if render is None and info.data.get("handoff") == "latent":
+            raise ValueError("required: the model that takes over at the switch")
+        return render
 
     @model_validator(mode="after")
     def _one_way_to_switch(self) -> Self:

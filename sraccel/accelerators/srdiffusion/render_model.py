@@ -13,6 +13,7 @@ from sraccel.plugin import (
     ModelError,
     ModelSource,
     NoiseSpace,
+    Placement,
     Stack,
     check_partners,
     check_room,
@@ -25,8 +26,6 @@ from sraccel.plugin import (
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from sraccel.denoiser import Placement
 
 RENDER = "render"
 MEMORY_ADVICE = (

@@ -17,12 +17,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sraccel.accelerators.srdiffusion.options import Residency
+from sraccel.plugin import Placement
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from sraccel.denoiser import Placement
 
 
 class HostedWeights:

@@ -1,0 +1,151 @@
+"""SRDiffusion's two halves where two pipelines share the work (`sraccel.handoff`)."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sraccel.accelerators.srdiffusion.switching import SwitchDetector
+from sraccel.plugin import (
+    Accelerator,
+    AcceleratorOptions,
+    LoopError,
+    NoiseSpace,
+    Run,
+    Step,
+    hookimpl,
+    scheduled_levels,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """What the sketch pipeline hands over.
+
+    Attributes:
+        clean: the clean latents that the last guided prediction implies; the pipeline's own shape.
+        levels: signal and noise level that the latents would have had in the next step.
+    """
+
+    clean: torch.Tensor
+    levels: tuple[float, float]
+
+
+class Sketching(Accelerator):
+    """In the sketch pipeline's call: decides as SRDiffusion does, and ends the run at the switch.
+
+    Attributes:
+        sketch: what to hand over; None before the switch.
+        ended: `time.perf_counter()` at the end of the run.
+    """
+
+    name = "srdiffusion"
+
+    def __init__(self, options: AcceleratorOptions) -> None:
+        super().__init__(options)
+        self._detector = SwitchDetector(self.options)
+        self._begin = 0  # of the run, in the scheduler's timesteps
+        self.sketch: Sketch | None = None
+        self.ended = 0.0
+
+    @hookimpl
+    def run_started(self, run: Run) -> None:
+        self._detector = SwitchDetector(self.options)
+        self._begin = len(run.stack.pipeline.scheduler.timesteps) - run.num_inference_steps
+        self.sketch = None
+
+    @hookimpl
+    def select_denoiser(self, step: Step) -> str | None:
+        """Nothing to choose; caches that wait for a switch look for this hook."""
+        return None
+
+    @hookimpl
+    def denoiser_switched(self, step: Step, previous: str, current: str) -> None:
+        self._detector.restart()
+
+    @hookimpl
+    def step_finished(self, step: Step) -> None:
+        assert step.noise_pred is not None  # a pipeline drives this run
+        step.noise_rel_l1 = self._detector.observe(step.index, step.noise_pred, step.computed)
+        last = step.index + 1 >= step.run.num_inference_steps
+        if not last and self._render_is_next(step):
+            self.sketch = self._sketch(step)
+            step.run.stop_after(step, self)
+
+    def _sketch(self, step: Step) -> Sketch:
+        scheduler, position = step.run.stack.pipeline.scheduler, self._begin + step.index
+        space = next(iter(step.run.stack.denoisers.values())).noise_space
+        assert space is not None  # checked before the run
+        levels = scheduled_levels(scheduler, space.schedule, position + 1)
+        return Sketch(_clean(step, scheduler, space, position), levels)
+
+    def _render_is_next(self, step: Step) -> bool:
+        """Whether the step after this one is the render model's."""
+        if self.options.switch_step is not None:
+            return bool(step.index + 1 >= self.options.switch_step)
+        if self.options.switch_sigma is None:
+            return self._detector.switched
+        scheduler = step.run.stack.pipeline.scheduler
+        sigmas = getattr(scheduler, "sigmas", None)
+        if sigmas is None:
+            raise LoopError(
+                f"srdiffusion: {type(scheduler).__name__} tells no sigmas, so `switch_sigma` "
+                f"cannot be followed: fix `switch_step`"
+            )
+        return bool(float(sigmas[self._begin + step.index + 1]) <= self.options.switch_sigma)
+
+    @hookimpl
+    def run_finished(self, run: Run) -> None:
+        run.note(self, switch_rule=self._detector.rule if self.options.adaptive else "fixed")
+        self.ended = time.perf_counter()
+
+
+class Rendering(Accelerator):
+    """In the render pipeline's call: checks that it begins where it should.
+
+    Attributes:
+        first_step: where in its schedule the pipeline is to begin.
+        started: `time.perf_counter()` at the start of the run.
+    """
+
+    name = "srdiffusion"
+
+    def __init__(self, options: AcceleratorOptions) -> None:
+        super().__init__(options)
+        self.first_step = 0
+        self.started = 0.0
+
+    @hookimpl
+    def run_started(self, run: Run) -> None:
+        pipeline = run.stack.pipeline
+        begin = len(pipeline.scheduler.timesteps) - run.num_inference_steps
+        expected = self.first_step * getattr(pipeline.scheduler, "order", 1)
+        if begin != expected:
+            raise LoopError(
+                f"{type(pipeline).__name__} begins at position {begin} of its schedule, where the "
+                f"hand-off needs {expected}: sraccel cannot use it for this hand-off"
+            )
+        run.handed_over_by = self.name
+        run.clock.settle()  # encoding may still be under way
+        self.started = time.perf_counter()
+
+    @hookimpl
+    def select_denoiser(self, step: Step) -> str | None:
+        """Nothing to choose; caches that wait for a switch look for this hook."""
+        return None
+
+
+def _clean(step: Step, scheduler: Any, space: NoiseSpace, position: int) -> torch.Tensor:
+    """The clean latents that a step's guided prediction implies, in the latents' dtype."""
+    assert step.latents is not None
+    assert step.noise_pred is not None
+    model_input = step.latents
+    if hasattr(scheduler, "scale_model_input"):
+        model_input = scheduler.scale_model_input(model_input, scheduler.timesteps[position])
+    timestep = space.schedule.timestep(*scheduled_levels(scheduler, space.schedule, position))
+    clean: torch.Tensor = space.clean(model_input.float(), step.noise_pred.float(), timestep)
+    return clean.to(step.latents.dtype)
