@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
 
 import sraccel
-from sraccel.accelerators.srdiffusion.switching import SwitchDetector
+from sraccel.accelerators.srdiffusion import SRDiffusion
+from sraccel.accelerators.srdiffusion.switching import PerStepRule, SwitchDetector
 
 Generate = Callable[..., torch.Tensor]
 
@@ -38,14 +40,7 @@ def reference_switch(
 
 
 def detector(**options: Any) -> SwitchDetector:
-    defaults = {
-        "threshold": 0.01,
-        "min_step": 0,
-        "max_step": None,
-        "switch_step": None,
-        "rule": "auto",
-    }
-    return SwitchDetector(SimpleNamespace(**{**defaults, **options}))
+    return SwitchDetector(SRDiffusion.Options(render="demo", **options))
 
 
 @given(
@@ -95,6 +90,127 @@ def test_with_skipped_steps_the_rule_changes_to_per_step_and_still_switches() ->
     assert auto.switched
     assert auto.rule == "per_step"
     assert decided_at % 2 == 0, "decided at a step that was not computed"
+
+
+def reference_per_step(
+    predictions: list[torch.Tensor], computed: list[bool], threshold: float, min_step: int
+) -> int | None:
+    """The rule between computed steps, from a run's whole past; the step after which to switch."""
+    looks: list[tuple[float, float]] = []
+    stopped = False
+    at: int | None = None
+    for i, eps in enumerate(predictions):
+        if computed[i]:
+            if at is not None:
+                earlier = predictions[at]
+                d = float((eps - earlier).abs().mean() / earlier.abs().mean())
+                looks.append(((at + i) / 2, d / (i - at)))
+            at, stopped = i, False
+        if computed[i] and len(looks) > 1:
+            (t0, d0), (t1, d1) = looks[-2:]
+            fell = any(later < sooner for (_, sooner), (_, later) in pairwise(looks))
+            fall = (d0 - d1) / (t1 - t0)
+            if fall > 0:
+                fall *= (d1 / d0) ** ((i - 1 - (t0 + t1) / 2) / (t1 - t0))
+                stopped = fall < threshold * math.sqrt(t1 - t0)
+            stopped = stopped or (fall <= 0 and fell and t1 - t0 > 1)
+        if stopped and i >= min_step:
+            return i
+    return None
+
+
+def walked(walk: list[float]) -> list[torch.Tensor]:
+    """Predictions along one direction."""
+    torch.manual_seed(0)
+    base, direction = torch.randn(2, 40)
+    return [base + direction * sum(walk[: i + 1]) for i in range(len(walk))]
+
+
+def switched_after(
+    watched: SwitchDetector, predictions: list[torch.Tensor], computed: list[bool]
+) -> int | None:
+    for i, prediction in enumerate(predictions):
+        watched.observe(i, prediction, computed[i])
+        if watched.switched:
+            return i
+    return None
+
+
+WALKS = st.lists(st.floats(-1, 1), min_size=4, max_size=30)
+COMPUTED = st.lists(st.booleans(), min_size=29, max_size=29).map(lambda drawn: [True, *drawn])
+
+
+@given(walk=WALKS, computed=COMPUTED, threshold=st.floats(0.001, 0.5), min_step=st.integers(0, 10))
+def test_between_computed_steps_the_switch_equals_the_reference(
+    walk: list[float], computed: list[bool], threshold: float, min_step: int
+) -> None:
+    predictions = walked(walk)
+    watched = detector(rule="per_step", threshold=threshold, min_step=min_step)
+    expected = reference_per_step(predictions, computed, threshold, min_step)
+    assert switched_after(watched, predictions, computed) == expected
+
+
+@given(walk=WALKS, computed=COMPUTED, threshold=st.floats(0.001, 0.5), min_step=st.integers(0, 10))
+def test_auto_is_the_papers_rule_until_a_step_is_skipped_and_then_per_step(
+    walk: list[float], computed: list[bool], threshold: float, min_step: int
+) -> None:
+    predictions = walked(walk)
+    skipped = next((i for i in range(len(walk)) if not computed[i]), len(walk))
+    expected = reference_switch(predictions[:skipped], threshold, min_step, None)
+    if expected is None and skipped < len(walk):
+        expected = reference_per_step(predictions, computed, threshold, min_step)
+    watched = detector(threshold=threshold, min_step=min_step)
+    assert switched_after(watched, predictions, computed) == expected
+
+
+@given(walk=WALKS, threshold=st.floats(0.001, 0.5), min_step=st.integers(0, 10))
+def test_without_a_skipped_step_the_per_step_rule_is_the_papers(
+    walk: list[float], threshold: float, min_step: int
+) -> None:
+    predictions = walked(walk)
+    watched = detector(rule="per_step", threshold=threshold, min_step=min_step)
+    expected = reference_switch(predictions, threshold, min_step, None)
+    assert switched_after(watched, predictions, [True] * len(walk)) == expected
+
+
+@given(walk=WALKS, computed=COMPUTED, threshold=st.floats(0.001, 0.5), min_step=st.integers(0, 10))
+def test_a_skipped_steps_prediction_is_never_looked_at(
+    walk: list[float], computed: list[bool], threshold: float, min_step: int
+) -> None:
+    predictions = walked(walk)
+    others = [
+        eps if done else torch.full_like(eps, 7 + i)
+        for i, (eps, done) in enumerate(zip(predictions, computed, strict=False))
+    ]
+    options = {"rule": "per_step", "threshold": threshold, "min_step": min_step}
+    at = switched_after(detector(**options), predictions, computed)
+    assert at == switched_after(detector(**options), others, computed)
+    assert at is None or computed[at] or at == min_step, "decided where there was nothing to see"
+
+
+@given(
+    gaps=st.lists(st.integers(2, 6), min_size=6, max_size=12),
+    lowest=st.integers(1, 4),
+    threshold=st.floats(1e-9, 1),
+    steepness=st.floats(1.05, 8),
+)
+def test_where_d_falls_and_rises_again_the_switch_always_comes(
+    gaps: list[int], lowest: int, threshold: float, steepness: float
+) -> None:
+    """However low the threshold: what the raw rule misses, and what happens between two looks."""
+    rule, at = PerStepRule(threshold), 0
+    hits = []
+    for look, gap in enumerate(gaps):
+        at += gap
+        hits.append(rule.hit(0.01 * steepness ** abs(look - lowest) * gap, gap, at))
+    assert any(hits[: lowest + 2])
+
+
+def test_a_look_before_min_step_counts_until_the_next_one() -> None:
+    predictions = smooth_decline(24)
+    computed = [i % 6 == 0 for i in range(24)]
+    assert switched_after(detector(threshold=0.01, min_step=0), predictions, computed) == 12
+    assert switched_after(detector(threshold=0.01, min_step=15), predictions, computed) == 15
 
 
 def test_fixed_switch_step_is_the_first_step_of_the_render_model(

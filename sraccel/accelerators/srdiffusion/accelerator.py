@@ -70,20 +70,8 @@ class SRDiffusion(Accelerator):
 
     @hookimpl
     def select_denoiser(self, step: Step) -> str | None:
-        return RENDER if self._switched(step) else None
-
-    def _switched(self, step: Step) -> bool:
-        options = self.options
-        if options.switch_step is not None:
-            return step.index >= options.switch_step
-        if options.switch_sigma is None:
-            return self._detector.switched
-        if step.sigma is None:
-            raise LoopError(
-                "srdiffusion: `switch_sigma` needs the noise level: pass `sigma` to `run.step` in "
-                "your loop, or fix `switch_step`"
-            )
-        return step.sigma <= options.switch_sigma
+        render = self._detector.render_takes(step.index, step.sigma)
+        return RENDER if render else None
 
     @hookimpl
     def denoiser_switched(self, step: Step, previous: str, current: str) -> None:
@@ -113,8 +101,7 @@ class SRDiffusion(Accelerator):
     @hookimpl
     def run_finished(self, run: Run) -> None:
         self._residents.run_finished()
-        rule = self._detector.rule if self.options.adaptive else "fixed"
-        run.note(self, switch_rule=rule)
+        run.note(self, switch_rule=self._detector.rule)
 
 
 def _guessed_noise_space(stack: Stack) -> bool:

@@ -85,22 +85,14 @@ class Sketching(Accelerator):
 
     def _render_is_next(self, step: Step) -> bool:
         """Whether the step after this one is the render model's."""
-        if self.options.switch_step is not None:
-            return bool(step.index + 1 >= self.options.switch_step)
-        if self.options.switch_sigma is None:
-            return self._detector.switched
-        scheduler = step.run.stack.pipeline.scheduler
-        sigmas = getattr(scheduler, "sigmas", None)
-        if sigmas is None:
-            raise LoopError(
-                f"srdiffusion: {type(scheduler).__name__} tells no sigmas, so `switch_sigma` "
-                f"cannot be followed: fix `switch_step`"
-            )
-        return bool(float(sigmas[self._begin + step.index + 1]) <= self.options.switch_sigma)
+        sigmas = getattr(step.run.stack.pipeline.scheduler, "sigmas", None)
+        following = self._begin + step.index + 1
+        sigma = None if sigmas is None else float(sigmas[following])
+        return self._detector.render_takes(step.index + 1, sigma)
 
     @hookimpl
     def run_finished(self, run: Run) -> None:
-        run.note(self, switch_rule=self._detector.rule if self.options.adaptive else "fixed")
+        run.note(self, switch_rule=self._detector.rule)
         self.ended = time.perf_counter()
 
 
