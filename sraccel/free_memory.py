@@ -44,6 +44,6 @@ def check_room(needed: int, device: torch.device, what: str, advice: str) -> Non
     free = free_bytes(device)
     if needed > free:
         raise ModelError(
-            f"{what} needs {needed / GIB:.1f} GiB, and {free / GIB:.1f} GiB are free on {device}: "
+            f"{what} needs {needed / GIB:.2f} GiB, and {free / GIB:.2f} GiB are free on {device}: "
             f"{advice}"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
+from sraccel.errors import ModelError
 from sraccel.free_memory import check_room, weight_bytes
 from sraccel.models import DEMO, DType, as_model_errors, locate, torch_dtype
 
@@ -148,19 +149,22 @@ class ModelSource(BaseModel):
         return as_model_errors(str(self.model), "/".join(filter(None, (folder, "config.json"))))
 
 
-def check_room_for(sources: Sequence[ModelSource], dtype: torch.dtype | None) -> None:
+def check_room_for(sources: Sequence[ModelSource], dtype: torch.dtype) -> None:
     """Refuse to begin loading denoisers that do not fit into main memory together.
 
     Args:
-        sources: the denoisers.
+        sources: the denoisers. What is wrong with one that cannot be found, loading it will say.
         dtype: of the weights of those that do not say.
 
     Raises:
-        ModelError: they do not fit, or one of them is missing or in another format.
+        ModelError: they do not fit.
     """
     import torch
 
-    needed = sum(weight_bytes(item.outline(), item.precision(dtype)) for item in sources)
+    try:
+        needed = sum(weight_bytes(item.outline(), item.precision(dtype)) for item in sources)
+    except ModelError:
+        return
     what = f"loading {' and '.join(map(str, sources))}"
     check_room(needed, torch.device("cpu"), what, "choose a smaller `dtype`, or free some memory")
 

@@ -129,8 +129,8 @@ def load_pipeline(
             device is not there.
     """
     source = locate(name)
-    target = _device(device, offload)
-    precision = _precision(dtype, target)
+    target = device_of(device, offload)
+    precision = precision_of(dtype, target)
     demo = str(name) == DEMO
     pipeline: Any = load_demo(dtype=precision) if demo else _from_folder_or_hub(source, precision)
     if offload == "model":
@@ -192,7 +192,12 @@ def _demo_weights() -> Path:
     return DEMO_WEIGHTS
 
 
-def _device(device: Device, offload: Offload) -> str:
+def device_of(device: Device, offload: Offload) -> str:
+    """The device that `auto` (or a name) stands for.
+
+    Raises:
+        ModelError: it is not there, or does not go with offloading.
+    """
     import torch
 
     cuda = torch.cuda.is_available()
@@ -203,7 +208,8 @@ def _device(device: Device, offload: Offload) -> str:
     return device if device != "auto" else "cuda" if cuda else "cpu"
 
 
-def _precision(dtype: DType, device: str) -> torch.dtype:
+def precision_of(dtype: DType, device: str) -> torch.dtype:
+    """The dtype that `auto` (or a name) stands for on a device."""
     if dtype == "auto":
         return torch_dtype("bfloat16" if device == "cuda" else "float32")
     return torch_dtype(dtype)

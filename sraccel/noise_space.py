@@ -173,6 +173,12 @@ def noise_space_of(scheduler: Any, vae_config: Mapping[str, Any] | None) -> Nois
     return NoiseSpace(schedule, prediction_type, float((vae_config or {}).get("scaling_factor", 1)))
 
 
+def noise_level(levels: Levels) -> float:
+    """The share of noise, `b / (a + b)`: comparable between schedules; flow matching's sigma."""
+    signal, noise = levels
+    return noise / (signal + noise)
+
+
 def scheduled_levels(scheduler: Any, schedule: NoiseSchedule, position: int) -> Levels:
     """Levels at a position of a diffusers scheduler's timesteps.
 

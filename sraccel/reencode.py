@@ -17,7 +17,13 @@ from sraccel.accelerators.srdiffusion.reencoding import Rendering, Sketch, Sketc
 from sraccel.composer import compose_accelerators
 from sraccel.errors import ConflictError, LoopError, ModelError
 from sraccel.interrupted_call import CALLBACK, InterruptedCall, check_stoppable
-from sraccel.noise_space import Levels, NoiseSpace, noise_space_of, scheduled_levels
+from sraccel.noise_space import (
+    Levels,
+    NoiseSpace,
+    noise_level,
+    noise_space_of,
+    scheduled_levels,
+)
 from sraccel.recipe import Recipe
 from sraccel.report.joined import joined_report
 from sraccel.report.model import HandoffRecord, Report
@@ -239,8 +245,8 @@ class PipelinePair:
         position = first_step * getattr(self._schedule, "order", 1)
         begun = scheduled_levels(self._schedule, self._space.schedule, position)
         self._record.render_first_step = first_step
-        self._record.sketch_noise_level = _noise_level(levels)
-        self._record.render_noise_level = _noise_level(begun)
+        self._record.sketch_noise_level = noise_level(levels)
+        self._record.render_noise_level = noise_level(begun)
         return first_step
 
 
@@ -340,8 +346,3 @@ def _pixels_for(pipe: Any, frames: Any) -> dict[str, Any]:
         argument: frames[:, 0] if argument == "image" else frames,
         **{name: value for name, value in size.items() if name in known},
     }
-
-
-def _noise_level(levels: Levels) -> float:
-    signal, noise = levels
-    return noise / (signal + noise)

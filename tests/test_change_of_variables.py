@@ -190,6 +190,25 @@ def test_the_render_model_is_called_at_its_own_timestep() -> None:
     assert render.transformer.timesteps == pytest.approx(expected)
 
 
+def test_the_report_tells_how_it_was_handed_over_and_between_which_noise_levels() -> None:
+    pipe, render = analytic_pipeline(SKETCH_SCHEDULERS["CogVideoX DDIM"](), 0.7), render_pipeline()
+    mean = torch.zeros(SHAPE, dtype=torch.float64)
+    records = []
+    for partner in (render, render.transformer):
+        recipe = [{"use": "srdiffusion", "render": partner, "switch_step": 5}]
+        with sraccel.compose(pipe, recipe, adapters=[AnalyticAdapter()]) as stack:
+            pipe(STEPS, [mean], [1.0], batched=False)
+        records.append(stack.report.handoff)
+    converted, plain = records
+    assert converted is not None
+    assert plain is not None
+    assert (converted.kind, plain.kind) == ("change of variables", "identity")
+    signal, noise = space("CogVideoX-5b").schedule.levels(float(pipe.scheduler.timesteps[5]))
+    ratio = 1.15258426 / 0.7  # the render model's latents are larger, so its noise is, too
+    assert converted.sketch_noise_level == pytest.approx(noise / (signal + noise))
+    assert converted.render_noise_level == pytest.approx(noise * ratio / (signal + noise * ratio))
+
+
 def test_an_own_loop_states_its_noise_space() -> None:
     pipe, render = analytic_pipeline(SKETCH_SCHEDULERS["CogVideoX DDIM"](), 0.7), render_pipeline()
     mean = torch.full(SHAPE, 0.3, dtype=torch.float64)

@@ -19,11 +19,15 @@ from sraccel.models import (
     Device,
     DType,
     Offload,
+    device_of,
     load_pipeline,
     locate,
+    precision_of,
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from sraccel.cli.generate_reencoded import Pair
     from sraccel.cli.progress import StepCallback
     from sraccel.recipe import Recipe
@@ -119,6 +123,7 @@ class _Job:
         models = [self.model] if partner is None else [self.model, partner]
         local = [Path(locate(model)).is_dir() for model in models]
         self.out = output_folder(self.out)
+        _check_room(models, recipe, precision_of(dtype, device_of(device, offload)))
         pipes: list[Any] = []
         for model, here in zip(models, local, strict=True):
             with loading(model, own_bars=not here):
@@ -173,6 +178,19 @@ class _Job:
 
     def _comment(self) -> str:
         return f"{self.model}, seed {self.seed}: {self.call['prompt']}"
+
+
+def _check_room(models: list[str], recipe: Recipe, dtype: torch.dtype) -> None:
+    """Refuse models that do not fit into memory together, before the first one is loaded."""
+    from sraccel.model_source import ModelSource, check_room_for
+
+    # `demo` alone would be the pair's render model.
+    own = [
+        ModelSource(model=name, subfolder="transformer" if name == DEMO else None)
+        for name in models
+    ]
+    brought = [source for item in recipe.accelerators for source in item.models()]
+    check_room_for([*own, *brought], dtype)
 
 
 class _Alone:

@@ -7,7 +7,16 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from sraccel.report.model import AcceleratorRecord, CallRecord, Report, StepRecord, Timing
+from sraccel.change_of_variables import exchange
+from sraccel.noise_space import noise_level
+from sraccel.report.model import (
+    AcceleratorRecord,
+    CallRecord,
+    HandoffRecord,
+    Report,
+    StepRecord,
+    Timing,
+)
 
 if TYPE_CHECKING:
     from sraccel.accelerator import Accelerator
@@ -29,6 +38,7 @@ def build_report(run: Run) -> Report:
         accelerated=_timing(run),
         switch_step=run.switch_step,
         switch_rule=_switch_rule(run),
+        handoff=_handoff(run),
         accelerators=[_accelerator_record(item, run) for item in stack.accelerators],
         steps=steps,
         peak_memory_bytes=run.peak_memory_bytes,
@@ -96,6 +106,23 @@ def _switch_rule(run: Run) -> str | None:
         if "switch_rule" in notes:
             return str(notes["switch_rule"])
     return None
+
+
+def _handoff(run: Run) -> HandoffRecord | None:
+    """How the first call that another denoiser answered was handed over, inside one loop."""
+    call = next((call for call in _calls(run) if call.requested != call.denoiser.role), None)
+    if call is None:
+        return None
+    own = run.stack.denoisers[call.requested].noise_space
+    other, timestep = call.denoiser.noise_space, call.step.timestep
+    if own is None or other is None or own == other:
+        return HandoffRecord(kind="identity")
+    record = HandoffRecord(kind="change of variables")
+    if timestep is not None:
+        theirs = exchange(own, other, timestep).timestep
+        record.sketch_noise_level = noise_level(own.schedule.levels(timestep))
+        record.render_noise_level = noise_level(other.schedule.levels(theirs))
+    return record
 
 
 def _idle(run: Run, report: Report) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
+from sraccel import free_memory, models
 from sraccel.accelerator import Accelerator
 from sraccel.catalogue import installed
 from sraccel.hookspecs import hookimpl
@@ -122,6 +123,18 @@ def test_a_wrong_recipe_names_every_problem_before_anything_is_loaded(
     for part in ("wrong.yaml", "teacash", "accelerators[1].threshold"):
         assert part in result.stderr
     assert not out.exists()
+
+
+def test_two_models_that_do_not_fit_together_are_refused_before_one_is_loaded(
+    sraccel: Sraccel, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The demo pair's denoisers need 0.026 GiB together; the larger alone would fit."""
+    monkeypatch.setattr(free_memory, "free_bytes", lambda device: 25_000_000)
+    monkeypatch.setattr(models, "load_demo", None)  # would fail in another way
+    command = ("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--out", tmp_path)
+    result = sraccel(*command, "--dtype", "float32")
+    assert result.exit_code == 2
+    assert "loading demo and demo needs 0.03 GiB" in " ".join(result.stderr.split())
 
 
 def test_what_a_pipeline_refuses_is_bad_input_too(sraccel: Sraccel, recipe: Path, tmp_path: Path):

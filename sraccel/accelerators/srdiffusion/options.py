@@ -118,7 +118,8 @@ class SRDiffusionOptions(AcceleratorOptions):
         return self
 
     def models(self) -> Sequence[ModelSource]:
-        return [self.render] if isinstance(self.render, ModelSource) else []
+        named = isinstance(self.render, ModelSource) and self.handoff == "latent"
+        return [self.render] if named else []
 
     @property
     def adaptive(self) -> bool:
