@@ -179,6 +179,20 @@ def noise_level(levels: Levels) -> float:
     return noise / (signal + noise)
 
 
+def scheduled_sigma(scheduler: Any, space: NoiseSpace | None, position: int) -> float | None:
+    """The noise level of a diffusers scheduler at a position, in the scheduler's own terms.
+
+    Where it keeps no `sigmas`, it is noise over signal, as in those that do; None: not known.
+    """
+    sigmas = getattr(scheduler, "sigmas", None)
+    if sigmas is not None:
+        return float(sigmas[position]) if position < len(sigmas) else None
+    if space is None:
+        return None
+    signal, noise = space.schedule.levels(float(scheduler.timesteps[position]))
+    return noise / signal if signal > 0 else math.inf
+
+
 def scheduled_levels(scheduler: Any, schedule: NoiseSchedule, position: int) -> Levels:
     """Levels at a position of a diffusers scheduler's timesteps.
 

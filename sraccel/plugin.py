@@ -16,7 +16,13 @@ from sraccel.free_memory import check_room, weight_bytes
 from sraccel.hookspecs import hookimpl
 from sraccel.metric import Metric
 from sraccel.model_source import ModelSource, config_of
-from sraccel.noise_space import FlowSchedule, NoiseSpace, noise_space_of, scheduled_levels
+from sraccel.noise_space import (
+    FlowSchedule,
+    NoiseSpace,
+    noise_space_of,
+    scheduled_levels,
+    scheduled_sigma,
+)
 from sraccel.partners import check_partners
 from sraccel.run import Run
 from sraccel.stack import Stack
@@ -52,5 +58,6 @@ __all__ = [
     "recognise",
     "rel_l1_distance",
     "scheduled_levels",
+    "scheduled_sigma",
     "weight_bytes",
 ]

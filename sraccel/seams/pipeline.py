@@ -8,13 +8,13 @@ ends a step. A run ends at its last step, when the pipeline's progress bar close
 from __future__ import annotations
 
 import inspect
-import math
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
 from sraccel.intercept import Interception
+from sraccel.noise_space import scheduled_sigma
 
 if TYPE_CHECKING:
     import torch
@@ -154,15 +154,8 @@ class PipelineSeam:
         return step
 
     def _sigma(self, position: int) -> float | None:
-        """The scheduler's noise level; where it keeps none, noise over signal, as others do."""
-        sigmas = getattr(self._scheduler, "sigmas", None)
-        if sigmas is not None:
-            return float(sigmas[position]) if position < len(sigmas) else None
         space = next(iter(self._denoisers.values())).noise_space
-        if space is None:
-            return None
-        signal, noise = space.schedule.levels(float(self._scheduler.timesteps[position]))
-        return noise / signal if signal > 0 else math.inf
+        return scheduled_sigma(self._scheduler, space, position)
 
     def _scheduler_step(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         run = self._run

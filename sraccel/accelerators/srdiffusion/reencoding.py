@@ -16,6 +16,7 @@ from sraccel.plugin import (
     Step,
     hookimpl,
     scheduled_levels,
+    scheduled_sigma,
 )
 
 if TYPE_CHECKING:
@@ -85,9 +86,9 @@ class Sketching(Accelerator):
 
     def _render_is_next(self, step: Step) -> bool:
         """Whether the step after this one is the render model's."""
-        sigmas = getattr(step.run.stack.pipeline.scheduler, "sigmas", None)
-        following = self._begin + step.index + 1
-        sigma = None if sigmas is None else float(sigmas[following])
+        stack = step.run.stack
+        space = next(iter(stack.denoisers.values())).noise_space
+        sigma = scheduled_sigma(stack.pipeline.scheduler, space, self._begin + step.index + 1)
         return self._detector.render_takes(step.index + 1, sigma)
 
     @hookimpl
