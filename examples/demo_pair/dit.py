@@ -45,7 +45,7 @@ class DenoiserPlan:
 
 SKETCH = DenoiserPlan(num_layers=7, num_attention_heads=4, ffn_dim=512, shift=2.0, steps=1600)
 RENDER = DenoiserPlan(
-    num_layers=2, num_attention_heads=2, ffn_dim=512, shift=0.7, steps=2400, seed=1
+    num_layers=2, num_attention_heads=2, ffn_dim=512, shift=0.7, steps=8000, seed=1
 )
 PLANS = {"sketch": SKETCH, "render": RENDER}
 
