@@ -323,8 +323,13 @@ class Stack:
 def _on_device(module: nn.Module, device: torch.device) -> Iterator[None]:
     """A contributed denoiser where the pipeline computes, ready to infer; then back as it was."""
     before, training = next(module.parameters()).device, module.training
-    module.eval().to(device)
+    moves = before != device  # else leave `to` alone: quantised models refuse it
+    module.eval()
+    if moves:
+        module.to(device)
     try:
         yield
     finally:
-        module.to(before).train(training)
+        if moves:
+            module.to(before)
+        module.train(training)

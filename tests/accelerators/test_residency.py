@@ -214,6 +214,12 @@ def test_swap_tells_model_offloading_to_let_go_and_moves_nothing_itself(
     assert moves.count("sketch to cpu") == 1
 
 
+def test_quantised_weights_do_not_come_and_go() -> None:
+    source = {"model": "demo", "quantization_config": {"quant_method": "torchao"}}
+    with pytest.raises(sraccel.RecipeError, match="quantised ones stay where they were loaded"):
+        sraccel.Recipe(accelerators=recipe(source, "swap"))
+
+
 def test_two_experts_leave_together(
     pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate, moves: list[str]
 ) -> None:

@@ -27,7 +27,7 @@ from sraccel.report.build import versions
 
 THRESHOLDS = (0.005, 0.01, 0.02, 0.03)
 MIN_STEP = 17
-SWITCH_STEPS = (12, 15, 17, 18, 20, 25)
+SWITCH_STEPS = (12, 15, 18, 20, 25)
 BACK_SWITCH_STEPS = (10, 25)
 FEWER_STEPS = (25, 17, 12)
 STEPS = 50

@@ -100,6 +100,16 @@ class SRDiffusionOptions(AcceleratorOptions):
         return render
 
     @model_validator(mode="after")
+    def _quantised_weights_stay(self) -> Self:
+        quantised = isinstance(self.render, ModelSource) and self.render.quantization_config
+        if quantised and self.residency != "both":
+            raise ValueError(
+                f"residency {self.residency!r} moves weights, and quantised ones stay where they "
+                f"were loaded: leave out `residency` or `quantization_config`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _one_way_to_switch(self) -> Self:
         given = self.model_fields_set
         fixed = [
