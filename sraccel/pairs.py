@@ -65,7 +65,7 @@ PAIRS = (
         family="wan",
         handoff="identity",
         evidence="measured",
-        known="Tiny models of 32 x 32 shapes, trained for this project; they come with sraccel.",
+        known="Tiny models of 48 x 48 shapes, trained for this project; they come with sraccel.",
         source="docs/demo-pair.md",
     ),
     Pair(

@@ -322,8 +322,11 @@ class Stack:
 @contextmanager
 def _on_device(module: nn.Module, device: torch.device) -> Iterator[None]:
     """A contributed denoiser where the pipeline computes, ready to infer; then back as it was."""
+    import torch
+
     before, training = next(module.parameters()).device, module.training
-    moves = before != device  # else leave `to` alone: quantised models refuse it
+    # Where nothing moves, leave `to` alone: quantised and sequentially offloaded models refuse it.
+    moves = before not in (device, torch.device("meta"))
     module.eval()
     if moves:
         module.to(device)

@@ -225,6 +225,17 @@ def test_an_own_loop_states_its_noise_space() -> None:
     torch.testing.assert_close(answer, expected, atol=1e-10, rtol=0)
 
 
+def test_a_timestep_for_each_token_cannot_be_converted() -> None:
+    pipe, render = analytic_pipeline(SKETCH_SCHEDULERS["CogVideoX DDIM"](), 0.7), render_pipeline()
+    x, recipe = torch.randn(SHAPE), [{"use": "srdiffusion", "render": render, "switch_step": 0}]
+    stack = sraccel.compose(
+        pipe.transformer, recipe, adapters=[AnalyticAdapter()], noise_space=space("CogVideoX-5b")
+    )
+    with pytest.raises(sraccel.LoopError, match="every token has its own timestep"):
+        with stack, stack.run(1) as run, run.step(0, timestep=600) as step, step.branch("cond"):
+            pipe.transformer(x, torch.full((2, 3), 600), x)
+
+
 def test_a_bare_denoiser_whose_noise_space_is_guessed_is_a_warning() -> None:
     pipe, render = analytic_pipeline(SKETCH_SCHEDULERS["CogVideoX DDIM"](), 0.7), render_pipeline()
     recipe = [{"use": "srdiffusion", "render": render, "switch_step": 0}]

@@ -39,7 +39,7 @@ def call_sibling(
         arguments[latents] = change.model_input(call.model_input)
         arguments["timestep"] = _timestep_like(timestep, change, denoiser, call.model_input)
     arguments = denoiser.adapter.sibling_arguments(module, arguments)
-    arguments = _moved(arguments, module, call.model_input.dtype)
+    arguments = _moved(arguments, module, call.model_input)
     context = getattr(module, "cache_context", None)
     with context(call.branch) if context is not None else nullcontext():
         output = module(**arguments)
@@ -62,14 +62,13 @@ def _change_of_variables(
     ours, theirs = requested.noise_space, call.denoiser.noise_space
     if ours is None or theirs is None or ours == theirs:
         return None
-    timestep = call.step.timestep
+    timestep, given = call.step.timestep, arguments["timestep"]
+    if getattr(given, "ndim", 0) > 1:
+        raise LoopError(
+            "the hand-off between these models changes the noise level, which is not defined where "
+            "every token has its own timestep"
+        )
     if timestep is None:
-        given = arguments["timestep"]
-        if getattr(given, "ndim", 0) > 1:
-            raise LoopError(
-                "the hand-off between these models changes the noise level, which is not defined "
-                "where every token has its own timestep"
-            )
         value = given if isinstance(given, (int, float)) else given.flatten()[0]
         timestep = float(value) / requested.adapter.timestep_scale
     return exchange(ours, theirs, timestep)
@@ -86,20 +85,22 @@ def _timestep_like(given: Any, change: Exchange, denoiser: Denoiser, noisy: torc
     return torch.full(given.shape, timestep, dtype=precision, device=given.device)
 
 
-def _moved(arguments: dict[str, Any], module: nn.Module, loop_dtype: torch.dtype) -> dict[str, Any]:
+def _moved(arguments: dict[str, Any], module: nn.Module, noisy: torch.Tensor) -> dict[str, Any]:
     """The arguments for a model on another device, perhaps of another precision.
 
     Only tensors in the precision of the loop are cast: what is more precise on purpose (rotary
     embeddings, coordinates, timesteps) stays so.
     """
     parameter = next(module.parameters())
-    device, dtype = parameter.device, getattr(module, "dtype", parameter.dtype)
+    offloaded = parameter.is_meta  # sequentially: its hooks bring weights to the loop's device
+    device = noisy.device if offloaded else parameter.device
+    dtype = getattr(module, "dtype", parameter.dtype)
 
     def moved(value: Any) -> Any:
         import torch
 
         if isinstance(value, torch.Tensor):
-            return value.to(device, dtype if value.dtype == loop_dtype else None)
+            return value.to(device, dtype if value.dtype == noisy.dtype else None)
         if isinstance(value, dict):
             return {key: moved(item) for key, item in value.items()}
         if isinstance(value, (tuple, list)):

@@ -200,6 +200,18 @@ def test_offloading_and_residency_go_together(
     assert torch.equal(generate(pipe), bare)
 
 
+def test_a_render_model_that_is_itself_offloaded_is_left_to_its_hooks(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    with sraccel.compose(pipe, recipe(render, "both")):
+        expected = generate(pipe)
+    accelerate.cpu_offload(render, torch.device("cpu"), offload_buffers=True)
+    with sraccel.compose(pipe, recipe(render, "both")):
+        assert torch.equal(generate(pipe), expected)
+    with pytest.raises(sraccel.ConflictError, match="offloads already"):
+        sraccel.compose(pipe, recipe(render, "swap"))
+
+
 def test_swap_tells_model_offloading_to_let_go_and_moves_nothing_itself(
     pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate, moves: list[str]
 ) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.accelerators.srdiffusion.lora import check_lora
 from sraccel.accelerators.srdiffusion.options import SRDiffusionOptions
+from sraccel.accelerators.srdiffusion.residency import is_managed
 from sraccel.plugin import (
     ConflictError,
     Contribution,
@@ -62,6 +63,11 @@ def bring_render_model(
     )
     check_lora(stack, found.module, options.render_lora)
     module = found.module
+    if placement is not None and is_managed(module):
+        raise ConflictError(
+            f"srdiffusion: `residency: {options.residency}` would move a render model that "
+            f"accelerate or diffusers offloads already: leave out one of the two"
+        )
     if isinstance(options.render, ModelSource):
         module = _load(options.render, module, options, stack)
     lora = options.render_lora
