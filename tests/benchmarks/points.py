@@ -177,6 +177,7 @@ def row(point: Setting, bare: Setting) -> dict[str, Any]:
         "label": point.label,
         "name": point.name,
         **point.describe(),
+        "seconds_per_batch": quartiles(ours.seconds)[0],
         "speedup": median,
         "speedup_quartiles": quarters,
         "speedup_range": [min(ratios), max(ratios)],
