@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import torch
 
     from sraccel.accelerator import Accelerator
+    from sraccel.change_of_variables import Exchange
     from sraccel.clock import Mark
     from sraccel.denoiser import Denoiser
     from sraccel.step import Step
@@ -29,6 +30,7 @@ class Call:
         model_input: the noisy latents, as the loop passed them.
         block_input: the carried stream where the block stack begins; set once it is reached.
         block_arguments: all arguments of the first block.
+        exchange: the change of variables between the two models, where there was one.
         taps: outputs of the modules that the family's adapter taps.
     """
 
@@ -38,6 +40,7 @@ class Call:
         "branch",
         "chosen_by",
         "denoiser",
+        "exchange",
         "marks",
         "model_input",
         "requested",
@@ -59,6 +62,7 @@ class Call:
         self.block_input: torch.Tensor = model_input
         self.block_arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self.taps: dict[str, torch.Tensor] = {}
+        self.exchange: Exchange | None = None
         self.marks: tuple[Mark, Mark] | None = None
 
     def modulated_input(self, name: str | None = None) -> torch.Tensor:

@@ -66,14 +66,14 @@ class Exchange:
         return (_precise(noisy) * self.input_scale).to(noisy.dtype)
 
     def prediction(self, noisy: Any, prediction: Any) -> Any:
-        """The sketch model's prediction that the render model's stands for; same shape and dtype.
+        """The sketch model's prediction that the render model's stands for, in `noisy`'s dtype.
 
         Args:
             noisy: the sketch model's input.
             prediction: what the render model predicted for `model_input(noisy)`.
         """
         converted = self.of_input * _precise(noisy) + self.of_prediction * _precise(prediction)
-        return converted.to(prediction.dtype)
+        return converted.to(noisy.dtype)
 
 
 def exchange(sketch: NoiseSpace, render: NoiseSpace, timestep: float) -> Exchange:

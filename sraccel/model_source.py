@@ -121,7 +121,7 @@ class ModelSource(BaseModel):
             return self.subfolder
         if self.model == DEMO:
             return "render"
-        if (source / "config.json").is_file():
+        if _is_denoisers_own(source):
             return None
         if source.is_dir():
             found = [name for name in DENOISER_FOLDERS if (source / name).is_dir()]
@@ -134,7 +134,7 @@ class ModelSource(BaseModel):
     def _config(self, kind: Any, subfolder: str | None = None) -> dict[str, Any] | None:
         """Configuration of the pipeline that the denoiser belongs to, or of a part of it."""
         source = Path(locate(self.model))
-        if (source / "config.json").is_file():  # a denoiser's own folder lies in its pipeline's
+        if _is_denoisers_own(source):  # it lies in its pipeline's
             source = source.parent
         where = {"subfolder": subfolder, "revision": self.revision}
         given = {name: value for name, value in where.items() if value is not None}
@@ -162,11 +162,20 @@ def check_room_for(sources: Sequence[ModelSource], dtype: torch.dtype) -> None:
     import torch
 
     try:
-        needed = sum(weight_bytes(item.outline(), item.precision(dtype)) for item in sources)
+        needed = sum(
+            weight_bytes(item.outline(), item.precision(dtype))
+            for item in sources
+            if item.quantization_config is None  # how small it becomes is not known beforehand
+        )
     except ModelError:
         return
     what = f"loading {' and '.join(map(str, sources))}"
     check_room(needed, torch.device("cpu"), what, "choose a smaller `dtype`, or free some memory")
+
+
+def _is_denoisers_own(folder: Path) -> bool:
+    pipeline = (folder / "model_index.json").is_file()  # some have a config.json beside it
+    return (folder / "config.json").is_file() and not pipeline
 
 
 def _model_class() -> Any:

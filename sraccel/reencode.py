@@ -167,11 +167,14 @@ class PipelinePair:
         self._reported = [len(stack.reports) for stack in self._stacks]
         self._record = HandoffRecord(kind="re-encode")
         self._warnings: list[str] = []
+        self._rendering.started = None
 
     def run(self, callback: Any = None) -> Handoff:
         """Run both pipelines; `callback` takes the place of the call's `callback_on_step_end`."""
         self._forget()
         told = {} if callback is None else {CALLBACK: callback}
+        with self._render_stack:
+            pass  # what attaching refuses, it refuses before the sketch
         stack = self.sketch_stack
         with stack, timed(self.sketch_pipe.vae, "decode", stack.device) as decoding:
             call = InterruptedCall(self.sketch_pipe, self._sketching)
@@ -223,12 +226,13 @@ class PipelinePair:
         call["strength"] = strength_for(
             pipe, self._schedule, self._steps, self._rendering.first_step
         )
-        try:
-            with stack, timed(pipe.vae, "encode", stack.device) as encoding:
+        with stack, timed(pipe.vae, "encode", stack.device) as encoding:
+            try:
                 output = pipe(**call)
-        finally:
-            self._record.encode_seconds = encoding.seconds()
-            self._record.seconds = self._rendering.started - self._sketching.ended
+            finally:
+                self._record.encode_seconds = encoding.seconds()
+                if self._rendering.started is not None:
+                    self._record.seconds = self._rendering.started - self._sketching.ended
         if pipe is not self._render_pipe:
             self._render_pipe.maybe_free_model_hooks()  # the sibling does not know of offloading
         return output

@@ -98,7 +98,11 @@ class Stack:
         """Where the denoisers compute."""
         device = getattr(self.pipeline, "_execution_device", None)
         if device is None:
-            device = next(next(iter(self.denoisers.values())).module.parameters()).device
+            device = _execution_device(next(iter(self.denoisers.values())).module)
+        if device.type == "cuda" and device.index is None:  # so that devices can be compared
+            import torch
+
+            device = torch.device("cuda", torch.cuda.current_device())
         found: torch.device = device
         return found
 
@@ -317,6 +321,18 @@ class Stack:
     def __repr__(self) -> str:
         state = "attached" if self.attached else "detached"
         return f"Stack({self.recipe!r}, {state}, {len(self.reports)} runs)"
+
+
+def _execution_device(module: nn.Module) -> torch.device:
+    """Where a module computes; of one that is offloaded sequentially, its parts' hooks know it."""
+    import torch
+
+    device: torch.device = next(module.parameters()).device
+    if device.type != "meta":
+        return device
+    hooks = (getattr(part, "_hf_hook", None) for part in module.modules())
+    known = (getattr(hook, "execution_device", None) for hook in hooks)
+    return next((torch.device(found) for found in known if found is not None), device)
 
 
 @contextmanager

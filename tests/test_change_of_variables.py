@@ -225,6 +225,16 @@ def test_an_own_loop_states_its_noise_space() -> None:
     torch.testing.assert_close(answer, expected, atol=1e-10, rtol=0)
 
 
+def test_a_run_that_the_hand_off_refuses_keeps_its_report() -> None:
+    pipe = analytic_pipeline(SKETCH_SCHEDULERS["CogVideoX DDIM"](), 0.7)
+    silent = DDIMScheduler(rescale_betas_zero_snr=True, beta_schedule="scaled_linear")
+    recipe = [{"use": "srdiffusion", "render": analytic_pipeline(silent, 1.0), "switch_step": 0}]
+    with sraccel.compose(pipe, recipe, adapters=[AnalyticAdapter()]) as stack:
+        with pytest.raises(sraccel.LoopError, match="signal level is zero"):
+            pipe(STEPS, [torch.zeros(SHAPE, dtype=torch.float64)], [1.0], batched=False)
+    assert stack.report.outcome.startswith("failed: LoopError")
+
+
 def test_a_timestep_for_each_token_cannot_be_converted() -> None:
     pipe, render = analytic_pipeline(SKETCH_SCHEDULERS["CogVideoX DDIM"](), 0.7), render_pipeline()
     x, recipe = torch.randn(SHAPE), [{"use": "srdiffusion", "render": render, "switch_step": 0}]

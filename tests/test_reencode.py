@@ -384,6 +384,18 @@ def test_without_a_switch_the_sketch_is_the_bare_pipeline_s_output_bit_for_bit(
 # What acts in both calls.
 
 
+def test_what_attaching_refuses_is_refused_before_the_sketch(
+    sketch_pipe: WanPipeline, render_pipe: WanPipeline
+) -> None:
+    cache = {"use": "teacache", "coefficients": dict.fromkeys(("sketch", "render"), IDENTITY)}
+    render_pipe.transformer.compile()
+    calls: list[int] = []
+    sketch_pipe.transformer.register_forward_pre_hook(lambda *_: calls.append(1))
+    with pytest.raises(sraccel.ConflictError, match="compiled as a whole"):
+        sraccel.handoff(sketch_pipe, render_pipe, recipe(cache, switch_step=3), **call())
+    assert not calls
+
+
 @pytest.mark.parametrize(("start", "sketched"), [("always", True), ("after_switch", False)])
 def test_other_accelerators_act_in_both_calls_with_their_model_s_coefficients(
     sketch_pipe: WanPipeline, render_pipe: WanPipeline, start: str, sketched: bool

@@ -7,7 +7,6 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from sraccel.change_of_variables import exchange
 from sraccel.noise_space import noise_level
 from sraccel.report.model import (
     AcceleratorRecord,
@@ -113,15 +112,13 @@ def _handoff(run: Run) -> HandoffRecord | None:
     call = next((call for call in _calls(run) if call.requested != call.denoiser.role), None)
     if call is None:
         return None
-    own = run.stack.denoisers[call.requested].noise_space
-    other, timestep = call.denoiser.noise_space, call.step.timestep
-    if own is None or other is None or own == other:
+    if call.exchange is None:
         return HandoffRecord(kind="identity")
+    own, other = run.stack.denoisers[call.requested].noise_space, call.denoiser.noise_space
     record = HandoffRecord(kind="change of variables")
-    if timestep is not None:
-        theirs = exchange(own, other, timestep).timestep
-        record.sketch_noise_level = noise_level(own.schedule.levels(timestep))
-        record.render_noise_level = noise_level(other.schedule.levels(theirs))
+    if own is not None and other is not None and call.step.timestep is not None:
+        record.sketch_noise_level = noise_level(own.schedule.levels(call.step.timestep))
+        record.render_noise_level = noise_level(other.schedule.levels(call.exchange.timestep))
     return record
 
 

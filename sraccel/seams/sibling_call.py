@@ -33,7 +33,7 @@ def call_sibling(
     denoiser = call.denoiser
     module: Any = denoiser.module
     arguments = named(requested.module, args, kwargs)
-    change = _change_of_variables(call, requested, arguments)
+    call.exchange = change = _change_of_variables(call, requested, arguments)
     if change is not None:
         latents, timestep = denoiser.adapter.latents, arguments["timestep"]
         arguments[latents] = change.model_input(call.model_input)

@@ -13,7 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import EDMEulerScheduler, WanPipeline, WanTransformer3DModel
+from diffusers import (
+    EDMEulerScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    WanPipeline,
+    WanTransformer3DModel,
+)
 from tiny_models import tiny_pipeline, tiny_transformer
 
 import sraccel
@@ -167,6 +172,23 @@ def test_a_scheduler_whose_noise_levels_are_not_known_is_refused(
         sraccel.compose(pipe, recipe(render_pipe))
 
 
+def test_a_pipeline_whose_noise_levels_are_not_known_is_refused_too(
+    pipe: WanPipeline, render_pipe: WanPipeline
+) -> None:
+    pipe.scheduler = FlowMatchEulerDiscreteScheduler(invert_sigmas=True)
+    render_pipe.scheduler = FlowMatchEulerDiscreteScheduler()
+    with pytest.raises(sraccel.ModelError, match="how their noise levels compare is not known"):
+        sraccel.compose(pipe, recipe(render_pipe))
+
+
+def test_a_pipelines_folder_may_have_a_config_of_its_own(
+    pipe: WanPipeline, render_pipe: WanPipeline, tmp_path: Path
+) -> None:
+    render_pipe.save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    sraccel.compose(pipe, recipe(str(tmp_path)))
+
+
 def test_conditioning_channels_and_a_change_of_noise_level_do_not_go_together(
     render_pipe: WanPipeline,
 ) -> None:
@@ -198,6 +220,18 @@ def add_lora(module: Any, seed: int) -> None:
     module.add_adapter(
         LoraConfig(r=2, lora_alpha=2, target_modules=["to_q", "to_v"], init_lora_weights=False)
     )
+
+
+def lora_of(adapted: Any, folder: Path) -> str:
+    """The LoRA of a transformer, as a Wan pipeline saves it."""
+    from peft import get_peft_model_state_dict
+
+    WanPipeline.save_lora_weights(
+        folder,
+        transformer_lora_layers=get_peft_model_state_dict(adapted),
+        transformer_lora_adapter_metadata=adapted.peft_config["default"].to_dict(),
+    )
+    return str(folder)
 
 
 @pytest.fixture
@@ -234,6 +268,24 @@ def test_render_lora_is_loaded_into_the_render_model(
     assert not torch.allclose(with_lora, without)
 
 
+def test_render_lora_has_the_strength_that_its_file_says(
+    pipe: WanPipeline, generate: Generate, tmp_path: Path
+) -> None:
+    """As the pipeline itself loads it: the scaling is alpha / rank."""
+    from peft import LoraConfig
+
+    reference = tiny_pipeline(seed=7, layers=1)
+    reference.save_pretrained(tmp_path / "render")
+    torch.manual_seed(3)
+    config = LoraConfig(r=4, lora_alpha=1, target_modules=["to_q"], init_lora_weights=False)
+    reference.transformer.add_adapter(config)
+    with sraccel.compose(pipe, recipe(reference.transformer)):
+        expected = generate(pipe)
+    lora = lora_of(reference.transformer, tmp_path / "lora")
+    with sraccel.compose(pipe, recipe(str(tmp_path / "render"), render_lora=lora)):
+        torch.testing.assert_close(generate(pipe), expected)
+
+
 def test_a_lora_on_the_sketch_model_alone_is_refused_and_none_says_that_it_is_meant(
     pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
 ) -> None:
@@ -254,6 +306,37 @@ def test_a_lora_loaded_while_detached_is_refused_on_attaching(
     add_lora(pipe.transformer, seed=1)
     with pytest.raises(sraccel.ModelError, match="LoRAs"):
         stack.attach()
+
+
+def test_a_lora_loaded_while_attached_is_refused_by_the_next_run(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    with sraccel.compose(pipe, recipe(render)):
+        generate(pipe)
+        add_lora(pipe.transformer, seed=1)
+        with pytest.raises(sraccel.ModelError, match="LoRAs"):
+            generate(pipe)
+
+
+def test_a_fused_lora_counts_and_a_disabled_one_does_not(
+    pipe: WanPipeline, render: WanTransformer3DModel
+) -> None:
+    add_lora(pipe.transformer, seed=1)
+    pipe.transformer.disable_lora()
+    sraccel.compose(pipe, recipe(render))
+    pipe.transformer.enable_lora()
+    pipe.fuse_lora()
+    pipe.unload_lora_weights()
+    with pytest.raises(sraccel.ModelError, match="LoRAs"):
+        sraccel.compose(pipe, recipe(render))
+
+
+def test_render_lora_does_not_change_a_module_of_the_users(
+    pipe: WanPipeline, render: WanTransformer3DModel, lora_folder: Path
+) -> None:
+    with pytest.raises(sraccel.ModelError, match="load it into your module yourself"):
+        sraccel.compose(pipe, recipe(render, render_lora=str(lora_folder)))
+    assert not getattr(render, "peft_config", None)
 
 
 @pytest.mark.parametrize("wrong", ["missing", "other size"])

@@ -16,6 +16,7 @@ from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transforme
 
 import sraccel
 from sraccel.accelerators.srdiffusion.residency import HostedWeights
+from sraccel.plugin import Accelerator, Run, hookimpl
 
 Generate = Callable[..., torch.Tensor]
 TEACACHE = {
@@ -27,6 +28,7 @@ TEACACHE = {
 
 def recipe(render: Any, residency: str, **options: Any) -> list[Any]:
     switch = {"switch_step": 4, **options}
+    switch = {name: value for name, value in switch.items() if value is not None}
     return [{"use": "srdiffusion", "render": render, "residency": residency, **switch}, TEACACHE]
 
 
@@ -101,6 +103,69 @@ def test_models_move_in_this_order_in_every_run(
         assert moves == EXPECTED[residency]
     if residency != "both":
         assert moves[-1] == "render restored"
+
+
+@pytest.mark.parametrize("residency", ["swap", "prefetch"])
+@pytest.mark.parametrize("first", [{"switch_step": 0}, {"switch_step": None, "switch_sigma": 5.0}])
+def test_the_render_model_comes_also_where_it_takes_the_first_step(
+    residency: str,
+    first: dict[str, Any],
+    pipe: WanPipeline,
+    render: WanTransformer3DModel,
+    generate: Generate,
+    moves: list[str],
+) -> None:
+    steps(render, "render", moves)
+    with sraccel.compose(pipe, recipe(render, residency, **first)):
+        moves.clear()
+        generate(pipe)
+    assert moves.count("render comes") == 1
+    assert moves.index("render comes") < moves.index("render")
+
+
+@pytest.mark.parametrize("residency", ["swap", "prefetch"])
+def test_a_copy_that_fails_is_let_go_of_and_the_sketch_model_comes_back(
+    residency: str,
+    pipe: WanPipeline,
+    render: WanTransformer3DModel,
+    generate: Generate,
+    moves: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bare = generate(pipe)
+
+    def full(self: HostedWeights) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with sraccel.compose(pipe, recipe(render, residency)):
+        with monkeypatch.context() as patch:
+            patch.setattr(HostedWeights, "_copy", full)
+            moves.clear()
+            with pytest.raises(sraccel.PluginError, match="out of memory"):
+                generate(pipe)
+        assert moves[-1] == ("sketch to cpu" if residency == "swap" else "render leaves")
+        assert "render leaves" in moves
+    assert torch.equal(generate(pipe), bare)
+
+
+class RaisesAtTheEnd(Accelerator):
+    """Raises when a run has finished, before those listed after it are told."""
+
+    name = "raises-at-the-end"
+
+    @hookimpl
+    def run_finished(self, run: Run) -> None:
+        raise ValueError("no")
+
+
+def test_both_models_are_back_after_leaving_whatever_another_accelerator_raises(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate, moves: list[str]
+) -> None:
+    stack = sraccel.compose(pipe, [RaisesAtTheEnd.Options(), *recipe(render, "swap")])
+    with pytest.raises(sraccel.PluginError, match="raises-at-the-end"):
+        with stack:
+            generate(pipe)
+    assert moves[-2:] == ["sketch to cpu", "render restored"]
 
 
 @pytest.mark.parametrize("options", [{}, {"switch_step": None, "min_step": 3, "max_step": 5}])
@@ -212,6 +277,16 @@ def test_a_render_model_that_is_itself_offloaded_is_left_to_its_hooks(
         sraccel.compose(pipe, recipe(render, "swap"))
 
 
+def test_a_bare_denoiser_that_is_offloaded_takes_a_render_model_along(
+    pipe: WanPipeline, render: WanTransformer3DModel
+) -> None:
+    accelerate.cpu_offload(pipe.transformer, torch.device("cpu"), offload_buffers=True)
+    weights = [parameter.clone() for parameter in render.parameters()]
+    with sraccel.compose(pipe.transformer, recipe(render, "both")) as stack:
+        assert stack.device == torch.device("cpu")
+    assert all(map(torch.equal, render.parameters(), weights))
+
+
 def test_swap_tells_model_offloading_to_let_go_and_moves_nothing_itself(
     pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate, moves: list[str]
 ) -> None:
@@ -282,3 +357,17 @@ def test_a_switch_costs_less_than_one_render_step_where_both_models_stay() -> No
     seconds = [step.seconds or 0.0 for step in stack.report.steps]
     usual = sorted(seconds[5:])[len(seconds[5:]) // 2]
     assert seconds[4] - usual < usual
+
+
+@pytest.mark.gpu
+def test_a_prefetched_model_gives_what_a_resident_one_gives_and_memory_does_not_grow() -> None:
+    pipe, render = tiny_pipeline().to("cuda"), tiny_transformer(seed=7, layers=1)
+    results, reserved = [], []
+    for residency in ("both", "prefetch"):
+        with sraccel.compose(pipe, recipe(render, residency)):
+            for _ in range(4):
+                generator = torch.Generator("cuda").manual_seed(0)
+                results.append(pipe(**{**call_arguments(), "generator": generator}).frames)
+                reserved.append(torch.cuda.memory_reserved())
+    assert all(torch.equal(result, results[0]) for result in results)
+    assert reserved[-1] == reserved[-2]

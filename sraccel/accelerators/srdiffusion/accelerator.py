@@ -55,6 +55,7 @@ class SRDiffusion(Accelerator):
 
     @hookimpl
     def run_started(self, run: Run) -> None:
+        self.check_stack(run.stack)  # LoRAs may have come since
         self._detector = SwitchDetector(self.options)
         if _guessed_noise_space(run.stack):
             run.warn(
@@ -70,14 +71,16 @@ class SRDiffusion(Accelerator):
 
     @hookimpl
     def select_denoiser(self, step: Step) -> str | None:
-        render = self._detector.render_takes(step.index, step.sigma)
-        return RENDER if render else None
+        if not self._detector.render_takes(step.index, step.sigma):
+            return None
+        previous = step.run.previous_step
+        if previous is None or previous.denoiser != RENDER:
+            self._residents.switched()
+        return RENDER
 
     @hookimpl
     def denoiser_switched(self, step: Step, previous: str, current: str) -> None:
         self._detector.restart()
-        if current == RENDER:
-            self._residents.switched()
 
     @hookimpl
     def step_finished(self, step: Step) -> None:

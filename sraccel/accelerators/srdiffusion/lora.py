@@ -48,10 +48,10 @@ class LoraSource(BaseModel):
         """
         adapted: Any = module
         try:
-            state = self._state(pipeline)
+            state, scaling = self._read(pipeline)
             for prefix in PREFIXES:
                 if any(key.startswith(f"{prefix}.") for key in state):
-                    adapted.load_lora_adapter(state, prefix=prefix, adapter_name=ADAPTER)
+                    adapted.load_lora_adapter(state, prefix=prefix, adapter_name=ADAPTER, **scaling)
         except (OSError, ValueError, RuntimeError, KeyError, ImportError) as error:
             reason = " ".join(str(error).split())[:400]
             raise ModelError(
@@ -64,13 +64,16 @@ class LoraSource(BaseModel):
             )
         adapted.set_adapters([ADAPTER], [self.scale])
 
-    def _state(self, pipeline: Any) -> dict[str, Any]:
+    def _read(self, pipeline: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The weights, and what the file says of their scaling."""
         if not hasattr(pipeline, "lora_state_dict"):
             raise ValueError("the target is not a pipeline that can read LoRAs")
         where = {} if self.weight_name is None else {"weight_name": self.weight_name}
-        state = type(pipeline).lora_state_dict(self.model, **where, use_safetensors=True)
-        found: dict[str, Any] = state[0] if isinstance(state, tuple) else state
-        return found
+        # Some classes also return a third thing, the scalings of formats that are not diffusers'.
+        state, *alphas, metadata = type(pipeline).lora_state_dict(
+            self.model, **where, use_safetensors=True, return_lora_metadata=True
+        )
+        return state, {"metadata": metadata, "network_alphas": alphas[0] if alphas else None}
 
 
 def check_lora(stack: Stack, render: Any, render_lora: LoraSource | None) -> None:
@@ -79,12 +82,19 @@ def check_lora(stack: Stack, render: Any, render_lora: LoraSource | None) -> Non
     Raises:
         ModelError: saying what to do.
     """
-    if render_lora is not None or getattr(render, "peft_config", None):
+    if render_lora is not None or has_lora(render):
         return
-    for denoiser in stack.denoisers.values():
-        if getattr(denoiser.module, "peft_config", None):
-            raise ModelError(
-                "srdiffusion: LoRAs loaded on the pipeline's model do not reach the render model: "
-                "give one for it as `render_lora`, say `render_lora: none` to do without, or "
-                "unload them"
-            )
+    fused = getattr(stack.pipeline, "num_fused_loras", 0)
+    if fused or any(has_lora(denoiser.module) for denoiser in stack.denoisers.values()):
+        raise ModelError(
+            "srdiffusion: LoRAs loaded on the pipeline's model do not reach the render model: give "
+            "one for it as `render_lora`, say `render_lora: none` to do without, or unload them"
+        )
+
+
+def has_lora(module: Any) -> bool:
+    """Whether a model has a LoRA that is not disabled."""
+    if not getattr(module, "peft_config", None):
+        return False
+    layers = [layer for layer in module.modules() if hasattr(layer, "lora_A")]
+    return not layers or not all(layer.disable_adapters for layer in layers)

@@ -102,7 +102,7 @@ class Rendering(Accelerator):
 
     Attributes:
         first_step: where in its schedule the pipeline is to begin.
-        started: `time.perf_counter()` at the start of the run.
+        started: `time.perf_counter()` at the start of the run; None before it.
     """
 
     name = "srdiffusion"
@@ -110,7 +110,7 @@ class Rendering(Accelerator):
     def __init__(self, options: AcceleratorOptions) -> None:
         super().__init__(options)
         self.first_step = 0
-        self.started = 0.0
+        self.started: float | None = None
 
     @hookimpl
     def run_started(self, run: Run) -> None:

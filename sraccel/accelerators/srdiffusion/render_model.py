@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.accelerators.srdiffusion.lora import check_lora
 from sraccel.accelerators.srdiffusion.options import SRDiffusionOptions
-from sraccel.accelerators.srdiffusion.residency import is_managed
+from sraccel.accelerators.srdiffusion.residency import is_managed, offload_hook
 from sraccel.plugin import (
     ConflictError,
     Contribution,
@@ -62,17 +62,14 @@ def bring_render_model(
         found.vae_config,
     )
     check_lora(stack, found.module, options.render_lora)
+    _check_own_module(options)
+    _check_movable(options, stack, found.module)
     module = found.module
-    if placement is not None and is_managed(module):
-        raise ConflictError(
-            f"srdiffusion: `residency: {options.residency}` would move a render model that "
-            f"accelerate or diffusers offloads already: leave out one of the two"
-        )
     if isinstance(options.render, ModelSource):
         module = _load(options.render, module, options, stack)
-    lora = options.render_lora
-    if lora is not None and lora.wanted:
-        lora.load_into(module, stack.pipeline)
+        lora = options.render_lora
+        if lora is not None and lora.wanted:
+            lora.load_into(module, stack.pipeline)
     return Contribution(module, space, placement)
 
 
@@ -103,10 +100,38 @@ class _Found:
         return noise_space_of(self.scheduler, self.vae_config)
 
 
+def _check_own_module(options: SRDiffusionOptions) -> None:
+    """Refuse to change a model that is the user's, not ours."""
+    lora = options.render_lora
+    if lora is not None and lora.wanted and not isinstance(options.render, ModelSource):
+        raise ModelError(
+            "srdiffusion: `render_lora` goes with a render model that is given by name; load it "
+            "into your module yourself, and leave `render_lora` out"
+        )
+
+
+def _check_movable(options: SRDiffusionOptions, stack: Stack, render: nn.Module) -> None:
+    """Refuse a residency that would move what cannot be moved, or what others move."""
+    if options.residency == "both":
+        return
+    moved = [render, *(denoiser.module for denoiser in stack.denoisers.values())]
+    if any(getattr(module, "hf_quantizer", None) is not None for module in moved):
+        raise ConflictError(
+            f"srdiffusion: `residency: {options.residency}` moves weights, and quantised ones stay "
+            f"where they were loaded: leave it out"
+        )
+    if is_managed(render):
+        raise ConflictError(
+            f"srdiffusion: `residency: {options.residency}` would move a render model that "
+            f"accelerate or diffusers offloads already: leave out one of the two"
+        )
+
+
 def _check_schedulers(stack: Stack, found: _Found) -> None:
     """Refuse a scheduler of an unknown process, unless the pipeline has the very same."""
     scheduler, own = found.scheduler, getattr(stack.pipeline, "scheduler", None)
-    if scheduler is None or found.noise_space() is not None or own is None:
+    known = {found.noise_space() is not None, stack.denoisers["sketch"].noise_space is not None}
+    if scheduler is None or own is None or known == {True}:
         return
     if type(own) is not type(scheduler) or dict(own.config) != dict(scheduler.config):
         raise ModelError(
@@ -145,7 +170,8 @@ def _check_room(
     there = next(sketch.parameters()).device == device
     if options.residency == "swap":
         needed -= weight_bytes(sketch) if there else 0
-    elif not there:  # offloaded: both will meet on the device
+    elif (not there and not is_managed(sketch)) or offload_hook(sketch, stack.pipeline) is not None:
+        # Not there yet, but both will meet on the device.
         needed += weight_bytes(sketch)
         what += " beside the pipeline's model"
     check_room(needed, device, what, MEMORY_ADVICE)

@@ -12,6 +12,7 @@ sequential or group offloading) is left to that; model offloading is only told t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ class HostedWeights:
         if not beside or self._device.type != "cuda":
             self._copy()
             return
-        stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        stream = _side_stream(self._device)
         with torch.cuda.stream(stream):
             self._copy()
             self._arrived = stream.record_event()
@@ -79,6 +80,14 @@ class HostedWeights:
         """Put the weights where they were found."""
         for tensor, hosted, home in zip(self._tensors, self._hosted, self._homes, strict=True):
             tensor.data = hosted.to(home)
+
+
+@functools.cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """One stream a device: the allocator keeps memory apart for each."""
+    import torch
+
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
 
 class Residents:
@@ -125,13 +134,14 @@ class Prefetch(Residents):
         try:
             yield
         finally:
+            self.run_finished()
             self._render.restore()
             render.train(training)
 
     def switch_may_come(self) -> None:
         if not self._loaded:
+            self._loaded = True  # first, so that a load that fails is let go of, too
             self._render.load(beside=True)
-            self._loaded = True
 
     def switched(self) -> None:
         self.switch_may_come()
@@ -147,26 +157,29 @@ class Prefetch(Residents):
 class Swap(Prefetch):
     """Only the model at work is on the device: at most the larger one's weights at a time."""
 
-    _away: Sequence[nn.Module] = ()
+    def __init__(self, sketches: Sequence[nn.Module], pipeline: Any) -> None:
+        super().__init__(sketches, pipeline)
+        self._away: list[nn.Module] = []
 
     def switch_may_come(self) -> None:
         return None
 
     def switched(self) -> None:
         if not self._loaded:
-            self._away = [module for module in self._sketches if self._send_away(module)]
-            self._render.load()
             self._loaded = True
+            for module in self._sketches:
+                if self._send_away(module):
+                    self._away.append(module)
+            self._render.load()
 
     def run_finished(self) -> None:
         super().run_finished()
-        for module in self._away:
-            module.to(self._device)
-        self._away = ()
+        while self._away:
+            self._away.pop(0).to(self._device)
 
     def _send_away(self, module: nn.Module) -> bool:
         """Move a sketch model off the device; returns whether it must be brought back."""
-        hook = _offload_hook(module, self._pipeline)
+        hook = offload_hook(module, self._pipeline)
         if hook is not None:  # it brings the model back by itself
             hook.offload()
             return False
@@ -191,7 +204,7 @@ def is_managed(module: nn.Module) -> bool:
     return hooked or bool(_is_group_offload_enabled(module))
 
 
-def _offload_hook(module: nn.Module, pipeline: Any) -> Any:
+def offload_hook(module: nn.Module, pipeline: Any) -> Any:
     """The hook by which `enable_model_cpu_offload` moves a model, or None."""
     hooks = getattr(pipeline, "_all_hooks", None) or []
     return next((hook for hook in hooks if getattr(hook, "model", None) is module), None)
