@@ -9,7 +9,7 @@ Positions are in pixels, x to the right and y downwards, the origin at the top l
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -151,8 +151,8 @@ def _parse_figure(text: str) -> Figure:
     words = text.split(maxsplit=3)
     if len(words) != 4 or words[0] != "a":
         raise ValueError(f"{text!r} is not 'a <colour> <shape> <motion>'")
-    allowed = (("colour", COLOURS), ("shape", SHAPES), ("motion", MOTIONS))
-    for word, (name, values) in zip(words[1:], allowed, strict=True):
+    allowed: dict[str, Collection[str]] = {"colour": COLOURS, "shape": SHAPES, "motion": MOTIONS}
+    for word, (name, values) in zip(words[1:], allowed.items(), strict=True):
         if word not in values:
             raise ValueError(f"{word!r} is not a {name}: {', '.join(values)}")
     return Figure(*words[1:])
