@@ -31,6 +31,8 @@ class Step:
         noise_pred: the guided noise prediction; set by `finish`.
         latents: the latents that the step *started* from; set by `finish`.
         noise_rel_l1: relative L1 change of the guided prediction, where an accelerator measures it.
+        noise_rel_l1_per_step: the same from one computed step to the next, divided by their
+            distance, where that decides.
     """
 
     def __init__(self, run: Run, index: int, timestep: float | None, sigma: float | None) -> None:
@@ -44,6 +46,7 @@ class Step:
         self.noise_pred: torch.Tensor | None = None
         self.latents: torch.Tensor | None = None
         self.noise_rel_l1: torch.Tensor | float | None = None
+        self.noise_rel_l1_per_step: float | None = None
         self.started: Mark = None
         self._branch: str | None = None
 

@@ -66,6 +66,7 @@ def _step_records(run: Run) -> list[StepRecord]:
             sigma=step.sigma,
             denoiser=step.denoiser or "none",
             noise_rel_l1=None if step.noise_rel_l1 is None else float(step.noise_rel_l1),
+            noise_rel_l1_per_step=step.noise_rel_l1_per_step,
             seconds=run.clock.seconds(step.started, end),
             calls=[_call_record(call, run) for call in step.calls],
         )

@@ -40,6 +40,11 @@ class StepRecord(_Part):
     noise_rel_l1: float | None = Field(
         None, description="Relative L1 change of the guided noise prediction (SRDiffusion's D)."
     )
+    noise_rel_l1_per_step: float | None = Field(
+        None,
+        description="The same from one computed step to the next, divided by their distance, "
+        "where the per-step rule decides.",
+    )
     seconds: float | None = Field(None, description="From this step's beginning to the next's.")
     calls: list[CallRecord] = Field(default_factory=list)
 

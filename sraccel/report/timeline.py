@@ -156,8 +156,18 @@ def _metric(axes: Axes, steps: list[StepRecord]) -> None:
         _say(axes, "metric D: not measured in this run")
         return
     indices, values = zip(*measured, strict=True)
-    axes.plot(indices, values, color=GREY, marker="o", markersize=4, linewidth=1.2)
+    axes.plot(indices, values, color=GREY, marker="o", markersize=4, linewidth=1.2, label="D")
     axes.set_ylim(0, 1.15 * max(values))
+    _deciding_metric(axes, steps)
+
+
+def _deciding_metric(axes: Axes, steps: list[StepRecord]) -> None:
+    """D as the per-step rule sees it, where that decided."""
+    rates = [(s.index, s.noise_rel_l1_per_step) for s in steps if s.noise_rel_l1_per_step]
+    if rates:
+        label = "D per step, between computed steps: decides"
+        axes.plot(*zip(*rates, strict=True), color="black", marker="D", linewidth=1.2, label=label)
+        axes.legend(loc="center right", fontsize=8.5, framealpha=0.9)
 
 
 def _mark_switches(axes: Axes, steps: list[StepRecord]) -> None:

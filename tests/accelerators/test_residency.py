@@ -21,7 +21,7 @@ from sraccel.plugin import Accelerator, Run, hookimpl
 Generate = Callable[..., torch.Tensor]
 TEACACHE = {
     "use": "teacache",
-    "threshold": 0.05,
+    "threshold": 5.0,
     "coefficients": dict.fromkeys(("sketch", "sketch_2", "render"), IDENTITY),
 }
 

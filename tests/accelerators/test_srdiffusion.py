@@ -19,6 +19,7 @@ from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transforme
 import sraccel
 from sraccel.accelerators.srdiffusion import SRDiffusion
 from sraccel.accelerators.srdiffusion.switching import PerStepRule, SwitchDetector
+from sraccel.plugin import Accelerator, Step, hookimpl, rel_l1_distance
 
 Generate = Callable[..., torch.Tensor]
 
@@ -294,6 +295,43 @@ def test_another_dtype_of_the_render_model_is_cast_in_and_out(
     assert half.dtype == single.dtype
     assert not torch.equal(half, single)
     assert torch.allclose(half, single, atol=0.1)
+
+
+def test_the_report_holds_what_the_per_step_rule_saw(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    cache = {
+        "use": "teacache",
+        "threshold": 5.0,
+        "coefficients": dict.fromkeys(("sketch", "render"), IDENTITY),
+    }
+    recipe = [{"use": "srdiffusion", "render": render, "min_step": 99}, cache]
+    predictions: list[torch.Tensor] = []
+
+    class Records(Accelerator):
+        """Keeps the guided predictions."""
+
+        name = "records"
+
+        @hookimpl
+        def step_finished(self, step: Step) -> None:
+            assert step.noise_pred is not None
+            predictions.append(step.noise_pred.clone())
+
+    with sraccel.compose(pipe, [*recipe, Records.Options()]) as stack:
+        generate(pipe, steps=12)
+    steps = stack.report.steps
+    computed = [step.index for step in steps if not step.calls[0].reused]
+    skipped = [step.index for step in steps if step.calls[0].reused]
+    assert skipped
+    for before, at in pairwise(computed):
+        rate = steps[at].noise_rel_l1_per_step
+        if at < skipped[0]:
+            assert rate is None  # the paper's rule is in force
+        else:
+            d = rel_l1_distance(predictions[at], predictions[before])
+            assert rate == pytest.approx(float(d) / (at - before), rel=1e-5)
+    assert all(steps[at].noise_rel_l1_per_step is None for at in skipped)
 
 
 def test_a_switch_beyond_the_run_is_a_warning(

@@ -94,6 +94,7 @@ class SRDiffusion(Accelerator):
                 )
         else:
             step.noise_rel_l1 = self._detector.observe(step.index, step.noise_pred, step.computed)
+            step.noise_rel_l1_per_step = self._detector.d_per_step
         if step.index + 1 >= self._earliest_switch() - PREFETCHED_STEPS:
             self._residents.switch_may_come()
 

@@ -72,6 +72,7 @@ class Sketching(Accelerator):
     def step_finished(self, step: Step) -> None:
         assert step.noise_pred is not None  # a pipeline drives this run
         step.noise_rel_l1 = self._detector.observe(step.index, step.noise_pred, step.computed)
+        step.noise_rel_l1_per_step = self._detector.d_per_step
         last = step.index + 1 >= step.run.num_inference_steps
         if not last and self._render_is_next(step):
             self.sketch = self._sketch(step)

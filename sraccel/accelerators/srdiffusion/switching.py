@@ -89,11 +89,13 @@ class SwitchDetector:
     Attributes:
         switched: whether the metric has said that the render model takes over.
         rule: the rule that is in force: `paper`, `per_step`, or `fixed` by step or noise level.
+        d_per_step: what the per-step rule saw at the last step; None: nothing, or it is not asked.
     """
 
     def __init__(self, options: Any) -> None:
         self._options = options
         self.switched = False
+        self.d_per_step: float | None = None
         self.rule: str = "paper" if options.rule == "auto" else options.rule
         if not options.adaptive:
             self.rule = "fixed"
@@ -130,6 +132,7 @@ class SwitchDetector:
     ) -> torch.Tensor | None:
         """Take a step's guided prediction; returns the metric D (0-dim), None at the first step."""
         noise_pred = noise_pred.float()
+        self.d_per_step = None
         d, _ = self._consecutive.take(step_index, noise_pred)
         if self.rule == "fixed":
             return d
@@ -152,6 +155,8 @@ class SwitchDetector:
         if computed:
             d, gap = self._computed.take(step_index, noise_pred)
             self._last_look = d is not None and self._per_step.hit(float(d), gap, step_index)
+            if d is not None and self.rule == "per_step":
+                self.d_per_step = float(d) / gap
         return self._last_look
 
     def _decide(self, step_index: int, hit: bool) -> None:
