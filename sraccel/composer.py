@@ -172,7 +172,9 @@ def _contribute(stack: Stack) -> None:
             if role in stack.denoisers:
                 raise PluginError(f"{name!r} brings a denoiser {role!r}, which is there already")
             new = item if isinstance(item, Contribution) else Contribution(item)
-            space = new.noise_space or own.noise_space
+            # Equal ones become one object: they are compared at every call.
+            differs = new.noise_space not in (None, own.noise_space)
+            space = new.noise_space if differs else own.noise_space
             denoiser = recognise(role, new.module, stack.adapters, stack.pipeline, space)
             check_partners(own, denoiser)
             stack.add(denoiser, new)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ModelError
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from sraccel.denoiser_adapter import DenoiserAdapter
     from sraccel.noise_space import NoiseSpace
-
-Placement: TypeAlias = "Callable[[nn.Module, torch.device], AbstractContextManager[None]]"
-"""Where a model is while a stack is attached: entered on attaching, left on detaching."""
+    from sraccel.placement import Placement
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.call import Call
-from sraccel.denoiser import Contribution, Denoiser, Placement, recognise
+from sraccel.denoiser import Contribution, Denoiser, recognise
 from sraccel.denoiser_adapter import DenoiserAdapter, argument
 from sraccel.errors import (
     ConflictError,
@@ -24,6 +24,7 @@ from sraccel.noise_space import (
     scheduled_sigma,
 )
 from sraccel.partners import check_partners
+from sraccel.placement import Placement
 from sraccel.run import Run
 from sraccel.stack import Stack
 from sraccel.step import Step, rel_l1_distance

@@ -32,7 +32,7 @@ from sraccel.video_to_video import (
     arguments_of,
     check_size,
     first_step_at,
-    pixels_argument,
+    pixels_for,
     planned_size,
     schedule_of,
     strength_for,
@@ -222,7 +222,7 @@ class PipelinePair:
         pipe, stack = self._renderer, self._render_stack
         check_size(self._render_pipe, frames.shape[1], *frames.shape[-2:])
         self._rendering.first_step = self._first_step(sketch.levels)
-        call |= _pixels_for(pipe, frames)
+        call |= pixels_for(pipe, frames)
         call["strength"] = strength_for(
             pipe, self._schedule, self._steps, self._rendering.first_step
         )
@@ -334,19 +334,3 @@ def _call_of(renderer: Any, call: dict[str, Any]) -> dict[str, Any]:
             f"call alone with render_call={{{nothing}}}"
         )
     return {key: value for key, value in call.items() if key not in unknown | SKETCH_ONLY}
-
-
-def _pixels_for(pipe: Any, frames: Any) -> dict[str, Any]:
-    """The arguments that hold the sketch's frames and their size."""
-    argument = pixels_argument(pipe)
-    assert argument is not None
-    if argument == "image" and frames.shape[1] != 1:
-        raise ModelError(
-            f"{type(pipe).__name__} takes one image, and the sketch has {frames.shape[1]} frames"
-        )
-    size = dict(zip(("height", "width"), frames.shape[-2:], strict=True))
-    known = arguments_of(pipe)
-    return {
-        argument: frames[:, 0] if argument == "image" else frames,
-        **{name: value for name, value in size.items() if name in known},
-    }

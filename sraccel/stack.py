@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from sraccel.errors import ConflictError, LoopError, PluginError
+from sraccel.placement import execution_device, on_device
 from sraccel.run import Run
 from sraccel.seams.block_stack import BlockStackSeam
 from sraccel.seams.branches import BranchNames
@@ -19,7 +20,6 @@ from sraccel.seams.pipeline import PipelineSeam
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from sraccel.accelerator import Accelerator
     from sraccel.denoiser import Contribution, Denoiser
@@ -98,7 +98,7 @@ class Stack:
         """Where the denoisers compute."""
         device = getattr(self.pipeline, "_execution_device", None)
         if device is None:
-            device = _execution_device(next(iter(self.denoisers.values())).module)
+            device = execution_device(next(iter(self.denoisers.values())).module)
         if device.type == "cuda" and device.index is None:  # so that devices can be compared
             import torch
 
@@ -139,7 +139,7 @@ class Stack:
         self.check()
         with ExitStack() as undo:
             for brought in self.contributions.values():
-                place = brought.placement or _on_device
+                place = brought.placement or on_device
                 undo.enter_context(place(brought.module, self.device))
             for denoiser in self.denoisers.values():
                 _attached[denoiser.module] = self
@@ -321,34 +321,3 @@ class Stack:
     def __repr__(self) -> str:
         state = "attached" if self.attached else "detached"
         return f"Stack({self.recipe!r}, {state}, {len(self.reports)} runs)"
-
-
-def _execution_device(module: nn.Module) -> torch.device:
-    """Where a module computes; of one that is offloaded sequentially, its parts' hooks know it."""
-    import torch
-
-    device: torch.device = next(module.parameters()).device
-    if device.type != "meta":
-        return device
-    hooks = (getattr(part, "_hf_hook", None) for part in module.modules())
-    known = (getattr(hook, "execution_device", None) for hook in hooks)
-    return next((torch.device(found) for found in known if found is not None), device)
-
-
-@contextmanager
-def _on_device(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """A contributed denoiser where the pipeline computes, ready to infer; then back as it was."""
-    import torch
-
-    before, training = next(module.parameters()).device, module.training
-    # Where nothing moves, leave `to` alone: quantised and sequentially offloaded models refuse it.
-    moves = before not in (device, torch.device("meta"))
-    module.eval()
-    if moves:
-        module.to(device)
-    try:
-        yield
-    finally:
-        if moves:
-            module.to(before)
-        module.train(training)

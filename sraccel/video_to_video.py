@@ -54,6 +54,22 @@ def pixels_argument(pipe: Any) -> str | None:
     return next((name for name in ("video", "image") if {name, "strength"} <= known.keys()), None)
 
 
+def pixels_for(pipe: Any, frames: Any) -> dict[str, Any]:
+    """The arguments that hold the sketch's frames and their size."""
+    argument = pixels_argument(pipe)
+    assert argument is not None
+    if argument == "image" and frames.shape[1] != 1:
+        raise ModelError(
+            f"{type(pipe).__name__} takes one image, and the sketch has {frames.shape[1]} frames"
+        )
+    size = dict(zip(("height", "width"), frames.shape[-2:], strict=True))
+    known = arguments_of(pipe)
+    return {
+        argument: frames[:, 0] if argument == "image" else frames,
+        **{name: value for name, value in size.items() if name in known},
+    }
+
+
 def video_to_video(pipe: Any) -> Any:
     """The pipeline itself if it takes frames and a strength, else its sibling that does.
 

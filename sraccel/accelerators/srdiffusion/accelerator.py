@@ -22,7 +22,7 @@ from sraccel.plugin import (
     hookimpl,
 )
 
-FLOW = FlowSchedule()
+PLAIN_FLOW = NoiseSpace(FlowSchedule(), "flow_prediction")
 PREFETCHED_STEPS = 2
 """How many steps before a fixed switch the render model's copy begins."""
 
@@ -111,7 +111,7 @@ class SRDiffusion(Accelerator):
 def _guessed_noise_space(stack: Stack) -> bool:
     """Whether a conversion may be needed, and the pipeline's side of it is not known."""
     own, brought = stack.denoisers["sketch"].noise_space, stack.contributions[RENDER].noise_space
-    return own is None and brought is not None and brought != NoiseSpace(FLOW, "flow_prediction")
+    return own is None and brought is not None and brought != PLAIN_FLOW
 
 
 def _beyond(step: int | None, run: Run) -> bool:

@@ -30,10 +30,6 @@ def _source(given: Any) -> Any:
     )
 
 
-def _lora(given: Any) -> Any:
-    return LoraSource.model_validate(given) if isinstance(given, (str, dict)) else given
-
-
 class SRDiffusionOptions(AcceleratorOptions):
     """Options of SRDiffusion."""
 
@@ -51,7 +47,7 @@ class SRDiffusionOptions(AcceleratorOptions):
         "pipeline. It must share VAE and text encoder with the pipeline's model. Required, unless "
         "`sraccel.handoff` is given a render pipeline.",
     )
-    render_lora: Annotated[LoraSource | None, BeforeValidator(_lora)] = Field(
+    render_lora: LoraSource | None = Field(
         None,
         description="LoRA for the render model (folder, file, name on the hub, or a mapping with "
         "`model`, `weight_name`, `scale`); those of the pipeline's model do not reach it. `none`: "

@@ -80,7 +80,7 @@ class Sketching(Accelerator):
 
     def _sketch(self, step: Step) -> Sketch:
         scheduler, position = step.run.stack.pipeline.scheduler, self._begin + step.index
-        space = next(iter(step.run.stack.denoisers.values())).noise_space
+        space = step.run.stack.denoisers["sketch"].noise_space
         assert space is not None  # checked before the run
         levels = scheduled_levels(scheduler, space.schedule, position + 1)
         return Sketch(_clean(step, scheduler, space, position), levels)
@@ -88,7 +88,7 @@ class Sketching(Accelerator):
     def _render_is_next(self, step: Step) -> bool:
         """Whether the step after this one is the render model's."""
         stack = step.run.stack
-        space = next(iter(stack.denoisers.values())).noise_space
+        space = stack.denoisers["sketch"].noise_space
         sigma = scheduled_sigma(stack.pipeline.scheduler, space, self._begin + step.index + 1)
         return self._detector.render_takes(step.index + 1, sigma)
 

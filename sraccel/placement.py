@@ -1,0 +1,45 @@
+"""Where a model's weights are while a stack is attached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Placement: TypeAlias = "Callable[[nn.Module, torch.device], AbstractContextManager[None]]"
+"""Entered on attaching, with a model and the device that computes; left on detaching."""
+
+
+def execution_device(module: nn.Module) -> torch.device:
+    """Where a module computes; of one that is offloaded sequentially, its parts' hooks know it."""
+    import torch
+
+    device: torch.device = next(module.parameters()).device
+    if device.type != "meta":
+        return device
+    hooks = (getattr(part, "_hf_hook", None) for part in module.modules())
+    known = (getattr(hook, "execution_device", None) for hook in hooks)
+    return next((torch.device(found) for found in known if found is not None), device)
+
+
+@contextmanager
+def on_device(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """A contributed denoiser where the pipeline computes, ready to infer; then back as it was."""
+    import torch
+
+    before, training = next(module.parameters()).device, module.training
+    # Where nothing moves, leave `to` alone: quantised and sequentially offloaded models refuse it.
+    moves = before not in (device, torch.device("meta"))
+    module.eval()
+    if moves:
+        module.to(device)
+    try:
+        yield
+    finally:
+        if moves:
+            module.to(before)
+        module.train(training)
