@@ -24,13 +24,17 @@ class DenoiserAdapter(ABC):
         family: the family's name, as in `Accelerator.families`.
         modulated_inputs: names that `modulated_input` takes; the first is the default.
         timestep_scale: what the family's pipelines multiply the scheduler's timestep by.
+        timestep_offset: what they add then.
         latents: name of the argument of `forward` that holds the noisy latents.
+        timestep: name of the argument of `forward` that holds the timestep.
     """
 
     family: ClassVar[str]
     modulated_inputs: ClassVar[tuple[str, ...]]
     timestep_scale: ClassVar[float] = 1.0
+    timestep_offset: ClassVar[float] = 0.0
     latents: ClassVar[str] = "hidden_states"
+    timestep: ClassVar[str] = "timestep"
 
     @abstractmethod
     def recognises(self, module: nn.Module) -> bool:
@@ -51,6 +55,14 @@ class DenoiserAdapter(ABC):
     @abstractmethod
     def interface(self, module: nn.Module) -> Mapping[str, object]:
         """What two models must share to take each other's place in a sampling loop."""
+
+    def model_timestep(self, timestep: float) -> float:
+        """What the family's pipelines pass to the model for the scheduler's timestep."""
+        return timestep * self.timestep_scale + self.timestep_offset
+
+    def loop_timestep(self, given: float) -> float:
+        """The scheduler's timestep behind what the model was given."""
+        return (given - self.timestep_offset) / self.timestep_scale
 
     def check_sibling(self, own: nn.Module, other: nn.Module) -> None:
         """Raise ModelError if a loop around `own` does not compute something that `other` needs.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Layer = Callable[..., Any]
@@ -86,6 +86,35 @@ class Interception:
 def intercept(obj: object, attr: str, layer: Layer) -> Interception:
     """Put `layer` around the callable `obj.attr` (see `Interception`)."""
     return Interception(obj, attr, layer)
+
+
+class Bypass:
+    """Replaces the calls of several modules for a moment, with all layers that lie on them.
+
+    Cheaper than a layer on each for all the calls in which nothing is replaced.
+    """
+
+    def __init__(self, modules: Sequence[Any], call: Callable[..., Any]) -> None:
+        self._attributes = [module.__dict__ for module in modules]
+        self._call = call
+        self._saved: list[Any] | None = None
+
+    def open(self) -> None:
+        """From now on the modules are not called, but the replacement is."""
+        self._saved = [own.get(CALL, _MISSING) for own in self._attributes]
+        for own in self._attributes:
+            own[CALL] = self._call
+
+    def close(self) -> None:
+        """Put everything back; where nothing was replaced, do nothing."""
+        saved, self._saved = self._saved, None
+        if saved is None:
+            return
+        for own, previous in zip(self._attributes, saved, strict=True):
+            if previous is _MISSING:
+                del own[CALL]
+            else:
+                own[CALL] = previous
 
 
 def is_compiled(module: Any) -> bool:

@@ -9,26 +9,26 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_families import ReuseFromStep1
-from tiny_families import (
+from tiny import (
+    BLOCK_STACKS,
     COGVIDEOX_DDIM,
     COGVIDEOX_IMAGE_TO_VIDEO,
-    FAMILIES,
     HALF,
     LTX,
+    PAIRS,
     SD3,
     SDXL,
     STEPS,
-    TRANSFORMERS,
     TinyFamily,
 )
-from tiny_pipelines import cogvideox_transformer
+from tiny.cogvideox import cogvideox_transformer
 from torch import nn
 
 import sraccel
 from sraccel.catalogue import installed
 from sraccel.plugin import Accelerator, Call, ConflictError, ModelError, hookimpl
 
-each_transformer = pytest.mark.parametrize("tiny", TRANSFORMERS, ids=str)
+each_transformer = pytest.mark.parametrize("tiny", BLOCK_STACKS, ids=str)
 STREAM = {"wan": None, "cogvideox": 0, "sd3": 1}
 """Which of a block's outputs holds the video, per family; None: its only output."""
 
@@ -221,7 +221,7 @@ def adapter_of(model: nn.Module) -> Any:
     return adapter
 
 
-@pytest.mark.parametrize("tiny", FAMILIES, ids=str)
+@pytest.mark.parametrize("tiny", PAIRS, ids=str)
 def test_one_adapter_recognises_a_model_and_its_subclasses(tiny: TinyFamily):
     model = tiny.render()
     assert adapter_of(model).family == tiny.family

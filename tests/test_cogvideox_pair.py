@@ -12,8 +12,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_families import COGVIDEOX_DDIM, COGVIDEOX_DPM, HALF, STEPS
-from tiny_pipelines import cogvideox_pipeline, cogvideox_transformer
+from tiny import COGVIDEOX_DDIM, COGVIDEOX_DPM, HALF, STEPS
+from tiny.cogvideox import cogvideox_pipeline, cogvideox_transformer
 from torch import nn
 from two_models import Counted, few_examples, switching, with_models_swapped
 

@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny_families import (
-    FAMILIES,
+from tiny import (
     HALF,
+    PAIRS,
+    PAIRS_OF_TRANSFORMERS,
     SD3,
     SDXL,
     STEPS,
-    TRANSFORMERS,
     WAN_2_2,
     TinyFamily,
 )
@@ -37,8 +37,8 @@ from sraccel.plugin import (
 ALWAYS = 1e9
 """A threshold of TeaCache that is never reached: only forced steps are computed."""
 
-each_pair = pytest.mark.parametrize("tiny", FAMILIES, ids=str)
-each_transformer = pytest.mark.parametrize("tiny", TRANSFORMERS, ids=str)
+each_pair = pytest.mark.parametrize("tiny", PAIRS, ids=str)
+each_transformer = pytest.mark.parametrize("tiny", PAIRS_OF_TRANSFORMERS, ids=str)
 
 
 @each_pair

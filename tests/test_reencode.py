@@ -23,7 +23,7 @@ from diffusers import (
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from diffusers.pipelines.wan import pipeline_wan_video2video
-from tiny_families import (
+from tiny import (
     COGVIDEOX_DDIM,
     COGVIDEOX_DPM,
     SD3,

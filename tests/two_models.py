@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from hypothesis import HealthCheck, settings
-from tiny_families import HALF, TinyFamily
+from tiny import HALF, TinyFamily
 from torch import nn
 
 few_examples = settings(max_examples=3, suppress_health_check=list(HealthCheck))

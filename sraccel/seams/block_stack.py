@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ConflictError, LoopError
-from sraccel.intercept import CALL, Interception, is_compiled
+from sraccel.intercept import CALL, Bypass, Interception, is_compiled
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +30,8 @@ class BlockStackSeam:
         self._call: Call | None = None
         self._residual: torch.Tensor | None = None
         self._reached = False
+        self._bypass = Bypass((), self._skip)  # of the blocks that no layer watches
+        self._sole = False  # whether the first block is the last one, too
 
     def install(self) -> list[Interception]:
         """Put the layers in place.
@@ -52,16 +54,16 @@ class BlockStackSeam:
                 placed.append(Interception(target, CALL, layer))
                 undo_on_error.callback(placed[-1].undo)
 
-            for block in blocks:
-                place(block, self._run_or_skip)
-            place(blocks[0], self._head)
             if tail is None:
                 place(blocks[-1], self._last_block)
             else:
                 place(tail, self._tail)
+            place(blocks[0], self._head)
             for name, tapped in self._adapter.taps(module).items():
                 place(tapped, self._tap(name))
             undo_on_error.pop_all()
+        self._bypass = Bypass(blocks[1:] if tail is not None else blocks[1:-1], self._skip)
+        self._sole = tail is None and len(blocks) == 1
         return placed
 
     def begin(self, call: Call) -> None:
@@ -70,6 +72,7 @@ class BlockStackSeam:
 
     def end(self) -> None:
         """The forward is over (or has raised)."""
+        self._bypass.close()
         self._call = self._residual = None
 
     def check_reached(self) -> None:
@@ -83,23 +86,24 @@ class BlockStackSeam:
 
     def _head(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         call = self._call
-        if call is not None:
-            call.block_arguments = (args, kwargs)
-            call.block_input = self._adapter.block_input(args, kwargs)
-            answer = self._hooks.reuse_residual(call)
-            if answer is not None:
-                call.reused_by, self._residual = answer
-        return inner(*args, **kwargs)
-
-    def _run_or_skip(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
-        if self._residual is None:
+        if call is None:
             return inner(*args, **kwargs)
+        call.block_arguments = (args, kwargs)
+        call.block_input = self._adapter.block_input(args, kwargs)
+        answer = self._hooks.reuse_residual(call)
+        if answer is None:
+            return inner(*args, **kwargs)
+        call.reused_by, self._residual = answer
+        self._bypass.open()
+        return inner(*args, **kwargs) if self._sole else self._skip(*args, **kwargs)
+
+    def _skip(self, *args: Any, **kwargs: Any) -> Any:
         return self._adapter.unchanged(args, kwargs)
 
     def _last_block(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
-        output = inner(*args, **kwargs)
         if self._call is None:
-            return output
+            return inner(*args, **kwargs)
+        output = inner(*args, **kwargs) if self._residual is None else self._skip(*args, **kwargs)
         carried = self._end_of_residual(self._call, self._adapter.carried(output))
         return output if carried is None else self._adapter.with_carried(output, carried)
 

@@ -58,7 +58,7 @@ class PipelineSeam:
         self._check_target()
         if self._run is None and self._pending is None:
             return None
-        timestep = kwargs.get("timestep", args[1] if len(args) > 1 else None)
+        timestep = kwargs.get(denoiser.adapter.timestep, args[1] if len(args) > 1 else None)
         if self._run is None:
             self._begin = self._begin_index(denoiser, timestep)
         if not self._is_current(denoiser, timestep):
@@ -127,7 +127,7 @@ class PipelineSeam:
             return timestep is None or float(timestep) == float(scheduled)
         if timestep.data_ptr() == scheduled.data_ptr():  # a view: no need to wait for the device
             return True
-        expected = float(scheduled) * denoiser.adapter.timestep_scale
+        expected = denoiser.adapter.model_timestep(float(scheduled))
         tolerance = torch.finfo(timestep.dtype).eps if timestep.is_floating_point() else 0.0
         # Per-token timesteps hold 0 where a frame is given: the greatest is the loop's.
         return abs(float(timestep.max()) - expected) <= tolerance * max(abs(expected), 1.0)
@@ -161,7 +161,7 @@ class PipelineSeam:
         run = self._run
         step = run.current_step if run is not None else None
         if run is None or step is None:
-            if self._pending is not None:
+            if self._pending is not None and not self._was_stepped(args, kwargs):
                 raise LoopError(
                     "the pipeline steps its scheduler, but none of its denoiser calls had the "
                     "scheduler's current timestep: sraccel cannot follow this loop; drive it "
@@ -176,12 +176,22 @@ class PipelineSeam:
             self.close()
         return result
 
+    def _was_stepped(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether the last step is taken again: Cosmos asks for its result before it guides."""
+        if self._run is None or not self._run.steps:
+            return False
+        given = self._arguments(args, kwargs)["timestep"]
+        return float(given) == self._run.steps[-1].timestep
+
     def _predicted(
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The guided prediction and the latents among the arguments of `scheduler.step`."""
-        given = self._step_signature.bind_partial(self._scheduler, *args, **kwargs).arguments
+        given = self._arguments(args, kwargs)
         return given["model_output"], given["sample"]
+
+    def _arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        return self._step_signature.bind_partial(self._scheduler, *args, **kwargs).arguments
 
     def _progress_bar(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         self._check_target()

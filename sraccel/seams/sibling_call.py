@@ -70,7 +70,7 @@ def _change_of_variables(
         )
     if timestep is None:
         value = given if isinstance(given, (int, float)) else given.flatten()[0]
-        timestep = float(value) / requested.adapter.timestep_scale
+        timestep = requested.adapter.loop_timestep(float(value))
     return exchange(ours, theirs, timestep)
 
 
@@ -78,7 +78,7 @@ def _timestep_like(given: Any, change: Exchange, denoiser: Denoiser, noisy: torc
     """The answering model's timestep in the shape of the given one; continuous, so no integer."""
     import torch
 
-    timestep = change.timestep * denoiser.adapter.timestep_scale
+    timestep = denoiser.adapter.model_timestep(change.timestep)
     if not isinstance(given, torch.Tensor):
         return timestep
     precision = torch.promote_types(noisy.dtype, torch.float32)

@@ -1,0 +1,125 @@
+"""Tiny CogVideoX: 5B, 2B, and image to video of 1.5."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from diffusers import (
+    AutoencoderKLCogVideoX,
+    CogVideoXDDIMScheduler,
+    CogVideoXDPMScheduler,
+    CogVideoXImageToVideoPipeline,
+    CogVideoXPipeline,
+    CogVideoXTransformer3DModel,
+)
+from tiny_models import TEXT_DIM
+
+from tiny.family import IMAGE, PROMPT, TinyFamily, frozen, quiet
+
+COGVIDEOX = {
+    "5b": {"rotary": True, "scaling_factor": 0.7, "snr_shift_scale": 1.0},
+    "2b": {"rotary": False, "scaling_factor": 1.15258426, "snr_shift_scale": 3.0},
+}
+"""What tells the two published models apart, as their configurations say."""
+
+COGVIDEOX_SCHEDULERS = {"ddim": CogVideoXDDIMScheduler, "dpm": CogVideoXDPMScheduler}
+
+
+def cogvideox_transformer(
+    version: str = "5b", seed: int = 0, layers: int = 3, **config: Any
+) -> Any:
+    """A random transformer of a version."""
+    settings: dict[str, Any] = {
+        "num_attention_heads": 2,
+        "attention_head_dim": 16,
+        "in_channels": 4,
+        "out_channels": 4,
+        "time_embed_dim": 8,
+        "text_embed_dim": TEXT_DIM,
+        "num_layers": layers,
+        "sample_width": 8,
+        "sample_height": 8,
+        "sample_frames": 9,
+        "max_text_seq_length": 6,
+        "use_rotary_positional_embeddings": COGVIDEOX[version]["rotary"],
+        **config,
+    }
+    return frozen(CogVideoXTransformer3DModel, seed, **settings)
+
+
+def cogvideox_pipeline(
+    version: str = "5b", scheduler: str = "ddim", seed: int = 0, **config: Any
+) -> CogVideoXPipeline:
+    """A pipeline with the noise schedule and the VAE's scale of a version."""
+    published = COGVIDEOX[version]
+    vae = frozen(
+        AutoencoderKLCogVideoX,
+        0,
+        down_block_types=("CogVideoXDownBlock3D",) * 4,
+        up_block_types=("CogVideoXUpBlock3D",) * 4,
+        block_out_channels=(4, 4, 4, 4),
+        latent_channels=4,
+        layers_per_block=1,
+        norm_num_groups=2,
+        scaling_factor=published["scaling_factor"],
+    )
+    return quiet(
+        CogVideoXPipeline(
+            tokenizer=None,
+            text_encoder=None,
+            vae=vae,
+            transformer=cogvideox_transformer(version, seed, **config),
+            scheduler=COGVIDEOX_SCHEDULERS[scheduler](
+                beta_start=0.00085,
+                beta_end=0.012,
+                beta_schedule="scaled_linear",
+                prediction_type="v_prediction",
+                rescale_betas_zero_snr=True,
+                timestep_spacing="trailing",
+                snr_shift_scale=published["snr_shift_scale"],
+            ),
+        )
+    )
+
+
+COGVIDEOX_1_5_IMAGE = {
+    "in_channels": 8,  # 4 noisy, 4 of the image
+    "patch_size_t": 2,
+    "patch_bias": False,
+    "ofs_embed_dim": 8,
+}
+"""What tells image to video of 1.5 apart."""
+
+
+def cogvideox_image_pipeline(**config: Any) -> CogVideoXImageToVideoPipeline:
+    """Image to video of 1.5: patches of two frames, and an embedded frame offset."""
+    text_to_video = cogvideox_pipeline(**COGVIDEOX_1_5_IMAGE, **config)
+    return quiet(CogVideoXImageToVideoPipeline(**text_to_video.components))
+
+
+COGVIDEOX_SIZE = {"height": 64, "width": 64, "num_frames": 9}
+COGVIDEOX_DDIM = TinyFamily(
+    "cogvideox-ddim",
+    "cogvideox",
+    cogvideox_pipeline,
+    partial(cogvideox_transformer, seed=7, layers=2, num_attention_heads=1),
+    COGVIDEOX_SIZE,
+    PROMPT,
+)
+COGVIDEOX_DPM = TinyFamily(
+    "cogvideox-dpm",
+    "cogvideox",
+    partial(cogvideox_pipeline, scheduler="dpm"),
+    partial(cogvideox_transformer, seed=7, layers=2),
+    COGVIDEOX_SIZE,
+    PROMPT,
+)
+COGVIDEOX_IMAGE_TO_VIDEO = TinyFamily(
+    "cogvideox-1.5-i2v",
+    "cogvideox",
+    cogvideox_image_pipeline,
+    partial(cogvideox_transformer, seed=7, layers=2, **COGVIDEOX_1_5_IMAGE),
+    {**COGVIDEOX_SIZE, "image": IMAGE},
+    PROMPT,
+)
