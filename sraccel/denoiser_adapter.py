@@ -27,6 +27,8 @@ class DenoiserAdapter(ABC):
         timestep_offset: what they add then.
         latents: name of the argument of `forward` that holds the noisy latents.
         timestep: name of the argument of `forward` that holds the timestep.
+        predicts_for_scheduler: whether the family's pipelines hand the model's prediction to the
+            scheduler as it is (guidance aside); False where they negate or rescale it.
     """
 
     family: ClassVar[str]
@@ -35,6 +37,7 @@ class DenoiserAdapter(ABC):
     timestep_offset: ClassVar[float] = 0.0
     latents: ClassVar[str] = "hidden_states"
     timestep: ClassVar[str] = "timestep"
+    predicts_for_scheduler: ClassVar[bool] = True
 
     @abstractmethod
     def recognises(self, module: nn.Module) -> bool:

@@ -71,8 +71,8 @@ def check_partners(
             spaces[0],
             other.role,
             spaces[1],
-            "the input holds conditioning channels beside the noisy latents, for which the change "
-            "of variables is not defined",
+            "the change of variables is not defined for this family: its input holds conditioning "
+            "channels beside the noisy latents, or its prediction is not what its scheduler takes",
         )
 
 
@@ -82,7 +82,8 @@ def _spaces_meet(own: Denoiser, other: Denoiser) -> bool:
         return True
     facts = own.adapter.interface(own.module)
     same_channels = facts.get("in_channels") == facts.get("out_channels")
-    return own.noise_space == other.noise_space or same_channels
+    convertible = same_channels and own.adapter.predicts_for_scheduler
+    return own.noise_space == other.noise_space or convertible
 
 
 def _refuse_differences(

@@ -6,22 +6,29 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from test_families import ReuseFromStep1
 from tiny import (
     BLOCK_STACKS,
     COGVIDEOX_DDIM,
     COGVIDEOX_IMAGE_TO_VIDEO,
-    HALF,
+    COSMOS,
+    FLUX,
+    FLUX_CONTROLNET,
+    HIDREAM,
+    HUNYUAN_VIDEO,
     LTX,
-    PAIRS,
+    LUMINA2,
+    MOCHI,
+    QWEN_IMAGE,
     SD3,
     SDXL,
-    STEPS,
+    WAN,
+    WAN_5B_IMAGE_TO_VIDEO,
+    WAN_VACE,
     TinyFamily,
 )
 from tiny.cogvideox import cogvideox_transformer
+from tiny.family import BlockStack, Watch, argument_of
 from torch import nn
 
 import sraccel
@@ -29,84 +36,103 @@ from sraccel.catalogue import installed
 from sraccel.plugin import Accelerator, Call, ConflictError, ModelError, hookimpl
 
 each_transformer = pytest.mark.parametrize("tiny", BLOCK_STACKS, ids=str)
-STREAM = {"wan": None, "cogvideox": 0, "sd3": 1}
-"""Which of a block's outputs holds the video, per family; None: its only output."""
+each_pair = pytest.mark.parametrize(  # what a ControlNet adds is refused for another model
+    "tiny", [tiny for tiny in BLOCK_STACKS if tiny is not FLUX_CONTROLNET], ids=str
+)
+FEW = 4
+"""Steps that show every case: computed and reused ones, by both of Wan 2.2's experts."""
+in_each_precision = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 
 
-def blocks_of(model: Any) -> list[Any]:
-    return list(model.blocks if hasattr(model, "blocks") else model.transformer_blocks)
+def blocks_of(tiny: TinyFamily) -> BlockStack:
+    assert tiny.blocks is not None
+    return tiny.blocks
 
 
 class OfficialArithmetic:
     """Reuses each branch's first residual, by torch's own hooks and without sraccel.
 
-    The residual ends where the official code of TeaCache lets it end: at the last block, for LTX
-    at the output head. Nothing is skipped here: all blocks run, and their result is replaced.
+    The residual ends where the official code of TeaCache lets it end: at the last block, or at the
+    family's tail. Nothing is skipped here: all blocks run, and their result is replaced.
     """
 
-    def __init__(self, model: Any, family: str, branches: int) -> None:
-        self.branches, self.family = branches, family
+    def __init__(self, model: Any, tiny: TinyFamily, branches: int) -> None:
+        self.branches, self.stack = branches, blocks_of(tiny)
         self.residuals: dict[int, torch.Tensor] = {}
-        self.calls = 0
-        blocks = blocks_of(model)
-        blocks[0].register_forward_pre_hook(self._begin, with_kwargs=True)
-        if family == "ltx":
-            model.proj_out.register_forward_pre_hook(lambda _, args: (self._end(args[0]),))
+        self.calls = self.replaced = 0
+        first, *_, last = self.stack.of(model)
+        first.register_forward_pre_hook(self._begin, with_kwargs=True)
+        if self.stack.tail is None:
+            last.register_forward_hook(self._end_of_blocks)
         else:
-            blocks[-1].register_forward_hook(self._end_of_blocks)
+            tail = model.get_submodule(self.stack.tail)
+            tail.register_forward_pre_hook(lambda _, args: (self._end(args[0]), *args[1:]))
 
     def _begin(self, block: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        self.start = args[0] if args else kwargs["hidden_states"]
+        self.start = args[0] if args else kwargs[self.stack.parameters[0]]
         self.branch, self.calls = self.calls % self.branches, self.calls + 1
 
     def _end_of_blocks(self, block: nn.Module, args: Any, output: Any) -> Any:
-        stream = STREAM[self.family]
-        if stream is None:
-            return self._end(output)
-        parts = list(output)
-        parts[stream] = self._end(parts[stream])
-        return tuple(parts)
+        hidden = self._end(self.stack.hidden(output, self.start))
+        return self.stack.with_hidden(output, hidden)
 
     def _end(self, computed: torch.Tensor) -> torch.Tensor:
         if self.branch in self.residuals:
-            return self.start + self.residuals[self.branch]
+            reused = self.start + self.residuals[self.branch]
+            self.replaced += not torch.equal(reused, computed)
+            return reused
         self.residuals[self.branch] = computed - self.start
         return computed
 
 
 @each_transformer
+@in_each_precision
 @pytest.mark.parametrize("guidance", [1.0, 4.0], ids=["unguided", "guided"])
-def test_a_reused_residual_is_what_the_official_code_adds(tiny: TinyFamily, guidance: float):
+def test_a_reused_residual_is_what_the_official_code_adds(
+    tiny: TinyFamily, dtype: torch.dtype, guidance: float
+):
     branches = tiny.calls_per_step if guidance > 1 else 1
-    reference = tiny.pipeline()
-    for model in tiny.denoisers(reference):
-        OfficialArithmetic(model, tiny.family, branches)
-    expected = tiny.generate(reference, guidance=guidance)
-    pipe = tiny.pipeline()
+    reference = tiny.pipeline().to(dtype)
+    arithmetic = [OfficialArithmetic(model, tiny, branches) for model in tiny.denoisers(reference)]
+    expected = tiny.generate(reference, FEW, guidance=guidance, dtype=dtype)
+    pipe = tiny.pipeline().to(dtype)
     with sraccel.compose(pipe, [ReuseFromStep1.Options()]) as stack:
-        assert torch.equal(tiny.generate(pipe, guidance=guidance), expected)
+        assert torch.equal(tiny.generate(pipe, FEW, guidance=guidance, dtype=dtype), expected)
+    assert all(each.replaced for each in arithmetic), "what is reused differs from what was made"
+    assert len(stack.report.steps) == FEW
     roles = [None, *(step.denoiser for step in stack.report.steps)]
     for step, previous in zip(stack.report.steps, roles, strict=False):
         assert [call.reused for call in step.calls] == [step.denoiser == previous] * branches
-    assert not torch.equal(tiny.generate(pipe, guidance=guidance), expected)
 
 
 @each_transformer
+def test_a_reused_call_runs_no_block(tiny: TinyFamily):
+    pipe = tiny.pipeline()
+    ran: list[nn.Module] = []
+    blocks = [block for model in tiny.denoisers(pipe) for block in blocks_of(tiny).of(model)]
+    for block in blocks:
+        block.register_forward_pre_hook(lambda block, _: ran.append(block))
+    with sraccel.compose(pipe, [ReuseFromStep1.Options()]):
+        tiny.generate(pipe, FEW)
+    assert [ran.count(block) for block in blocks] == [tiny.calls_per_step] * len(blocks)
+
+
+@each_pair
 def test_the_render_model_reuses_residuals_of_its_own(tiny: TinyFamily):
     def swap(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
-        if index + 1 == HALF:
+        if index + 1 == FEW // 2:
             for attribute in tiny.attributes:
                 setattr(pipe, attribute, reference_render)
         return {}
 
     reference, reference_render = tiny.pipeline(), tiny.render()
     for model in (*tiny.denoisers(reference), reference_render):
-        OfficialArithmetic(model, tiny.family, tiny.calls_per_step)
-    expected = tiny.generate(reference, callback_on_step_end=swap)
+        OfficialArithmetic(model, tiny, tiny.calls_per_step)
+    expected = tiny.generate(reference, FEW, callback_on_step_end=swap)
     pipe = tiny.pipeline()
-    switch = {"use": "srdiffusion", "render": tiny.render(), "switch_step": HALF}
+    switch = {"use": "srdiffusion", "render": tiny.render(), "switch_step": FEW // 2}
     with sraccel.compose(pipe, [switch, ReuseFromStep1.Options()]):
-        assert torch.equal(tiny.generate(pipe), expected)
+        assert torch.equal(tiny.generate(pipe, FEW), expected)
 
 
 def recorded_calls(tiny: TinyFamily, model: nn.Module, pipe: Any, seed: int) -> list[Any]:
@@ -115,7 +141,7 @@ def recorded_calls(tiny: TinyFamily, model: nn.Module, pipe: Any, seed: int) -> 
     handle = model.register_forward_pre_hook(
         lambda _, args, kwargs: calls.append((args, dict(kwargs))), with_kwargs=True
     )
-    tiny.generate(pipe, guidance=1.0, seed=seed)
+    tiny.generate(pipe, FEW, guidance=1.0, seed=seed)
     handle.remove()
     return calls[:3]
 
@@ -127,7 +153,7 @@ def test_guidance_in_two_calls_keeps_the_branches_apart(tiny: TinyFamily):
     model, *_ = tiny.denoisers(pipe)
     inputs = [recorded_calls(tiny, model, pipe, seed) for seed in (1, 2)]
     reference, *_ = tiny.denoisers(tiny.pipeline())
-    OfficialArithmetic(reference, tiny.family, branches=2)
+    OfficialArithmetic(reference, tiny, branches=2)
     steps = list(zip(*inputs, strict=True))
     expected = [[reference(*args, **kwargs)[0] for args, kwargs in step] for step in steps]
     outputs = []
@@ -162,35 +188,19 @@ class SeesModulatedInput(Accelerator):
         return None
 
 
-def modulated_by_the_model(model: Any, family: str, seen: list[torch.Tensor]) -> None:
-    """Collect, by torch's own hooks, what the first block really computes."""
-    block = blocks_of(model)[0]
-    if family == "sd3":
-        block.norm1.register_forward_hook(lambda _, args, output: seen.append(output[0]))
-    elif family == "ltx":
-        block.attn1.register_forward_pre_hook(
-            lambda _, args, kwargs: seen.append(kwargs["hidden_states"]), with_kwargs=True
-        )
-    elif family == "cogvideox":
-        block.norm1.register_forward_pre_hook(lambda _, args: seen.append(args[2]))
-    else:
-        embedder = model.condition_embedder.time_embedder
-        embedder.register_forward_hook(lambda _, args, output: seen.append(output))
-
-
 @each_transformer
 def test_the_modulated_input_is_what_the_first_block_computes(tiny: TinyFamily):
     reference = tiny.pipeline()
     expected: list[torch.Tensor] = []
     for model in tiny.denoisers(reference):
-        modulated_by_the_model(model, tiny.family, expected)
-    tiny.generate(reference)
+        blocks_of(tiny).modulated(model, expected)
+    tiny.generate(reference, FEW)
     pipe = tiny.pipeline()
     with sraccel.compose(pipe, [SeesModulatedInput.Options()]) as stack:
-        tiny.generate(pipe)
+        tiny.generate(pipe, FEW)
         (accelerator,) = stack.accelerators
     assert isinstance(accelerator, SeesModulatedInput)
-    assert len(expected) == STEPS * tiny.calls_per_step
+    assert len(expected) == FEW * tiny.calls_per_step
     torch.testing.assert_close(accelerator.seen, expected, rtol=0, atol=0)
     assert not torch.equal(expected[0], expected[-1])
 
@@ -221,7 +231,7 @@ def adapter_of(model: nn.Module) -> Any:
     return adapter
 
 
-@pytest.mark.parametrize("tiny", PAIRS, ids=str)
+@pytest.mark.parametrize("tiny", [*BLOCK_STACKS, SDXL], ids=str)
 def test_one_adapter_recognises_a_model_and_its_subclasses(tiny: TinyFamily):
     model = tiny.render()
     assert adapter_of(model).family == tiny.family
@@ -235,33 +245,26 @@ def test_a_unet_of_stable_diffusion_1_is_not_taken_for_sdxl():
     assert not any(adapter.recognises(unet) for adapter in installed().adapters)
 
 
-PARAMETERS = ("hidden_states", "encoder_hidden_states", "temb")
-OUTPUT = {"wan": "h", "ltx": "h", "cogvideox": "he", "sd3": "eh"}
-
-
 @each_transformer
-@settings(suppress_health_check=list(HealthCheck), max_examples=10)
-@given(positional=st.integers(0, 3))
-def test_blocks_may_be_called_by_position_or_by_name(tiny: TinyFamily, positional: int):
-    adapter = adapter_of(tiny.render())
-    given = dict(zip(PARAMETERS, (torch.ones(1), torch.zeros(1), torch.ones(2)), strict=True))
-    args = tuple(given[name] for name in PARAMETERS[:positional])
-    kwargs = {name: given[name] for name in PARAMETERS[positional:]}
-    streams = {"h": given["hidden_states"], "e": given["encoder_hidden_states"]}
-    assert adapter.block_input(args, kwargs) is streams["h"]
+def test_blocks_may_be_called_by_position_or_by_name(tiny: TinyFamily):
+    adapter, blocks = adapter_of(tiny.render()), blocks_of(tiny)
+    names = blocks.parameters
+    given = {name: torch.full((1,), float(value)) for value, name in enumerate(names)}
+    streams = {"h": given["hidden_states"], "e": given.get("encoder_hidden_states")}
+    for positional in range(len(names) + 1):
+        args = tuple(given[name] for name in names[:positional])
+        kwargs = {name: given[name] for name in names[positional:]}
+        assert adapter.block_input(args, kwargs) is streams["h"]
+        output = adapter.unchanged(args, kwargs)
+        parts = output if isinstance(output, tuple) else (output,)
+        assert [id(part) for part in parts] == [id(streams[part]) for part in blocks.returns]
+        assert adapter.carried(output) is streams["h"]
 
-    output = adapter.unchanged(args, kwargs)
-    parts = output if isinstance(output, tuple) else (output,)
-    wanted = [streams[part] for part in OUTPUT[tiny.family]]
-    assert [id(part) for part in parts] == [id(part) for part in wanted]
-    assert adapter.carried(output) is streams["h"]
-
-    replaced = torch.full((1,), 5.0)
-    changed = adapter.with_carried(output, replaced)
-    assert adapter.carried(changed) is replaced
-    if isinstance(output, tuple):
-        kept = OUTPUT[tiny.family].index("e")
-        assert changed[kept] is streams["e"]
+        replaced = torch.full((1,), 5.0)
+        changed = adapter.with_carried(output, replaced)
+        assert adapter.carried(changed) is replaced
+        if isinstance(output, tuple):
+            assert changed[blocks.returns.index("e")] is streams["e"]
 
 
 def test_what_was_made_for_one_sd3_model_is_refused_for_another():
@@ -276,6 +279,112 @@ def test_what_was_made_for_one_sd3_model_is_refused_for_another():
         adapter.sibling_arguments(render, image)
     render.image_proj = nn.Identity()
     assert adapter.sibling_arguments(render, image) == image
+
+
+MISFITS = {
+    "wan-vace": ("text_dim", "vace_in_channels"),
+    "hunyuan-video": ("text_embed_dim", "pooled_projection_dim", "in_channels"),
+    "flux": ("joint_attention_dim", "pooled_projection_dim", "in_channels"),
+    "mochi": ("text_embed_dim", "in_channels"),
+    "lumina2": ("cap_feat_dim", "in_channels", "out_channels"),
+    "cosmos": ("text_embed_dim", "in_channels", "out_channels"),
+    "hidream": ("text_emb_dim", "in_channels", "out_channels"),
+    "qwen-image": ("joint_attention_dim", "in_channels", "out_channels"),
+}
+
+
+@pytest.mark.parametrize(
+    "tiny", [WAN_VACE, HUNYUAN_VIDEO, FLUX, MOCHI, LUMINA2, COSMOS, HIDREAM, QWEN_IMAGE], ids=str
+)
+def test_models_of_other_channels_or_text_widths_cannot_take_turns(tiny: TinyFamily):
+    for key in MISFITS[tiny.family]:
+        switch = {"use": "srdiffusion", "render": tiny.render(**{key: 8})}
+        with pytest.raises(ModelError, match=rf"{key}: \d+ \(sketch\), 8 \(render\)"):
+            sraccel.compose(tiny.pipeline(), [switch])
+
+
+@pytest.mark.parametrize("tiny", [FLUX, HUNYUAN_VIDEO], ids=str)
+def test_a_model_that_needs_the_guidance_scale_cannot_follow_one_that_does_not(tiny: TinyFamily):
+    without, needing = tiny.pipeline(guidance_embeds=False), tiny.render(guidance_embeds=True)
+    with pytest.raises(ModelError, match="needs the guidance scale"):
+        sraccel.compose(without, [{"use": "srdiffusion", "render": needing}])
+
+
+def test_a_flux_model_without_guidance_scale_follows_one_with_it():
+    pipe, schnell = FLUX.pipeline(), FLUX.render(guidance_embeds=False)
+    dev = FLUX.render()
+    given = {"guidance": torch.ones(1), "timestep": torch.ones(1)}
+    assert adapter_of(schnell).sibling_arguments(schnell, given).keys() == {"timestep"}
+    assert adapter_of(dev).sibling_arguments(dev, given) == given
+    with sraccel.compose(pipe, [{"use": "srdiffusion", "render": schnell, "switch_step": 1}]):
+        assert FLUX.generate(pipe, FEW).isfinite().all()
+
+
+def test_what_a_controlnet_made_for_one_flux_model_is_refused_for_another():
+    pipe = FLUX_CONTROLNET.pipeline()
+    switch = {"use": "srdiffusion", "render": FLUX.render(), "switch_step": 1}
+    with pytest.raises(ModelError, match="`controlnet_block_samples`"):
+        with sraccel.compose(pipe, [switch]):
+            FLUX_CONTROLNET.generate(pipe, FEW)
+
+
+def test_an_image_prompt_needs_an_ip_adapter_on_the_answering_flux_model():
+    render = FLUX.render()
+    adapter = adapter_of(render)
+    image = {"joint_attention_kwargs": {"ip_adapter_image_embeds": torch.ones(1)}}
+    with pytest.raises(ModelError, match="IP-Adapter"):
+        adapter.sibling_arguments(render, image)
+    render.encoder_hid_proj = nn.Identity()
+    assert adapter.sibling_arguments(render, image) == image
+
+
+def test_a_wan_vace_model_with_more_hints_takes_the_one_scale_of_all_hints():
+    pipe, render = WAN_VACE.pipeline(), WAN_VACE.render(layers=4, vace_layers=(0, 1, 2))
+    switch = {"use": "srdiffusion", "render": render, "switch_step": 1}
+    with sraccel.compose(pipe, [switch]):
+        one = WAN_VACE.generate(pipe, FEW, conditioning_scale=0.5)
+        assert torch.equal(WAN_VACE.generate(pipe, FEW, conditioning_scale=[0.5, 0.5]), one)
+        with pytest.raises(ModelError, match=r"each of 2 hints in its own way.* makes 3"):
+            WAN_VACE.generate(pipe, FEW, conditioning_scale=[0.5, 1.0])
+    adapter = adapter_of(render)
+    scales = {"control_hidden_states_scale": torch.tensor([0.5, 0.5])}
+    taken = adapter.sibling_arguments(render, scales)["control_hidden_states_scale"]
+    assert taken.tolist() == [0.5] * 3
+
+
+class SeesTimeProjection(Accelerator):
+    """Asks for what Wan's retention variant decides by, and lets the blocks run."""
+
+    name = "sees-time-projection"
+    seen: list[torch.Tensor]
+
+    @hookimpl
+    def reuse_residual(self, call: Call) -> torch.Tensor | None:
+        self.seen = [*getattr(self, "seen", []), call.modulated_input("time_projection")]
+        return None
+
+
+@pytest.mark.parametrize(
+    ("tiny", "watch"),
+    [
+        (WAN, argument_of("blocks.0", 2)),
+        (WAN_5B_IMAGE_TO_VIDEO, argument_of("blocks.0", 2)),
+        (WAN_VACE, argument_of("vace_blocks.0", 3)),
+    ],
+    ids=["wan-t2v", "wan-2.2-ti2v-5b-i2v", "wan-vace"],
+)
+def test_wans_retention_variant_is_decided_by_what_the_first_block_gets(
+    tiny: TinyFamily, watch: Watch
+):
+    pipe = tiny.pipeline()
+    expected: list[torch.Tensor] = []
+    watch(pipe.transformer, expected)
+    with sraccel.compose(pipe, [SeesTimeProjection.Options()]) as stack:
+        tiny.generate(pipe, FEW)
+        (accelerator,) = stack.accelerators
+    assert isinstance(accelerator, SeesTimeProjection)
+    assert len(expected) == FEW * tiny.calls_per_step
+    assert all(seen is given for seen, given in zip(accelerator.seen, expected, strict=True))
 
 
 def test_a_controlnets_residuals_must_be_as_many_as_the_answering_unet_takes():

@@ -35,11 +35,13 @@ def call_sibling(
     arguments = named(requested.module, args, kwargs)
     call.exchange = change = _change_of_variables(call, requested, arguments)
     if change is not None:
-        latents, timestep = denoiser.adapter.latents, arguments["timestep"]
+        latents, timestep = denoiser.adapter.latents, denoiser.adapter.timestep
         arguments[latents] = change.model_input(call.model_input)
-        arguments["timestep"] = _timestep_like(timestep, change, denoiser, call.model_input)
+        arguments[timestep] = _timestep_like(
+            arguments[timestep], change, denoiser, call.model_input
+        )
     arguments = denoiser.adapter.sibling_arguments(module, arguments)
-    arguments = _moved(arguments, module, call.model_input)
+    arguments = _moved(arguments, denoiser, call.model_input)
     context = getattr(module, "cache_context", None)
     with context(call.branch) if context is not None else nullcontext():
         output = module(**arguments)
@@ -62,7 +64,7 @@ def _change_of_variables(
     ours, theirs = requested.noise_space, call.denoiser.noise_space
     if ours is None or theirs is None or ours == theirs:
         return None
-    timestep, given = call.step.timestep, arguments["timestep"]
+    timestep, given = call.step.timestep, arguments[requested.adapter.timestep]
     if getattr(given, "ndim", 0) > 1:
         raise LoopError(
             "the hand-off between these models changes the noise level, which is not defined where "
@@ -85,12 +87,13 @@ def _timestep_like(given: Any, change: Exchange, denoiser: Denoiser, noisy: torc
     return torch.full(given.shape, timestep, dtype=precision, device=given.device)
 
 
-def _moved(arguments: dict[str, Any], module: nn.Module, noisy: torch.Tensor) -> dict[str, Any]:
+def _moved(arguments: dict[str, Any], denoiser: Denoiser, noisy: torch.Tensor) -> dict[str, Any]:
     """The arguments for a model on another device, perhaps of another precision.
 
     Only tensors in the precision of the loop are cast: what is more precise on purpose (rotary
     embeddings, coordinates, timesteps) stays so.
     """
+    module, timestep = denoiser.module, denoiser.adapter.timestep
     parameter = next(module.parameters())
     offloaded = parameter.is_meta  # sequentially: its hooks bring weights to the loop's device
     device = noisy.device if offloaded else parameter.device
@@ -109,7 +112,7 @@ def _moved(arguments: dict[str, Any], module: nn.Module, noisy: torch.Tensor) ->
 
     # A timestep in half precision would be another timestep.
     return {
-        name: value.to(device) if name == "timestep" and hasattr(value, "to") else moved(value)
+        name: value.to(device) if name == timestep and hasattr(value, "to") else moved(value)
         for name, value in arguments.items()
     }
 

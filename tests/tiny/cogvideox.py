@@ -1,7 +1,8 @@
-"""Tiny CogVideoX: 5B, 2B, and image to video of 1.5."""
+"""Tiny CogVideoX: 5B, 2B, video to video, and image to video of 1.5."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,10 +13,11 @@ from diffusers import (
     CogVideoXImageToVideoPipeline,
     CogVideoXPipeline,
     CogVideoXTransformer3DModel,
+    CogVideoXVideoToVideoPipeline,
 )
 from tiny_models import TEXT_DIM
 
-from tiny.family import IMAGE, PROMPT, TinyFamily, frozen, quiet
+from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, argument_of, frozen, quiet
 
 COGVIDEOX = {
     "5b": {"rotary": True, "scaling_factor": 0.7, "snr_shift_scale": 1.0},
@@ -98,6 +100,12 @@ def cogvideox_image_pipeline(**config: Any) -> CogVideoXImageToVideoPipeline:
     return quiet(CogVideoXImageToVideoPipeline(**text_to_video.components))
 
 
+def cogvideox_video_pipeline(**config: Any) -> CogVideoXVideoToVideoPipeline:
+    """Video to video, whose loop begins in the middle of the schedule."""
+    return quiet(CogVideoXVideoToVideoPipeline(**cogvideox_pipeline(**config).components))
+
+
+COGVIDEOX_BLOCKS = BlockStack(argument_of("transformer_blocks.0.norm1", 2), returns="he")
 COGVIDEOX_SIZE = {"height": 64, "width": 64, "num_frames": 9}
 COGVIDEOX_DDIM = TinyFamily(
     "cogvideox-ddim",
@@ -106,6 +114,7 @@ COGVIDEOX_DDIM = TinyFamily(
     partial(cogvideox_transformer, seed=7, layers=2, num_attention_heads=1),
     COGVIDEOX_SIZE,
     PROMPT,
+    blocks=COGVIDEOX_BLOCKS,
 )
 COGVIDEOX_DPM = TinyFamily(
     "cogvideox-dpm",
@@ -114,6 +123,7 @@ COGVIDEOX_DPM = TinyFamily(
     partial(cogvideox_transformer, seed=7, layers=2),
     COGVIDEOX_SIZE,
     PROMPT,
+    blocks=COGVIDEOX_BLOCKS,
 )
 COGVIDEOX_IMAGE_TO_VIDEO = TinyFamily(
     "cogvideox-1.5-i2v",
@@ -122,4 +132,18 @@ COGVIDEOX_IMAGE_TO_VIDEO = TinyFamily(
     partial(cogvideox_transformer, seed=7, layers=2, **COGVIDEOX_1_5_IMAGE),
     {**COGVIDEOX_SIZE, "image": IMAGE},
     PROMPT,
+    blocks=COGVIDEOX_BLOCKS,
+)
+COGVIDEOX_2B = replace(
+    COGVIDEOX_DDIM,
+    name="cogvideox-2b",
+    pipeline=partial(cogvideox_pipeline, "2b"),
+    render=partial(cogvideox_transformer, "2b", seed=7, layers=2),
+)
+COGVIDEOX_VIDEO_TO_VIDEO = replace(
+    COGVIDEOX_DDIM,
+    name="cogvideox-v2v",
+    pipeline=cogvideox_video_pipeline,
+    size={"height": 64, "width": 64, "video": [IMAGE] * 9},
+    strength=0.5,
 )

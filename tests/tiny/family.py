@@ -32,6 +32,69 @@ def quiet(pipeline: Any) -> Any:
     return pipeline
 
 
+Watch = Callable[[nn.Module, list[torch.Tensor]], object]
+"""Collects a tensor of each forward of a model in a list, by torch's own hooks."""
+
+
+def output_of(path: str, index: int | None = None) -> Watch:
+    """Watches what a submodule returns, or one of several tensors that it returns."""
+
+    def watch(model: nn.Module, seen: list[torch.Tensor]) -> object:
+        def collect(module: nn.Module, args: Any, output: Any) -> None:
+            seen.append(output if index is None else output[index])
+
+        return model.get_submodule(path).register_forward_hook(collect)
+
+    return watch
+
+
+def argument_of(path: str, which: int | str) -> Watch:
+    """Watches what a submodule gets, by position or by name."""
+
+    def watch(model: nn.Module, seen: list[torch.Tensor]) -> object:
+        def collect(module: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
+            seen.append(args[which] if isinstance(which, int) else kwargs[which])
+
+        return model.get_submodule(path).register_forward_pre_hook(collect, with_kwargs=True)
+
+    return watch
+
+
+@dataclass(frozen=True)
+class BlockStack:
+    """Where a family's blocks are in the real model, for references that do without sraccel.
+
+    Attributes:
+        modulated: watches the modulated input where the model itself computes it.
+        lists: the model's attributes that hold the blocks, in the order in which they run.
+        parameters: the first of a block's parameters, in order.
+        returns: the streams that a block returns, in order: h(idden), e(ncoder).
+        tail: the submodule at whose first argument the residual ends; None: at the last block.
+    """
+
+    modulated: Watch
+    lists: tuple[str, ...] = ("transformer_blocks",)
+    parameters: tuple[str, ...] = ("hidden_states", "encoder_hidden_states", "temb")
+    returns: str = "h"
+    tail: str | None = None
+
+    def of(self, model: nn.Module) -> list[nn.Module]:
+        """The blocks, in the order in which they run."""
+        return [block for name in self.lists for block in model.get_submodule(name).children()]
+
+    def hidden(self, output: Any, start: torch.Tensor) -> torch.Tensor:
+        """The hidden stream in the last block's output; `start` is what the first block got."""
+        tensor: torch.Tensor = output if self.returns == "h" else output[self.returns.index("h")]
+        return tensor
+
+    def with_hidden(self, output: Any, hidden: torch.Tensor) -> Any:
+        """The last block's output with another hidden stream."""
+        if self.returns == "h":
+            return hidden
+        position = self.returns.index("h")
+        return (*output[:position], hidden, *output[position + 1 :])
+
+
 @dataclass(frozen=True)
 class TinyFamily:
     """What the tests of one pair need.
@@ -46,6 +109,10 @@ class TinyFamily:
         calls_per_step: denoiser calls of a guided step.
         attributes: of the pipeline, for its denoisers.
         masked: whether the prompt comes with a mask.
+        blocks: where the blocks are; None: there are none that could be skipped.
+        guidance: the argument for the strength of guidance.
+        strength: of a pipeline that begins late in the schedule (video to video); None: it does
+            not. The schedule is so long that the run has the steps asked for.
     """
 
     name: str
@@ -57,6 +124,9 @@ class TinyFamily:
     calls_per_step: int = 1
     attributes: tuple[str, ...] = ("transformer",)
     masked: bool = False
+    blocks: BlockStack | None = None
+    guidance: str = "guidance_scale"
+    strength: float | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -80,11 +150,13 @@ class TinyFamily:
         if self.masked:
             mask = torch.ones(1, self.text["prompt_embeds"][1], dtype=torch.bool)
             embeddings |= {"prompt_attention_mask": mask, "negative_prompt_attention_mask": mask}
+        if self.strength is not None:
+            steps, more = round(steps / self.strength), {"strength": self.strength, **more}
         return {
             **embeddings,
             **self.size,
             "num_inference_steps": steps,
-            "guidance_scale": guidance,
+            self.guidance: guidance,
             "generator": torch.Generator().manual_seed(seed),
             "output_type": "latent",
             **more,

@@ -14,7 +14,7 @@ from diffusers import (
 )
 from tiny_models import TEXT_DIM
 
-from tiny.family import IMAGE, PROMPT, TinyFamily, frozen, quiet
+from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, argument_of, frozen, quiet
 
 
 def ltx_transformer(seed: int = 0, layers: int = 3, **config: Any) -> LTXVideoTransformer3DModel:
@@ -71,6 +71,7 @@ def ltx_image_pipeline(**config: Any) -> LTXImageToVideoPipeline:
     return quiet(LTXImageToVideoPipeline(**ltx_pipeline(**config).components))
 
 
+LTX_BLOCKS = BlockStack(argument_of("transformer_blocks.0.attn1", "hidden_states"), tail="proj_out")
 LTX = TinyFamily(
     "ltx",
     "ltx",
@@ -79,6 +80,7 @@ LTX = TinyFamily(
     {"height": 32, "width": 32, "num_frames": 9},
     PROMPT,
     masked=True,
+    blocks=LTX_BLOCKS,
 )
 LTX_IMAGE_TO_VIDEO = TinyFamily(
     "ltx-i2v",
@@ -88,4 +90,5 @@ LTX_IMAGE_TO_VIDEO = TinyFamily(
     {**LTX.size, "image": IMAGE},
     PROMPT,
     masked=True,
+    blocks=LTX_BLOCKS,
 )

@@ -13,7 +13,7 @@ from diffusers import (
 )
 from tiny_models import TEXT_DIM
 
-from tiny.family import POOLED, POOLED_DIM, TinyFamily, frozen, quiet
+from tiny.family import POOLED, POOLED_DIM, BlockStack, TinyFamily, frozen, output_of, quiet
 
 
 def sd3_transformer(seed: int = 0, layers: int = 3, **config: Any) -> SD3Transformer2DModel:
@@ -75,4 +75,5 @@ SD3 = TinyFamily(
     partial(sd3_transformer, seed=7, layers=2, dual_attention_layers=(0,)),
     {"height": 16, "width": 16},
     POOLED,
+    blocks=BlockStack(output_of("transformer_blocks.0.norm1", 0), returns="eh"),
 )

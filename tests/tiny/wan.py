@@ -1,7 +1,8 @@
-"""Tiny Wan 2.1 and 2.2."""
+"""Tiny Wan 2.1 and 2.2: text, image or video to video, with a control video."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,11 +12,14 @@ from diffusers import (
     WanImageToVideoPipeline,
     WanPipeline,
     WanTransformer3DModel,
+    WanVACEPipeline,
+    WanVACETransformer3DModel,
+    WanVideoToVideoPipeline,
 )
-from tiny_models import TEXT_DIM, tiny_pipeline, tiny_transformer
+from tiny_models import TEXT_DIM, tiny_pipeline, tiny_transformer, wan_vae
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
-from tiny.family import IMAGE, PROMPT, TinyFamily, frozen, quiet
+from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, frozen, output_of, quiet
 
 IMAGE_DIM = 8
 
@@ -77,7 +81,67 @@ def wan_image_pipeline(**config: Any) -> WanImageToVideoPipeline:
     )
 
 
+def wan_5b_components(**config: Any) -> dict[str, Any]:
+    """What the pipelines of Wan 2.2's TI2V-5B share: a VAE with 16x compression."""
+    components = tiny_pipeline(**config).components
+    return {**components, "vae": wan_vae(0, 4, spatial=16), "expand_timesteps": True}
+
+
+def wan_5b_pipeline(**config: Any) -> WanPipeline:
+    """Text to video of TI2V-5B: each token has a timestep of its own, here all the same."""
+    return quiet(WanPipeline(**wan_5b_components(**config)))
+
+
+def wan_5b_image_pipeline(**config: Any) -> WanImageToVideoPipeline:
+    """Image to video of TI2V-5B: the first frame is given, its tokens have timestep 0."""
+    return quiet(WanImageToVideoPipeline(**wan_5b_components(**config)))
+
+
+def wan_video_pipeline(**config: Any) -> WanVideoToVideoPipeline:
+    """Video to video, whose loop begins in the middle of the schedule."""
+    components = tiny_pipeline(**config).components
+    del components["transformer_2"]
+    return quiet(WanVideoToVideoPipeline(**components))
+
+
+def wan_vace_transformer(
+    seed: int = 0, layers: int = 4, vace_layers: tuple[int, ...] = (0, 2), **config: Any
+) -> WanVACETransformer3DModel:
+    """A random transformer; hints go to some of its blocks, in the published ones not the last."""
+    settings: dict[str, Any] = {
+        "num_attention_heads": 2,
+        "attention_head_dim": 16,
+        "in_channels": 4,
+        "out_channels": 4,
+        "text_dim": TEXT_DIM,
+        "freq_dim": 16,
+        "ffn_dim": 32,
+        "num_layers": layers,
+        "rope_max_seq_len": 32,
+        "vace_layers": list(vace_layers),
+        "vace_in_channels": 2 * 4 + 64,  # latents outside and inside the mask, and its 8 x 8 pixels
+        **config,
+    }
+    return frozen(WanVACETransformer3DModel, seed, **settings)
+
+
+def wan_vace_pipeline(**config: Any) -> WanVACEPipeline:
+    """A pipeline with a control video."""
+    return quiet(
+        WanVACEPipeline(
+            tokenizer=None,
+            text_encoder=None,
+            vae=wan_vae(0, 4, spatial=8),
+            scheduler=UniPCMultistepScheduler(
+                prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+            ),
+            transformer=wan_vace_transformer(**config),
+        )
+    )
+
+
 WAN_IMAGE_TEXT_LENGTH = 512  # Wan's attention finds the image tokens by this length
+WAN_BLOCKS = BlockStack(output_of("condition_embedder.time_embedder"), ("blocks",))
 WAN_SIZE = {"height": 16, "width": 16, "num_frames": 5}
 WAN = TinyFamily(
     "wan-t2v",
@@ -87,6 +151,7 @@ WAN = TinyFamily(
     WAN_SIZE,
     PROMPT,
     calls_per_step=2,
+    blocks=WAN_BLOCKS,
 )
 WAN_IMAGE_TO_VIDEO = TinyFamily(
     "wan-i2v",
@@ -96,6 +161,7 @@ WAN_IMAGE_TO_VIDEO = TinyFamily(
     {**WAN_SIZE, "image": IMAGE},
     {"prompt_embeds": (1, WAN_IMAGE_TEXT_LENGTH, TEXT_DIM)},
     calls_per_step=2,
+    blocks=WAN_BLOCKS,
 )
 WAN_2_2 = TinyFamily(
     "wan-2.2-a14b",
@@ -105,5 +171,42 @@ WAN_2_2 = TinyFamily(
     WAN_SIZE,
     PROMPT,
     calls_per_step=2,
+    blocks=WAN_BLOCKS,
     attributes=("transformer", "transformer_2"),
+)
+WAN_VIDEO_TO_VIDEO = replace(
+    WAN,
+    name="wan-v2v",
+    pipeline=wan_video_pipeline,
+    size={"height": 16, "width": 16, "video": [IMAGE] * 5},
+    strength=0.5,
+)
+WAN_5B = replace(
+    WAN,
+    name="wan-2.2-ti2v-5b",
+    pipeline=wan_5b_pipeline,
+    size={"height": 64, "width": 64, "num_frames": 5},
+)
+WAN_5B_IMAGE_TO_VIDEO = replace(
+    WAN_5B,
+    name="wan-2.2-ti2v-5b-i2v",
+    pipeline=wan_5b_image_pipeline,
+    size={**WAN_5B.size, "image": IMAGE},
+)
+WAN_VACE = TinyFamily(
+    "wan-vace",
+    "wan-vace",
+    wan_vace_pipeline,
+    partial(wan_vace_transformer, seed=7, layers=3, vace_layers=(0, 1)),
+    {"height": 32, "width": 32, "num_frames": 5, "video": [IMAGE.resize((32, 32))] * 5},
+    PROMPT,
+    calls_per_step=2,
+    blocks=replace(WAN_BLOCKS, lists=("vace_blocks", "blocks")),
+)
+WAN_VACE_HINT_AT_THE_END = replace(
+    WAN_VACE,
+    name="wan-vace-hint-at-the-end",
+    pipeline=partial(wan_vace_pipeline, vace_layers=(0, 3)),
+    render=partial(WAN_VACE.render, vace_layers=(0, 2)),
+    blocks=replace(WAN_VACE.blocks, tail="norm_out"),
 )

@@ -1,0 +1,80 @@
+"""Cosmos 1.0 and Cosmos Predict2, text or video to world (`CosmosTransformer3DModel`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class CosmosAdapter(DenoiserAdapter):
+    """Blocks carry the hidden states alone; the residual ends at the last block.
+
+    The modulated input is the first output of the first block's `norm1`, as TeaCache's official
+    code takes it: without the learned position embedding, which the block adds before its norm.
+    """
+
+    family = "cosmos"
+    predicts_for_scheduler = False  # the pipelines scale it to x0
+    modulated_inputs = ("modulated_hidden_states",)
+
+    def recognises(self, module: nn.Module) -> bool:
+        return _is_cosmos(module) and _has_learned_positions(module)
+
+    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
+        return list(cast(Any, module).transformer_blocks)
+
+    def modulated_input(self, call: Call, name: str) -> torch.Tensor:
+        block: Any = self.blocks(call.denoiser.module)[0]
+        embedded_timestep = argument(*call.block_arguments, 2, "embedded_timestep")
+        temb = argument(*call.block_arguments, 3, "temb")
+        modulated: torch.Tensor = block.norm1(call.block_input, embedded_timestep, temb)[0]
+        return modulated
+
+    def interface(self, module: nn.Module) -> Mapping[str, object]:
+        """Channels and text width; video to world has one more input channel, the mask's."""
+        config = cast(Any, module).config
+        return {key: config[key] for key in ("in_channels", "out_channels", "text_embed_dim")}
+
+
+class Cosmos2Adapter(CosmosAdapter):
+    """Cosmos Predict2: another meaning of the timestep, and no learned position embedding.
+
+    Its pipelines pass sigma / (sigma + 1), where the scheduler's timestep is 1000 sigma.
+
+    Predict2.5 is not among them: its scheduler rounds timesteps which its pipelines pass unrounded,
+    so nobody could tell a call's step.
+    """
+
+    family = "cosmos2"
+
+    def recognises(self, module: nn.Module) -> bool:
+        if not _is_cosmos(module) or _has_learned_positions(module):
+            return False
+        return not cast(Any, module).config.get("use_crossattn_projection")  # Predict2.5 has one
+
+    def model_timestep(self, timestep: float) -> float:
+        sigma = timestep / 1000
+        return sigma / (sigma + 1)
+
+    def loop_timestep(self, given: float) -> float:
+        return 1000 * given / (1 - given)
+
+
+def _is_cosmos(module: nn.Module) -> bool:
+    return any(base.__name__ == "CosmosTransformer3DModel" for base in type(module).__mro__)
+
+
+def _has_learned_positions(module: nn.Module) -> bool:
+    return cast(Any, module).config["extra_pos_embed_type"] is not None
+
+
+@hookimpl
+def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
+    """The adapters of this class's two families."""
+    return [CosmosAdapter(), Cosmos2Adapter()]

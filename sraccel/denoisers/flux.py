@@ -1,0 +1,100 @@
+"""Flux.1: dev, schnell, Fill, Kontext, with or without ControlNet (`FluxTransformer2DModel`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from sraccel.plugin import Call, DenoiserAdapter, ModelError, argument, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class FluxAdapter(DenoiserAdapter):
+    """Blocks of two kinds, one stack; all take (hidden, encoder) and return (encoder, hidden).
+
+    The residual ends at the input of `norm_out`: a ControlNet adds after the last block, too. Its
+    modulated input is TeaCache's: the first output of the first block's `norm1`.
+    """
+
+    family = "flux"
+    modulated_inputs = ("modulated_hidden_states",)
+    timestep_scale = 1e-3
+
+    def recognises(self, module: nn.Module) -> bool:
+        return any(base.__name__ == "FluxTransformer2DModel" for base in type(module).__mro__)
+
+    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
+        model = cast(Any, module)
+        return [*model.transformer_blocks, *model.single_transformer_blocks]
+
+    def tail(self, module: nn.Module) -> nn.Module | None:
+        norm_out: nn.Module = cast(Any, module).norm_out
+        return norm_out
+
+    def modulated_input(self, call: Call, name: str) -> torch.Tensor:
+        block: Any = self.blocks(call.denoiser.module)[0]
+        temb = argument(*call.block_arguments, 2, "temb")
+        modulated: torch.Tensor = block.norm1(call.block_input, emb=temb)[0]
+        return modulated
+
+    def interface(self, module: nn.Module) -> Mapping[str, object]:
+        config = cast(Any, module).config
+        return {
+            "in_channels": config["in_channels"],
+            "out_channels": config["out_channels"] or config["in_channels"],
+            "joint_attention_dim": config["joint_attention_dim"],
+            "pooled_projection_dim": config["pooled_projection_dim"],
+        }
+
+    def check_sibling(self, own: nn.Module, other: nn.Module) -> None:
+        if _takes_guidance(other) and not _takes_guidance(own):
+            raise ModelError(
+                "the render model needs the guidance scale as an input (Flux dev), which the "
+                "pipeline of a model without it (schnell) does not pass: take another render model"
+            )
+
+    def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments, without the guidance scale for a model that does not take it.
+
+        Raises:
+            ModelError: they were computed for the pipeline's own model.
+        """
+        for name in ("controlnet_block_samples", "controlnet_single_block_samples"):
+            if arguments.get(name):
+                raise ModelError(
+                    f"the pipeline passes `{name}` (what a ControlNet adds after the blocks), "
+                    f"which was made for its own model and means something else to another one: "
+                    f"leave the ControlNet out, or run without a second model"
+                )
+        extra = arguments.get("joint_attention_kwargs") or {}
+        if "ip_adapter_image_embeds" in extra and getattr(module, "encoder_hid_proj", None) is None:
+            raise ModelError(
+                "the pipeline passes an image prompt, but the answering Flux model has no "
+                "IP-Adapter: load one on it too, or leave the image prompt out"
+            )
+        if _takes_guidance(module):
+            return arguments
+        return {name: value for name, value in arguments.items() if name != "guidance"}
+
+    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return argument(args, kwargs, 1, "encoder_hidden_states"), self.block_input(args, kwargs)
+
+    def carried(self, output: Any) -> torch.Tensor:
+        hidden: torch.Tensor = output[1]
+        return hidden
+
+    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
+        return output[0], carried
+
+
+def _takes_guidance(module: Any) -> bool:
+    return bool(module.config["guidance_embeds"])
+
+
+@hookimpl
+def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
+    """The adapter of this family."""
+    return [FluxAdapter()]

@@ -1,0 +1,81 @@
+"""HunyuanVideo, text or image to video (`HunyuanVideoTransformer3DModel`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from sraccel.plugin import Call, DenoiserAdapter, ModelError, argument, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+TOKEN_REPLACE = "token_replace"
+"""The kind of image to video whose first frame has a time embedding of its own."""
+
+
+class HunyuanVideoAdapter(DenoiserAdapter):
+    """Blocks of two kinds, one stack; all take and return (hidden, encoder).
+
+    The residual ends at the last block. The modulated input is TeaCache's: the first output of the
+    first block's `norm1`.
+    """
+
+    family = "hunyuan-video"
+    modulated_inputs = ("modulated_hidden_states",)
+
+    def recognises(self, module: nn.Module) -> bool:
+        names = {base.__name__ for base in type(module).__mro__}
+        return "HunyuanVideoTransformer3DModel" in names
+
+    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
+        model = cast(Any, module)
+        return [*model.transformer_blocks, *model.single_transformer_blocks]
+
+    def modulated_input(self, call: Call, name: str) -> torch.Tensor:
+        module: Any = call.denoiser.module
+        given: dict[str, Any] = {"emb": argument(*call.block_arguments, 2, "temb")}
+        if module.config["image_condition_type"] == TOKEN_REPLACE:
+            first = argument(*call.block_arguments, 5, "token_replace_emb")
+            tokens = argument(*call.block_arguments, 6, "num_tokens")
+            given |= {"token_replace_emb": first, "first_frame_num_tokens": tokens}
+        block: Any = self.blocks(module)[0]
+        modulated: torch.Tensor = block.norm1(call.block_input, **given)[0]
+        return modulated
+
+    def interface(self, module: nn.Module) -> Mapping[str, object]:
+        """Channels, text widths, and how the image of image to video is given."""
+        keys = (
+            "in_channels",
+            "out_channels",
+            "text_embed_dim",
+            "pooled_projection_dim",
+            "image_condition_type",
+        )
+        config = cast(Any, module).config
+        return {key: config[key] for key in keys}
+
+    def check_sibling(self, own: nn.Module, other: nn.Module) -> None:
+        ours, theirs = cast(Any, own).config, cast(Any, other).config
+        if theirs["guidance_embeds"] and not ours["guidance_embeds"]:
+            raise ModelError(
+                "the render model needs the guidance scale as an input, which not every pipeline "
+                "of a model without it passes: take a render model without guidance embedding"
+            )
+
+    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return self.block_input(args, kwargs), argument(args, kwargs, 1, "encoder_hidden_states")
+
+    def carried(self, output: Any) -> torch.Tensor:
+        hidden: torch.Tensor = output[0]
+        return hidden
+
+    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
+        return carried, output[1]
+
+
+@hookimpl
+def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
+    """The adapter of this family."""
+    return [HunyuanVideoAdapter()]

@@ -1,0 +1,87 @@
+"""Qwen-Image, also for editing and in layers (`QwenImageTransformer2DModel`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from sraccel.plugin import Call, DenoiserAdapter, ModelError, argument, hookimpl
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class QwenImageAdapter(DenoiserAdapter):
+    """Blocks take (hidden, encoder) and return (encoder, hidden).
+
+    TeaCache's authors publish nothing for Qwen-Image, so it is taken as Flux, whose blocks are of
+    the same kind. The residual ends at the input of `norm_out`: a ControlNet adds after the last
+    block, too. The modulated input is the first block's image stream, normed, scaled and shifted.
+    """
+
+    family = "qwen-image"
+    modulated_inputs = ("modulated_hidden_states",)
+    timestep_scale = 1 / 1000
+
+    def recognises(self, module: nn.Module) -> bool:
+        return any(base.__name__ == "QwenImageTransformer2DModel" for base in type(module).__mro__)
+
+    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
+        return list(cast(Any, module).transformer_blocks)
+
+    def tail(self, module: nn.Module) -> nn.Module | None:
+        norm_out: nn.Module = cast(Any, module).norm_out
+        return norm_out
+
+    def modulated_input(self, call: Call, name: str) -> torch.Tensor:
+        block: Any = self.blocks(call.denoiser.module)[0]
+        args, kwargs = call.block_arguments
+        temb = argument(args, kwargs, 3, "temb")
+        # Which tokens belong to a given image and are modulated as if at timestep 0; else None.
+        index = args[6] if len(args) > 6 else kwargs.get("modulate_index")
+        of_attention, _ = block.img_mod(temb).chunk(2, dim=-1)
+        modulated: torch.Tensor
+        modulated, _ = block._modulate(block.img_norm1(call.block_input), of_attention, index)
+        return modulated
+
+    def interface(self, module: nn.Module) -> Mapping[str, object]:
+        """Channels, patches, text width, and whether the loop is that of images in layers."""
+        model: Any = module
+        keys = ("in_channels", "patch_size", "joint_attention_dim")
+        of_layers = ("use_additional_t_cond", "use_layer3d_rope")
+        return {
+            **{key: model.config[key] for key in keys},
+            "out_channels": model.out_channels,
+            **{key: bool(model.config.get(key)) for key in of_layers},
+        }
+
+    def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments.
+
+        Raises:
+            ModelError: they were computed for the pipeline's own model.
+        """
+        if arguments.get("controlnet_block_samples"):
+            raise ModelError(
+                "the pipeline passes `controlnet_block_samples` (what a ControlNet adds after the "
+                "blocks), which was made for its own model and means something else to another "
+                "one: leave the ControlNet out, or run without a second model"
+            )
+        return arguments
+
+    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return argument(args, kwargs, 1, "encoder_hidden_states"), self.block_input(args, kwargs)
+
+    def carried(self, output: Any) -> torch.Tensor:
+        hidden: torch.Tensor = output[1]
+        return hidden
+
+    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
+        return output[0], carried
+
+
+@hookimpl
+def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
+    """The adapter of this family."""
+    return [QwenImageAdapter()]

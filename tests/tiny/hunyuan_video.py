@@ -1,0 +1,105 @@
+"""Tiny HunyuanVideo: text to video, and both kinds of image to video."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from diffusers import (
+    AutoencoderKLHunyuanVideo,
+    FlowMatchEulerDiscreteScheduler,
+    HunyuanVideoImageToVideoPipeline,
+    HunyuanVideoPipeline,
+    HunyuanVideoTransformer3DModel,
+)
+from tiny_models import TEXT_DIM
+
+from tiny.family import IMAGE, POOLED, POOLED_DIM, BlockStack, TinyFamily, frozen, output_of, quiet
+
+
+def hunyuan_video_transformer(
+    seed: int = 0, layers: int = 2, **config: Any
+) -> HunyuanVideoTransformer3DModel:
+    """A random transformer."""
+    head_dim = config.get("attention_head_dim", 16)
+    settings: dict[str, Any] = {
+        "in_channels": 4,
+        "out_channels": 4,
+        "num_attention_heads": 2,
+        "attention_head_dim": head_dim,
+        "num_layers": layers,
+        "num_single_layers": layers,
+        "num_refiner_layers": 1,
+        "text_embed_dim": TEXT_DIM,
+        "pooled_projection_dim": POOLED_DIM,
+        "rope_axes_dim": (head_dim // 4, head_dim * 3 // 8, head_dim * 3 // 8),
+        **config,
+    }
+    return frozen(HunyuanVideoTransformer3DModel, seed, **settings)
+
+
+def hunyuan_video_pipeline(**config: Any) -> HunyuanVideoPipeline:
+    """A pipeline with HunyuanVideo's scheduler."""
+    vae = frozen(
+        AutoencoderKLHunyuanVideo,
+        0,
+        latent_channels=4,
+        block_out_channels=(4, 4, 4, 4),
+        layers_per_block=1,
+        norm_num_groups=2,
+    )
+    return quiet(
+        HunyuanVideoPipeline(
+            text_encoder=None,
+            tokenizer=None,
+            transformer=hunyuan_video_transformer(**config),
+            vae=vae,
+            scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
+            text_encoder_2=None,
+            tokenizer_2=None,
+        )
+    )
+
+
+def hunyuan_video_image_pipeline(**config: Any) -> HunyuanVideoImageToVideoPipeline:
+    """Image to video; the published pipelines open no cache context."""
+    components = hunyuan_video_pipeline(**config).components
+    return quiet(HunyuanVideoImageToVideoPipeline(**components, image_processor=None))
+
+
+LATENT_CONCAT = {"image_condition_type": "latent_concat", "in_channels": 9}
+"""The image's latents and a mask lie beside the noisy latents."""
+TOKEN_REPLACE = {"image_condition_type": "token_replace", "guidance_embeds": True}
+"""The image's latents are the first frame, which has blocks and a time embedding of its own."""
+
+HUNYUAN_VIDEO = TinyFamily(
+    "hunyuan-video",
+    "hunyuan-video",
+    hunyuan_video_pipeline,
+    partial(hunyuan_video_transformer, seed=7, layers=1),
+    {"height": 32, "width": 32, "num_frames": 5},
+    POOLED,
+    masked=True,
+    blocks=BlockStack(
+        output_of("transformer_blocks.0.norm1", 0),
+        lists=("transformer_blocks", "single_transformer_blocks"),
+        returns="he",
+    ),
+)
+HUNYUAN_VIDEO_TRUE_GUIDANCE = replace(
+    HUNYUAN_VIDEO, name="hunyuan-video-true-guidance", calls_per_step=2, guidance="true_cfg_scale"
+)
+HUNYUAN_VIDEO_LATENT_CONCAT = replace(
+    HUNYUAN_VIDEO_TRUE_GUIDANCE,
+    name="hunyuan-video-i2v-latent-concat",
+    pipeline=partial(hunyuan_video_image_pipeline, guidance_embeds=False, **LATENT_CONCAT),
+    render=partial(HUNYUAN_VIDEO.render, guidance_embeds=False, **LATENT_CONCAT),
+    size={**HUNYUAN_VIDEO.size, "image": IMAGE},
+)
+HUNYUAN_VIDEO_TOKEN_REPLACE = replace(
+    HUNYUAN_VIDEO_LATENT_CONCAT,
+    name="hunyuan-video-i2v-token-replace",
+    pipeline=partial(hunyuan_video_image_pipeline, **TOKEN_REPLACE),
+    render=partial(HUNYUAN_VIDEO.render, **TOKEN_REPLACE),
+)
