@@ -104,6 +104,9 @@ class LoopHooks:
     def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
         self._tell("residual_computed", call, residual)
 
+    def denoiser_called(self, call: Call, output: torch.Tensor) -> None:
+        self._tell("denoiser_called", call, output)
+
     def step_finished(self, step: Step) -> None:
         self._tell("step_finished", step)
 

@@ -96,6 +96,13 @@ class Loop:
         """The blocks ran; `residual` is their output minus their input."""
 
     @hookspec
+    def denoiser_called(self, call: Call, output: torch.Tensor) -> None:
+        """The denoiser answered; `output` is its prediction for this call, before guidance.
+
+        Shape and dtype as the loop gets it. Whether its blocks ran, `call.reused_by` says.
+        """
+
+    @hookspec
     def step_finished(self, step: Step) -> None:
         """The scheduler is about to step: `step.noise_pred` is the guided prediction."""
 

@@ -25,6 +25,7 @@ class _Link:
         self.attr = attr
         self.inner = inner
         self.layer: Layer | None = layer
+        self.previous = obj.__dict__.get(attr, _MISSING)
         # Callers inspect signatures (of `scheduler.step`, say): show the wrapped one.
         functools.update_wrapper(self, inner, updated=())
 
@@ -51,10 +52,8 @@ class Interception:
         self._install()
 
     def _install(self) -> None:
-        own = self._obj.__dict__
-        self._previous = own.get(self._attr, _MISSING)
         self._link = _Link(self._obj, self._attr, self._inner(), self._layer)
-        own[self._attr] = self._link
+        self._obj.__dict__[self._attr] = self._link
 
     def _inner(self) -> Callable[..., Any]:
         current: Callable[..., Any] | None = getattr(self._obj, self._attr)
@@ -77,10 +76,7 @@ class Interception:
         self._link.layer = None
         if self._obj.__dict__.get(self._attr) is not self._link:
             return
-        if self._previous is _MISSING:
-            del self._obj.__dict__[self._attr]
-        else:
-            self._obj.__dict__[self._attr] = self._previous
+        _restore(self._obj.__dict__, self._attr, self._link.previous)
 
 
 def intercept(obj: object, attr: str, layer: Layer) -> Interception:
@@ -101,20 +97,30 @@ class Bypass:
 
     def open(self) -> None:
         """From now on the modules are not called, but the replacement is."""
+        self.close()
         self._saved = [own.get(CALL, _MISSING) for own in self._attributes]
         for own in self._attributes:
             own[CALL] = self._call
 
     def close(self) -> None:
-        """Put everything back; where nothing was replaced, do nothing."""
-        saved, self._saved = self._saved, None
-        if saved is None:
+        """Put everything back; where nothing is replaced, do nothing."""
+        if self._saved is None:
             return
-        for own, previous in zip(self._attributes, saved, strict=True):
-            if previous is _MISSING:
-                del own[CALL]
-            else:
-                own[CALL] = previous
+        for own, previous in zip(self._attributes, self._saved, strict=True):
+            _restore(own, CALL, previous)
+        self._saved = None  # last, so that one that Ctrl-C broke off is done again
+
+    undo = mend = close
+    """As an `Interception`'s: at the start of a run, and on detaching, nothing is replaced."""
+
+
+def _restore(own: dict[str, Any], attr: str, previous: Any) -> None:
+    while isinstance(previous, _Link) and previous.layer is None:  # undone while it was covered
+        previous = previous.previous
+    if previous is _MISSING:
+        own.pop(attr, None)
+    else:
+        own[attr] = previous
 
 
 def is_compiled(module: Any) -> bool:

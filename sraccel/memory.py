@@ -15,10 +15,15 @@ class Memory:
 
     A model switch and back, a guidance interval and a new run all leave a gap, so that accelerators
     need no code for them.
+
+    Attributes:
+        peak_bytes: the most that an accelerator's states held at the end of a step, by its name,
+            for states that say so by an attribute `nbytes`.
     """
 
     def __init__(self) -> None:
         self._states: dict[Key, tuple[object, int]] = {}
+        self.peak_bytes: dict[str, int] = {}
 
     def recall(self, key: Key, step_index: int, factory: Callable[[], State]) -> State:
         """The state of a key at a step, made anew where it would be stale."""
@@ -27,3 +32,16 @@ class Memory:
             state = factory()
         self._states[key] = (state, step_index)
         return state  # type: ignore[return-value]
+
+    def step_over(self, step_index: int) -> None:
+        """Let go of what the next step may not see, and note how much the rest holds."""
+        self._states = {
+            key: (state, seen) for key, (state, seen) in self._states.items() if seen == step_index
+        }
+        held: dict[str, int] = {}
+        for (accelerator, _, _), (state, _) in self._states.items():
+            nbytes = getattr(state, "nbytes", None)
+            if nbytes is not None:
+                held[accelerator] = held.get(accelerator, 0) + nbytes
+        for accelerator, total in held.items():
+            self.peak_bytes[accelerator] = max(total, self.peak_bytes.get(accelerator, 0))

@@ -2,6 +2,7 @@
 
 from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.call import Call
+from sraccel.composer import compose_accelerators
 from sraccel.denoiser import Contribution, Denoiser, recognise
 from sraccel.denoiser_adapter import DenoiserAdapter, argument
 from sraccel.errors import (
@@ -9,9 +10,11 @@ from sraccel.errors import (
     LoopError,
     ModelError,
     NonFiniteError,
+    OutputError,
     PluginError,
     SraccelError,
 )
+from sraccel.files import output_folder, replacing
 from sraccel.free_memory import check_room, weight_bytes
 from sraccel.hookspecs import hookimpl
 from sraccel.metric import Metric
@@ -44,6 +47,7 @@ __all__ = [
     "ModelSource",
     "NoiseSpace",
     "NonFiniteError",
+    "OutputError",
     "Placement",
     "PluginError",
     "Run",
@@ -53,11 +57,14 @@ __all__ = [
     "argument",
     "check_partners",
     "check_room",
+    "compose_accelerators",
     "config_of",
     "hookimpl",
     "noise_space_of",
+    "output_folder",
     "recognise",
     "rel_l1_distance",
+    "replacing",
     "scheduled_levels",
     "scheduled_sigma",
     "weight_bytes",

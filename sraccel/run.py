@@ -157,6 +157,7 @@ class Run:
         """Note that a step is over."""
         self._step = None
         step.noise_pred = step.latents = None
+        self.memory.step_over(step.index)
 
     def notice_switch(self, step: Step) -> None:
         """Tell the accelerators if this step's denoiser is not the previous step's."""

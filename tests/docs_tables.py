@@ -1,7 +1,7 @@
 """The tables of the documentation that must agree with the code.
 
-A page marks one by `<!-- table: NAME -->` and `<!-- end -->`. Tables of options and of pairs are
-written from the code: `python tests/docs_tables.py` puts them into their pages.
+A page marks one by `<!-- table: NAME -->` and `<!-- end -->`. Most are written from the
+code: `python tests/docs_tables.py` puts them into their pages.
 """
 
 from __future__ import annotations
@@ -13,11 +13,16 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
+from tiny import BLOCK_STACKS, TinyFamily
 
 from sraccel.accelerators.sageattention import SageAttention
 from sraccel.accelerators.srdiffusion import SRDiffusion
 from sraccel.accelerators.teacache import TeaCache
+from sraccel.accelerators.teacache.published import PUBLISHED, SOURCE
+from sraccel.accelerators.teacache.rule import Variant
+from sraccel.catalogue import installed
 from sraccel.cli.plugins import _options
+from sraccel.denoiser_adapter import DenoiserAdapter
 from sraccel.pairs import EVIDENCE, HANDOFFS, PAIRS
 from sraccel.plugin import Accelerator
 
@@ -71,6 +76,69 @@ def pairs_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def families_table() -> str:
+    """The families whose blocks a cache can skip, as the adapters and the tests know them."""
+    lines = [
+        "| family | model classes | decides by | the residual ends at | always computed "
+        "| pipelines that the tests drive |",
+        "|---|---|---|---|---|---|",
+    ]
+    by_family: dict[str, list[TinyFamily]] = {}
+    for tiny in BLOCK_STACKS:
+        by_family.setdefault(tiny.family, []).append(tiny)
+    adapters = {adapter.family: adapter for adapter in installed().adapters}
+    for family in sorted(by_family):
+        adapter, pipelines = adapters[family], [tiny.pipeline() for tiny in by_family[family]]
+        models = [type(pipe.transformer).__name__ for pipe in pipelines]
+        blocks = by_family[family][0].blocks
+        cells = (
+            f"`{family}`",
+            _names(models),
+            _decides_by(adapter),
+            f"the input of `{blocks.tail}`" if blocks and blocks.tail else "the last block",
+            _forced(Variant.PLAIN, family) + _forced_in_retention(adapter),
+            _names([type(pipe).__name__ for pipe in pipelines]),
+        )
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(f"`{name}`" for name in dict.fromkeys(names))
+
+
+def _decides_by(adapter: DenoiserAdapter) -> str:
+    plain = adapter.modulated_inputs[0].replace("_", " ")
+    retention = Variant.RETENTION.modulated_input(adapter)
+    return plain if retention is None else f"{plain}; retention: {retention.replace('_', ' ')}"
+
+
+def _forced(variant: Variant, family: str) -> str:
+    forced = variant.forced_steps(family)
+    first = f"the first {forced.first_share:.0%} of the steps" if forced.first_share else "the first step"
+    if forced.first > 1:
+        first = f"the first {forced.first} steps"
+    return first + (" and the last" if forced.last else "")
+
+
+def _forced_in_retention(adapter: DenoiserAdapter) -> str:
+    has_it = Variant.RETENTION.modulated_input(adapter) is not None
+    return f"; retention: {_forced(Variant.RETENTION, adapter.family)}" if has_it else ""
+
+
+def coefficients_table() -> str:
+    """All published coefficients, and what a model's configuration must hold."""
+    lines = ["| model | family | variants | told by | source |", "|---|---|---|---|---|"]
+    for entry in PUBLISHED:
+        variants = [variant.value for variant in Variant if entry.values(variant) is not None]
+        told = [f"`{key}: {_yaml(value)}`" for key, value in entry.config.items()]
+        if entry.latent_area:
+            told.append(f"latents of about {entry.latent_area} positions a frame, or its name")
+        cells = (f"`{entry.model}`", f"`{entry.family}`", ", ".join(variants), ", ".join(told))
+        lines.append("| " + " | ".join((*cells, SOURCE)) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def words_table(words: Mapping[str, str]) -> str:
     """Words of the pairs' table and what they mean."""
     lines = [f"| {word} | {meaning} |" for word, meaning in words.items()]
@@ -112,6 +180,8 @@ def written() -> Iterator[tuple[str, str, str]]:
     for accelerator in BUILT_IN:
         yield "recipes.md", f"options {accelerator.name}", options_table(accelerator)
     yield "pairs.md", "pairs", pairs_table()
+    yield "reference/teacache.md", "families", families_table()
+    yield "reference/teacache.md", "coefficients", coefficients_table()
     yield "pairs.md", "hand-offs", words_table(HANDOFFS)
     yield "pairs.md", "evidence", words_table(EVIDENCE)
 

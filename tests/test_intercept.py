@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import copy
 import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from sraccel.intercept import CALL, intercept
+from sraccel.intercept import CALL, Bypass, intercept
 
 
 class Doubler(nn.Module):
@@ -33,8 +37,9 @@ def adding(amount: int):
 
 
 @given(st.permutations(range(4)))
-def test_layers_come_off_in_any_order(order: list[int]) -> None:
+def test_layers_come_off_in_any_order_and_leave_nothing(order: list[int]) -> None:
     module = Doubler()
+    before = dict(module.__dict__)
     layers = [intercept(module, CALL, adding(10**n)) for n in range(4)]
     left = set(range(4))
     for n in order:
@@ -43,14 +48,6 @@ def test_layers_come_off_in_any_order(order: list[int]) -> None:
         layers[n].undo()
         left.discard(n)
     assert int(module(torch.tensor(1))) == 2
-
-
-def test_nothing_is_left_when_layers_come_off_in_reverse() -> None:
-    module = Doubler()
-    before = dict(module.__dict__)
-    layers = [intercept(module, CALL, adding(n)) for n in range(3)]
-    for layer in reversed(layers):
-        layer.undo()
     assert module.__dict__ == before
 
 
@@ -107,3 +104,130 @@ def test_mend_does_not_apply_a_layer_twice_under_a_foreign_wrapper() -> None:
     module.__dict__[CALL] = lambda x: covered(x) * 10
     layer.mend()
     assert int(module(torch.tensor(1))) == 25
+
+
+def in_turn(modules: list[Doubler]) -> int:
+    """What 1 becomes by all modules, one after the other."""
+    value = torch.tensor(1)
+    for module in modules:
+        value = module(value)
+    return int(value)
+
+
+class TestBypass:
+    @pytest.fixture
+    def modules(self) -> list[Doubler]:
+        """A plain one, one with layers, one that was compiled, one that has a foreign call."""
+        found = [Doubler() for _ in range(4)]
+        intercept(found[1], CALL, adding(1))
+        found[2].compile(backend="eager")
+        found[3].__dict__[CALL] = lambda x: x * 7
+        return found
+
+    def test_while_it_is_open_nothing_of_the_modules_runs(self, modules: list[Doubler]) -> None:
+        expected, seen = in_turn(modules), []
+        for module in modules:
+            module.register_forward_hook(lambda *_: seen.append(1))
+        before = [dict(module.__dict__) for module in modules]
+        bypass = Bypass(modules[1:], lambda x: x)
+        assert [module.__dict__ for module in modules] == before, "it acts before it is opened"
+        bypass.open()
+        assert in_turn(modules) == 2
+        assert len(seen) == 1, "of the module that it does not cover"
+        bypass.close()
+        assert [module.__dict__ for module in modules] == before
+        assert in_turn(modules) == expected
+
+    @given(st.lists(st.sampled_from(["open", "close", "undo", "mend"])))
+    def test_opened_and_closed_in_any_order_it_leaves_no_trace(self, actions: list[str]) -> None:
+        modules = [Doubler(), Doubler()]
+        intercept(modules[1], CALL, adding(1))
+        before = [dict(module.__dict__) for module in modules]
+        bypass = Bypass(modules, lambda x: x)
+        for action in actions:
+            getattr(bypass, action)()
+            assert in_turn(modules) == (1 if action == "open" else 5)
+        bypass.close()
+        assert [module.__dict__ for module in modules] == before
+
+    def test_without_modules_it_does_nothing(self) -> None:
+        bypass = Bypass((), lambda x: x)
+        bypass.open()
+        bypass.close()
+
+    def test_a_module_given_twice_comes_back(self) -> None:
+        module = Doubler()
+        before = dict(module.__dict__)
+        bypass = Bypass((module, module), lambda x: x)
+        bypass.open()
+        bypass.close()
+        assert module.__dict__ == before
+
+    def test_two_that_share_a_module_may_nest(self, modules: list[Doubler]) -> None:
+        expected = in_turn(modules)
+        outer, inner = Bypass(modules[:3], lambda x: x), Bypass(modules[1:], lambda x: x + 100)
+        outer.open()
+        inner.open()
+        assert in_turn(modules) == 301
+        inner.close()
+        assert in_turn(modules) == 7
+        outer.close()
+        assert in_turn(modules) == expected
+
+    def test_a_layer_taken_away_while_it_is_open_does_not_come_back(self) -> None:
+        module = Doubler()
+        before = dict(module.__dict__)
+        layer = intercept(module, CALL, adding(1))
+        bypass = Bypass((module,), lambda x: x)
+        bypass.open()
+        layer.undo()
+        bypass.close()
+        assert int(module(torch.tensor(1))) == 2
+        assert module.__dict__ == before
+
+    def test_a_copy_made_while_it_is_open_runs(self) -> None:
+        module = Doubler()
+        bypass = Bypass((module,), lambda x: x)
+        bypass.open()
+        assert int(copy.deepcopy(module)(torch.tensor(1))) == 2
+
+    @pytest.mark.parametrize("method", ["open", "close"])
+    def test_wherever_ctrl_c_hits_it_closing_it_restores_everything(
+        self, method: str, modules: list[Doubler]
+    ) -> None:
+        before = [dict(module.__dict__) for module in modules]
+        bypass = Bypass(modules, lambda x: x)
+        hits = 0
+        for line in range(1000):
+            if method == "close":
+                bypass.open()
+            if not interrupted(getattr(bypass, method), after_lines=line):
+                break
+            hits += 1
+            bypass.close()
+            assert [module.__dict__ for module in modules] == before
+        assert hits > len(modules)
+
+
+def interrupted(function: Callable[[], None], after_lines: int) -> bool:
+    """Call it with Ctrl-C after so many lines; False if it has fewer."""
+    left = after_lines
+
+    def trace(frame: Any, event: str, arg: Any) -> Any:
+        nonlocal left
+        if event == "line":
+            left -= 1
+            if left < 0:
+                sys.settrace(None)
+                raise KeyboardInterrupt
+        return trace
+
+    previous = sys.gettrace()
+    try:
+        sys.settrace(trace)
+        function()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.settrace(previous)
+    return False

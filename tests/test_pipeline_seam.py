@@ -64,6 +64,43 @@ def test_video_to_video_begins_late_and_counts_its_own_steps() -> None:
     assert not reused[-1], "the last step of this run is forced, not of the whole schedule"
 
 
+@pytest.mark.parametrize("first", ["run", "timesteps"])
+def test_a_loop_of_ones_own_may_set_the_timesteps_before_or_in_its_run(
+    first: str, pipe: WanPipeline, generate: Generate
+) -> None:
+    scheduler, text = pipe.scheduler, torch.ones(1, 6, 16)
+    latents = torch.ones(1, 4, 2, 8, 8)
+    with sraccel.compose(pipe, []) as stack:
+        if first == "timesteps":
+            scheduler.set_timesteps(4)
+        with stack.run(num_inference_steps=4) as run:
+            if first == "run":
+                scheduler.set_timesteps(4)
+            for t in scheduler.timesteps:
+                with run.step(timestep=float(t)) as step:
+                    noise = pipe.transformer(latents, t.expand(1), text, return_dict=False)[0]
+                    step.finish(noise, latents)
+                latents = scheduler.step(noise, t, latents, return_dict=False)[0]
+        assert (stack.report.outcome, len(stack.report.steps)) == ("finished", 4)
+        generate(pipe)
+        assert (stack.report.outcome, len(stack.reports)) == ("finished", 2)
+
+
+def test_an_error_that_the_user_is_handling_is_not_the_runs_own(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    def interrupt(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        pipe._interrupt = index >= 2
+        return {}
+
+    with sraccel.compose(pipe, []) as stack:
+        try:
+            raise ValueError("of the user's")
+        except ValueError:
+            generate(pipe, callback_on_step_end=interrupt)
+    assert stack.report.outcome == "partial"
+
+
 def test_heun_has_about_twice_as_many_steps(generate: Generate) -> None:
     pipe = tiny_pipeline(scheduler=FlowMatchHeunDiscreteScheduler(shift=3.0))
     with sraccel.compose(pipe, []) as stack:

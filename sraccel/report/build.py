@@ -97,6 +97,7 @@ def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord
         options=accelerator.options.model_dump(mode="json", exclude={"use"}, fallback=_class_name),
         chosen_calls=sum(call.chosen_by == name for call in _calls(run)),
         reused_calls=sum(call.reused_by == name for call in _calls(run)),
+        cache_bytes=run.memory.peak_bytes.get(name),
         notes=run.notes.get(name, {}),
     )
 

@@ -70,6 +70,7 @@ def _merged(one: AcceleratorRecord, other: AcceleratorRecord) -> AcceleratorReco
         update={
             "chosen_calls": one.chosen_calls + other.chosen_calls,
             "reused_calls": one.reused_calls + other.reused_calls,
+            "cache_bytes": _greater(one.cache_bytes, other.cache_bytes),
             "notes": notes,
         }
     )

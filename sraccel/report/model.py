@@ -85,6 +85,9 @@ class AcceleratorRecord(_Part):
     estimated: bool = Field(False, description="Whether a cost behind the factor is an estimate.")
     chosen_calls: int = Field(0, description="Calls whose denoiser it chose.")
     reused_calls: int = Field(0, description="Calls whose block stack it skipped.")
+    cache_bytes: int | None = Field(
+        None, description="The most that it kept between two steps; null where it does not say."
+    )
     notes: dict[str, Any] = Field(default_factory=dict, description="What it says of itself.")
 
 

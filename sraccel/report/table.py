@@ -161,7 +161,10 @@ def _accelerators(records: list[AcceleratorRecord]) -> RenderableType:
 
 def _deeds(record: AcceleratorRecord) -> str:
     counts = {"chose the model of": record.chosen_calls, "reused": record.reused_calls}
-    deeds = ", ".join(f"{verb} {count} calls" for verb, count in counts.items() if count)
+    done = [f"{verb} {count} calls" for verb, count in counts.items() if count]
+    if record.cache_bytes is not None:
+        done.append(f"kept up to {record.cache_bytes / 2**20:,.1f} MiB")
+    deeds = ", ".join(done)
     notes = [f"{key.replace('_', ' ')}: {_compact(value)}" for key, value in record.notes.items()]
     return "\n".join([deeds] * bool(deeds) + notes) or "nothing to note"
 

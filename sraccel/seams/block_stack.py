@@ -29,15 +29,17 @@ class BlockStackSeam:
         self._hooks = hooks
         self._call: Call | None = None
         self._residual: torch.Tensor | None = None
-        self._reached = False
+        self._entered = False  # the first block, in this forward
+        self._reached = False  # where the residual ends
         self._bypass = Bypass((), self._skip)  # of the blocks that no layer watches
         self._sole = False  # whether the first block is the last one, too
 
-    def install(self) -> list[Interception]:
+    def install(self) -> list[Interception | Bypass]:
         """Put the layers in place.
 
         Raises:
-            ConflictError: the whole module is compiled, so its blocks cannot be watched.
+            ConflictError: the blocks cannot be watched: the whole module is compiled, or runs one
+                block several times.
         """
         module = self._denoiser.module
         if is_compiled(module):
@@ -47,6 +49,11 @@ class BlockStackSeam:
                 f"caches out of the recipe"
             )
         blocks, tail = self._adapter.blocks(module), self._adapter.tail(module)
+        if len({id(block) for block in blocks}) < len(blocks):
+            raise ConflictError(
+                f"the {self._denoiser.role} denoiser runs one block several times, so where its "
+                f"block stack begins and ends cannot be told: leave the caches out of the recipe"
+            )
         with ExitStack() as undo_on_error:
             placed: list[Interception] = []
 
@@ -64,38 +71,54 @@ class BlockStackSeam:
             undo_on_error.pop_all()
         self._bypass = Bypass(blocks[1:] if tail is not None else blocks[1:-1], self._skip)
         self._sole = tail is None and len(blocks) == 1
-        return placed
+        return [*placed, self._bypass]
 
     def begin(self, call: Call) -> None:
         """The next forward of this denoiser is this call."""
-        self._call, self._residual, self._reached = call, None, False
+        self._call, self._residual = call, None
+        self._entered = self._reached = False
 
     def end(self) -> None:
         """The forward is over (or has raised)."""
-        self._bypass.close()
         self._call = self._residual = None
+        self._bypass.close()
 
     def check_reached(self) -> None:
         """Raise LoopError if the forward did not pass the block stack where it was watched."""
         if not self._reached:
-            raise LoopError(
-                f"the {self._denoiser.role} denoiser ran without passing its blocks where sraccel "
-                f"watches them: was it compiled as a whole, or were its blocks replaced? Use "
-                f"`compile_repeated_blocks()`, and compose after such changes"
-            )
+            raise self._not_watched()
+
+    def _not_watched(self) -> LoopError:
+        return LoopError(
+            f"the {self._denoiser.role} denoiser ran without passing its blocks where sraccel "
+            f"watches them: was it compiled as a whole, or were its blocks replaced? Use "
+            f"`compile_repeated_blocks()`, and compose after such changes"
+        )
 
     def _head(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
+        self._bypass.close()  # it is open if Ctrl-C broke off `end`
         call = self._call
         if call is None:
             return inner(*args, **kwargs)
+        if self._entered:
+            raise self._nested()
+        self._entered = True
         call.block_arguments = (args, kwargs)
         call.block_input = self._adapter.block_input(args, kwargs)
         answer = self._hooks.reuse_residual(call)
+        if self._call is not call:
+            raise self._nested()
         if answer is None:
             return inner(*args, **kwargs)
         call.reused_by, self._residual = answer
         self._bypass.open()
         return inner(*args, **kwargs) if self._sole else self._skip(*args, **kwargs)
+
+    def _nested(self) -> LoopError:
+        return LoopError(
+            f"the {self._denoiser.role} denoiser was called within its own forward: which of the "
+            f"two calls its blocks run for cannot be told"
+        )
 
     def _skip(self, *args: Any, **kwargs: Any) -> Any:
         return self._adapter.unchanged(args, kwargs)
@@ -115,6 +138,8 @@ class BlockStackSeam:
 
     def _end_of_residual(self, call: Call, carried: torch.Tensor) -> torch.Tensor | None:
         """Tell the residual if the blocks ran; else return the stream with the predicted one."""
+        if not self._entered:
+            raise self._not_watched()
         self._reached = True
         if self._residual is None:
             self._hooks.residual_computed(call, carried - call.block_input)

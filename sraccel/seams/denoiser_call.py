@@ -10,6 +10,8 @@ from sraccel.intercept import CALL, Interception
 from sraccel.seams.sibling_call import call_sibling
 
 if TYPE_CHECKING:
+    import torch
+
     from sraccel.denoiser import Denoiser
     from sraccel.stack import Stack
 
@@ -66,5 +68,15 @@ class DenoiserCallSeam:
         if blocks is not None:
             blocks.check_reached()
         call.marks = (started, clock.mark())
+        if step.run.hooks.who("denoiser_called"):
+            step.run.hooks.denoiser_called(call, _prediction(output))
         call.release()
         return output
+
+
+def _prediction(output: Any) -> torch.Tensor:
+    """The prediction in what a denoiser returns: a tensor, or it leads a tuple or `ModelOutput`."""
+    import torch
+
+    prediction: torch.Tensor = output if isinstance(output, torch.Tensor) else output[0]
+    return prediction

@@ -82,6 +82,13 @@ class PipelineSeam:
             for attribute, denoiser in self._denoisers.items()
             if getattr(self._pipeline, attribute) is not denoiser.module
         ]
+        for attribute in replaced:
+            if hasattr(getattr(self._pipeline, attribute), "_orig_mod"):
+                raise LoopError(
+                    f"pipeline.{attribute} was wrapped by torch.compile(...) while the stack is "
+                    f"attached, so the recipe would no longer act: take it out again and use its "
+                    f"`compile_repeated_blocks()` instead"
+                )
         if self._pipeline.scheduler is not self._scheduler:
             replaced.append("scheduler")
         if replaced:
@@ -161,6 +168,8 @@ class PipelineSeam:
         run = self._run
         step = run.current_step if run is not None else None
         if run is None or step is None:
+            if self._stack.current_run is not run:  # a run of the user's own
+                self._pending = None
             if self._pending is not None and not self._was_stepped(args, kwargs):
                 raise LoopError(
                     "the pipeline steps its scheduler, but none of its denoiser calls had the "
@@ -197,13 +206,14 @@ class PipelineSeam:
         self._check_target()
         bar = inner(*args, **kwargs)
         serial = self._bars = self._bars + 1
+        handled = sys.exc_info()[1]  # by the user, who runs the pipeline in an `except` block
 
         def closed(inner: Any, *args: Any, **kwargs: Any) -> Any:
             error = sys.exc_info()[1]
             result = inner(*args, **kwargs)
             if serial == self._bars:  # not an old bar that is garbage-collected during a later run
                 self._bars += 1
-                self.close(error)
+                self.close(None if error is handled else error)
             return result
 
         Interception(bar, "close", closed)

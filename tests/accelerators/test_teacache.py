@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +15,6 @@ from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transforme
 from torch import nn
 
 import sraccel
-from sraccel.accelerators.teacache.coefficients import PUBLISHED, candidates, choose
-from sraccel.accelerators.teacache.rule import Variant
-from sraccel.denoiser import Denoiser
-from sraccel.denoisers.wan import WanAdapter
 
 Generate = Callable[..., torch.Tensor]
 CURVED = [0.0, 0.0, 1.0, -0.3, -0.05]
@@ -175,74 +169,67 @@ def test_one_list_of_coefficients_is_refused_for_two_models(
         sraccel.compose(pipe, recipe)
 
 
-def test_an_unknown_model_is_refused_with_advice(pipe: WanPipeline) -> None:
-    with pytest.raises(sraccel.ModelError, match=r"Known: Wan2.1 t2v 1.3B.*Fit your own"):
-        sraccel.compose(pipe, [{"use": "teacache"}])
+def bytes_of_a_branch(pipe: WanPipeline, transformer: WanTransformer3DModel) -> int:
+    """What the rule must keep: a residual, and the time embedding of the step before."""
+    sizes: dict[str, int] = {}
+
+    def keep(name: str) -> Callable[..., None]:
+        return lambda module, args, output: sizes.__setitem__(name, output.nbytes)
+
+    embedder = transformer.condition_embedder.time_embedder
+    handles = [
+        transformer.blocks[0].register_forward_hook(keep("residual")),
+        embedder.register_forward_hook(keep("embedding")),
+    ]
+    pipe.transformer, own = transformer, pipe.transformer
+    pipe(**call_arguments(steps=1))
+    pipe.transformer = own
+    for handle in handles:
+        handle.remove()
+    return sum(sizes.values())
 
 
-@pytest.mark.parametrize("coefficients", [[1.0], [1.0] * 6, {"sketch": [1.0]}])
-def test_too_few_or_many_coefficients_are_refused(coefficients: Any) -> None:
-    with pytest.raises(sraccel.RecipeError, match=r"accelerators\[0\].coefficients: 5 numbers"):
-        sraccel.Recipe(accelerators=[{"use": "teacache", "coefficients": coefficients}])
+@pytest.mark.parametrize("guidance", [1.0, 4.0])
+def test_the_report_says_how_many_bytes_the_cache_held(pipe: WanPipeline, guidance: float) -> None:
+    branches = 2 if guidance > 1 else 1
+    expected = branches * bytes_of_a_branch(pipe, pipe.transformer)
+    with sraccel.compose(pipe, [{"use": "teacache", "coefficients": IDENTITY}]) as stack:
+        pipe(**call_arguments(steps=5, guidance=guidance))
+    assert stack.report.accelerators[0].cache_bytes == expected
+    assert f"kept up to {expected / 2**20:.1f} MiB" in str(stack.report)
 
 
-def denoiser_like(config: dict[str, Any], pipeline: Any = None) -> Denoiser:
-    """A denoiser with a real model's configuration and none of its weights."""
-    with torch.device("meta"):
-        module = WanTransformer3DModel(**{**config, "num_layers": config["num_layers"]})
-    return Denoiser("sketch", module, WanAdapter(), pipeline)
+def test_after_a_switch_the_other_models_residuals_are_let_go(pipe: WanPipeline) -> None:
+    wide = tiny_transformer(seed=5, num_attention_heads=4)
+    recipe = [
+        {"use": "srdiffusion", "render": wide, "switch_step": 4},
+        {"use": "teacache", "coefficients": {"sketch": IDENTITY, "render": IDENTITY}},
+    ]
+    with sraccel.compose(pipe, recipe) as stack:
+        pipe(**call_arguments(steps=9))
+    largest = max(bytes_of_a_branch(pipe, model) for model in (pipe.transformer, wide))
+    assert stack.report.accelerators[1].cache_bytes == 2 * largest
 
 
-WAN_1_3B = {"num_layers": 30, "num_attention_heads": 12, "ffn_dim": 8960}
-WAN_14B = {"num_layers": 40, "num_attention_heads": 40, "ffn_dim": 13824}
-WAN_I2V = {**WAN_14B, "in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 5120}
+@pytest.mark.gpu
+def test_residuals_kept_in_main_memory_change_nothing_but_the_memory() -> None:
+    pipe = tiny_pipeline().to("cuda")
+    found = []
+    for device in ("model", "cpu"):
+        options = {"threshold": 2.0, "coefficients": IDENTITY, "cache_device": device}
+        with sraccel.compose(pipe, [{"use": "teacache", **options}]) as stack:
+            found.append(pipe(**call_arguments(steps=12)).frames)
+        assert stack.report.accelerators[0].reused_calls > 0
+    assert torch.equal(*found)
 
 
-@pytest.mark.parametrize("variant", Variant)
-def test_published_coefficients_follow_the_models_configuration(variant: Variant) -> None:
-    for config, model in ((WAN_1_3B, "Wan2.1 t2v 1.3B"), (WAN_14B, "Wan2.1 t2v 14B")):
-        (found,) = candidates(denoiser_like(config), variant)
-        assert found.source.startswith(f"{model}, {variant.value}")
-
-
-def test_i2v_480p_and_720p_are_told_apart_by_their_latents() -> None:
-    found = candidates(denoiser_like(WAN_I2V), Variant.PLAIN)
-    for height, width, name in ((60, 104, "480P"), (90, 160, "720P"), (104, 60, "480P")):
-        latents = torch.empty(1, 36, 21, height, width, device="meta")
-        assert name in choose(found, latents).source
-
-
-def test_wan_2_2_is_not_taken_for_wan_2_1() -> None:
-    class TwoExperts:
-        transformer_2 = object()
-
-    with pytest.raises(sraccel.ModelError, match=r"Wan2.2's experts"):
-        candidates(denoiser_like(WAN_14B, TwoExperts()), Variant.PLAIN)
-
-
-def test_polynomials_are_evaluated_as_numpy_does_it() -> None:
-    for entry in PUBLISHED:
-        for variant in Variant:
-            found = entry.coefficients(variant)
-            for x in (0.0, 0.01, 0.07, 0.3):
-                assert found(x) == np.poly1d(found.values)(x)
-
-
-def test_a_calibration_file_beside_the_weights_is_used_for_its_own_model_only(
-    tmp_path: Path, generate: Generate
-) -> None:
-    tiny_transformer(seed=3).save_pretrained(tmp_path / "transformer")
-    fit = {"coefficients": IDENTITY, "r2": 0.9}
-    content = {"models": {"mine": {"plain": fit, "retention": fit, "signature": {"num_layers": 3}}}}
-    (tmp_path / "teacache.json").write_text(json.dumps(content))
-    pipe = tiny_pipeline()
-    pipe.transformer = WanTransformer3DModel.from_pretrained(tmp_path, subfolder="transformer")
-    with sraccel.compose(pipe, [{"use": "teacache", "threshold": 0.6}]) as stack:
-        generate(pipe, steps=12)
-    (record,) = stack.report.accelerators
-    assert record.notes["coefficients_sketch"].startswith("mine, plain, fitted (R^2 0.90")
-    assert record.reused_calls > 0
-    content["models"]["mine"]["signature"]["num_layers"] = 4
-    (tmp_path / "teacache.json").write_text(json.dumps(content))
-    with pytest.raises(sraccel.ModelError, match="no coefficients are known"):
-        sraccel.compose(pipe, [{"use": "teacache"}])
+def test_residuals_kept_in_main_memory_give_the_same_latents_and_skips(pipe: WanPipeline) -> None:
+    found = []
+    for device in ("model", "cpu"):
+        options = {"threshold": 2.0, "coefficients": IDENTITY, "cache_device": device}
+        with sraccel.compose(pipe, [{"use": "teacache", **options}]) as stack:
+            latents = pipe(**call_arguments(steps=12)).frames
+        assert stack.report.accelerators[0].reused_calls > 0
+        found.append((latents, [call.reused for step in stack.report.steps for call in step.calls]))
+    assert torch.equal(found[0][0], found[1][0])
+    assert found[0][1] == found[1][1]

@@ -28,7 +28,7 @@ from sraccel.report.model import Report
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.glob("*.md"))
+PAGES = sorted(DOCS.rglob("*.md"))
 EXAMPLE = ROOT / "plugins/sraccel-example/src/sraccel_example/__init__.py"
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOO_LONG = {"demo-pair"}

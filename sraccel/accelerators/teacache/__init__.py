@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sraccel.accelerators.teacache.accelerator import TeaCache
+from sraccel.accelerators.teacache.calibrator import calibrate
 from sraccel.plugin import Accelerator, hookimpl
 
-__all__ = ["TeaCache"]
+__all__ = ["TeaCache", "calibrate"]
 
 
 @hookimpl

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator
 
-from sraccel.accelerators.teacache.coefficients import Coefficients, candidates, choose
-from sraccel.accelerators.teacache.rule import COEFFICIENT_COUNT, BranchState, Variant
+from sraccel.accelerators.teacache.coefficients import Coefficients, choose, fitted, known, named
+from sraccel.accelerators.teacache.published import PUBLISHED
+from sraccel.accelerators.teacache.rule import COEFFICIENT_COUNT, BranchState, Rule, Variant
 from sraccel.plugin import (
     Accelerator,
     AcceleratorOptions,
@@ -23,6 +26,8 @@ from sraccel.plugin import (
 if TYPE_CHECKING:
     import torch
 
+Given = str | list[float]
+"""Coefficients as a recipe gives them: `auto`, a name, a file, or the numbers."""
 FEW_STEPS = 8
 """Runs of this many steps or fewer have little to skip."""
 
@@ -47,24 +52,28 @@ class TeaCache(Accelerator):
             description="Wan's retention variant: decides by the time projection, always computes "
             "the first 5 steps, may skip the last one.",
         )
-        coefficients: Literal["auto"] | list[float] | dict[str, list[float]] = Field(
+        coefficients: Given | dict[str, Given] = Field(
             "auto",
-            description="Polynomial that rescales the change, highest power first: `auto` chooses "
-            "by model, a list is for the one denoiser of the stack, a mapping goes by role "
-            "(`sketch`, `render`).",
+            description="Polynomial that rescales the change: `auto` recognises the model; else "
+            "the name of a published one, a calibration file (`.json`), or a list of five numbers, "
+            "highest power first. A mapping gives them by role (`sketch`, `render`).",
         )
         start: Literal["always", "after_switch"] = Field(
             "always", description="`after_switch` waits until another accelerator switches models."
         )
+        cache_device: Literal["model", "cpu"] = Field(
+            "model",
+            description="Where residuals are kept: with the model, or in main memory (which costs "
+            "a transfer a step).",
+        )
 
         @field_validator("coefficients")
         @classmethod
-        def _five_each(
-            cls, given: str | list[float] | dict[str, list[float]]
-        ) -> str | list[float] | dict[str, list[float]]:
-            lists = given.values() if isinstance(given, dict) else [given]
-            for item in lists:
-                if item != "auto" and len(item) != COEFFICIENT_COUNT:
+        def _can_be_meant(cls, given: Given | dict[str, Given]) -> Given | dict[str, Given]:
+            for item in given.values() if isinstance(given, dict) else [given]:
+                if isinstance(item, str):
+                    _check_name(item)
+                elif len(item) != COEFFICIENT_COUNT:
                     raise ValueError(f"{COEFFICIENT_COUNT} numbers are needed, not {len(item)}")
             return given
 
@@ -73,7 +82,8 @@ class TeaCache(Accelerator):
     def __init__(self, options: AcceleratorOptions) -> None:
         super().__init__(options)
         self.variant = Variant.RETENTION if self.options.retention else Variant.PLAIN
-        self._chosen: dict[str, Coefficients] = {}
+        self._known: dict[str, list[Coefficients]] = {}  # by role of the denoiser
+        self._rules: dict[str, Rule] = {}  # of this run, by role
 
     @hookimpl
     def check_stack(self, stack: Stack) -> None:
@@ -87,11 +97,11 @@ class TeaCache(Accelerator):
                 raise ModelError(
                     f"teacache has no {self.variant.value} variant for {denoiser.family!r} models"
                 )
-            self._candidates(denoiser, len(stack.denoisers))
+            self._known[denoiser.role] = self._given(denoiser, alone=len(stack.denoisers) == 1)
 
     @hookimpl
     def run_started(self, run: Run) -> None:
-        self._chosen = {}
+        self._rules = {}
         if run.num_inference_steps <= FEW_STEPS:
             run.warn(
                 f"teacache: {run.num_inference_steps} steps leave little to skip; caches pay off "
@@ -100,41 +110,61 @@ class TeaCache(Accelerator):
 
     @hookimpl
     def reuse_residual(self, call: Call) -> torch.Tensor | None:
-        if self.options.start == "after_switch" and call.step.run.switch_step is None:
+        if self._rests(call):
             return None
-        state = call.memory(self, BranchState)
-        skip = state.decide(
-            call.modulated_input(self.variant.modulated_input(call.denoiser.adapter)),
-            self._coefficients(call),
-            self.options.threshold,
-            self.variant.forces(call.step.index, call.step.run.num_inference_steps),
-        )
-        return state.residual if skip else None
+        rule = self._rules.get(call.denoiser.role) or self._choose(call)
+        state, run = call.memory(self, BranchState), call.step.run
+        forced = rule.forced(call.step.index, run.num_inference_steps)
+        skip = state.decide(rule, call.modulated_input(rule.modulated_input), forced)
+        if not skip or state.residual is None:
+            return None
+        return state.residual.to(call.block_input.device)
 
     @hookimpl
     def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
-        if self.options.threshold > 0:
-            call.memory(self, BranchState).residual = residual
+        if not self._rests(call):
+            kept = residual.to("cpu") if self.options.cache_device == "cpu" else residual
+            call.memory(self, BranchState).residual = kept
 
-    def _coefficients(self, call: Call) -> Coefficients:
-        role = call.denoiser.role
-        if role not in self._chosen:
-            run = call.step.run
-            found = self._candidates(call.denoiser, len(run.stack.denoisers))
-            self._chosen[role] = choose(found, call.model_input)
-            run.note(self, variant=self.variant.value)
-            run.note(self, **{f"coefficients_{role}": self._chosen[role].source})
-        return self._chosen[role]
+    def _rests(self, call: Call) -> bool:
+        """Whether there is nothing to decide: the polynomial can be negative, so 0 must say so."""
+        if self.options.threshold == 0:
+            return True
+        return self.options.start == "after_switch" and call.step.run.switch_step is None
 
-    def _candidates(self, denoiser: Denoiser, denoisers: int) -> list[Coefficients]:
-        given = self.options.coefficients
+    def _choose(self, call: Call) -> Rule:
+        role, run = call.denoiser.role, call.step.run
+        chosen = choose(self._known[role], call.model_input)
+        run.note(self, variant=self.variant.value)
+        run.note(self, **{f"coefficients_{role}": chosen.source})
+        rule = self.variant.rule(call.denoiser.adapter, chosen, self.options.threshold)
+        self._rules[role] = rule
+        return rule
+
+    def _given(self, denoiser: Denoiser, alone: bool) -> list[Coefficients]:
+        by_role = self.options.coefficients
+        given = by_role.get(denoiser.role) if isinstance(by_role, dict) else by_role
         if given == "auto":
-            return candidates(denoiser, self.variant)
-        if isinstance(given, dict) and denoiser.role in given:
-            return [Coefficients(tuple(given[denoiser.role]), "given by the recipe")]
-        if isinstance(given, list) and denoisers == 1:
+            return known(denoiser, self.variant)
+        if isinstance(given, str) and given.endswith(".json"):
+            return [fitted(Path(given), denoiser, self.variant)]
+        if isinstance(given, str):
+            return [named(given, denoiser, self.variant)]
+        if given is not None and (alone or isinstance(by_role, dict)):
             return [Coefficients(tuple(given), "given by the recipe")]
         raise ModelError(
             f"teacache: the recipe gives no coefficients for the {denoiser.role} denoiser; models "
             f"must not share them: give a mapping, `coefficients: {{sketch: [...], render: [...]}}`"
         )
+
+
+def _check_name(given: str) -> None:
+    names = ["auto", *(entry.model for entry in PUBLISHED)]
+    if given in names or given.endswith(".json"):
+        return
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise ValueError(
+        f"{given!r} is neither a calibration file (.json) nor a published model: {hint}"
+        f"Known: {', '.join(names)}"
+    )

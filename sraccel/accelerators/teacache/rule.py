@@ -15,8 +15,32 @@ if TYPE_CHECKING:
     from sraccel.plugin import DenoiserAdapter
 
 COEFFICIENT_COUNT = 5
-RETENTION_WARM_UP = 5
 RETENTION_INPUT = "time_projection"
+
+
+@dataclass(frozen=True)
+class ForcedSteps:
+    """Steps of a run that are always computed.
+
+    Attributes:
+        first: how many at the beginning.
+        first_share: how many at the beginning, as a share of the run's steps.
+        last: whether the last one is.
+    """
+
+    first: int = 1
+    first_share: float = 0.0
+    last: bool = True
+
+    def __call__(self, step_index: int, num_inference_steps: int) -> bool:
+        """Whether this step of a run of so many is one of them."""
+        if step_index < max(self.first, self.first_share * num_inference_steps):
+            return True
+        return self.last and step_index == num_inference_steps - 1
+
+
+FAMILIES_OF_THEIR_OWN = {"hidream": ForcedSteps(first_share=0.1, last=False)}
+"""Families for which the official code forces other steps than the first and the last."""
 
 
 class Variant(enum.Enum):
@@ -31,16 +55,48 @@ class Variant(enum.Enum):
             return adapter.modulated_inputs[0]
         return RETENTION_INPUT if RETENTION_INPUT in adapter.modulated_inputs else None
 
-    def forces(self, step_index: int, num_inference_steps: int) -> bool:
-        """Whether the official code always computes this step."""
+    def forced_steps(self, family: str) -> ForcedSteps:
+        """The steps that the official code always computes for a family."""
         if self is Variant.RETENTION:
-            return step_index < RETENTION_WARM_UP
-        return step_index in (0, num_inference_steps - 1)
+            return ForcedSteps(first=5, last=False)
+        return FAMILIES_OF_THEIR_OWN.get(family, ForcedSteps())
+
+    def rule(self, adapter: DenoiserAdapter, coefficients: Coefficients, threshold: float) -> Rule:
+        """The rule for a family; the variant must have a modulated input there."""
+        name = self.modulated_input(adapter)
+        assert name is not None
+        return Rule(coefficients, threshold, self.forced_steps(adapter.family), name)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to skip, for the calls of one denoiser.
+
+    Attributes:
+        coefficients: the polynomial that rescales a distance.
+        threshold: skip while the accumulated, rescaled distance is below it.
+        forced: steps that are computed whatever the distance.
+        modulated_input: name of the family's tensor whose distance is meant.
+    """
+
+    coefficients: Coefficients
+    threshold: float
+    forced: ForcedSteps
+    modulated_input: str
+
+    def advance(self, accumulated: float, distance: float) -> tuple[bool, float]:
+        """Whether to skip after a further distance, and what is accumulated then.
+
+        There is no `abs` around the polynomial: negative values occur, and taking them as they are
+        is what the published thresholds were chosen with.
+        """
+        accumulated += self.coefficients(distance)
+        return (True, accumulated) if accumulated < self.threshold else (False, 0.0)
 
 
 @dataclass
 class BranchState:
-    """What the rule remembers.
+    """What the rule remembers of one guidance branch.
 
     Attributes:
         accumulated: rescaled change since the last computed step.
@@ -52,24 +108,18 @@ class BranchState:
     previous: torch.Tensor | None = None
     residual: torch.Tensor | None = None
 
-    def decide(
-        self,
-        modulated_input: torch.Tensor,
-        coefficients: Coefficients,
-        threshold: float,
-        forced: bool,
-    ) -> bool:
-        """Whether to skip; updates the state either way.
+    @property
+    def nbytes(self) -> int:
+        """How much memory the tensors take."""
+        held = (self.previous, self.residual)
+        return sum(tensor.nbytes for tensor in held if tensor is not None)
 
-        There is no `abs` around the polynomial: negative values occur, and taking them as they are
-        is what the published thresholds were chosen with. A threshold of 0 never skips.
-        """
+    def decide(self, rule: Rule, modulated_input: torch.Tensor, forced: bool) -> bool:
+        """Whether to skip this call; updates the state either way."""
         previous, self.previous = self.previous, modulated_input
-        if forced or threshold == 0 or previous is None or self.residual is None:
+        if forced or previous is None or self.residual is None:
             self.accumulated = 0.0
             return False
-        self.accumulated += coefficients(float(rel_l1_distance(modulated_input, previous)))
-        if self.accumulated < threshold:
-            return True
-        self.accumulated = 0.0
-        return False
+        distance = float(rel_l1_distance(modulated_input, previous))
+        skip, self.accumulated = rule.advance(self.accumulated, distance)
+        return skip

@@ -1,0 +1,409 @@
+"""Fitting TeaCache's coefficients for a model: full runs, a polynomial, a file and a picture."""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sraccel.accelerators.teacache.calibration import (
+    CalibrationEntry,
+    CalibrationFile,
+    SchedulerFacts,
+    ThresholdRow,
+    differences,
+    num_experts,
+    signature_of,
+)
+from sraccel.accelerators.teacache.coefficients import Coefficients
+from sraccel.accelerators.teacache.recording import Recorder, Series
+from sraccel.accelerators.teacache.rule import Variant
+from sraccel.accelerators.teacache.runs import Journal, RunRecord, Setup, runs_path
+from sraccel.plugin import (
+    ConflictError,
+    Denoiser,
+    DenoiserAdapter,
+    LoopError,
+    ModelError,
+    Stack,
+    compose_accelerators,
+    output_folder,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sraccel.accelerators.teacache.fitting import Fit, Points
+
+MIN_STEPS = 6
+"""A polynomial of degree 4 needs five distances, and those need six steps."""
+SIZES = ("height", "width", "num_frames")
+
+Progress = Callable[[str, int, int], object]
+"""Called as `progress(description, steps_done, steps_in_all)` after each denoising step."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What a calibration made.
+
+    Attributes:
+        entries: the fits, one for each denoiser of the pipeline.
+        file: all that the output holds now, older entries included.
+        paths: the files written: the coefficients, then a picture for each fit, then the runs.
+    """
+
+    entries: list[CalibrationEntry]
+    file: CalibrationFile
+    paths: list[Path]
+
+
+def calibrate(
+    pipe: Any,
+    prompts: Sequence[str],
+    out: str | Path,
+    *,
+    seeds: Sequence[int] = (0,),
+    num_inference_steps: int = 50,
+    retention: bool = False,
+    role: Literal["sketch", "render"] = "sketch",
+    progress: Progress | None = None,
+    adapters: Sequence[DenoiserAdapter] = (),
+    **call: Any,
+) -> Calibration:
+    """Fit TeaCache's coefficients for the denoisers of a pipeline (arXiv 2411.19108, section 3.3).
+
+    Runs the pipeline in full for each prompt and seed. Each run is on disk beside `out` before the
+    next begins, and calling again with the same arguments goes on from there; more prompts or
+    seeds may be added. Two experts are fitted separately. Entries that `out` already holds for
+    other roles or the other variant stay.
+
+    Args:
+        pipe: a diffusers pipeline that takes `prompt` and `output_type`.
+        prompts: texts, without repetition; the fit is checked by leaving some of them out.
+        out: the file to write, named `*.json`.
+        seeds: of the noise, each with each prompt.
+        num_inference_steps: steps of each run.
+        retention: fit Wan's retention variant; it takes the same runs as the plain one.
+        role: what the pipeline's denoiser will play in a recipe.
+        progress: told after each denoising step, where the pipeline takes a callback for it.
+        adapters: as for `sraccel.compose`.
+        call: further arguments of the pipeline's call (size, guidance, an image). Of values that
+            are not plain, going on later can only notice another type.
+
+    Raises:
+        ConflictError: too few steps, no prompts, or `out` belongs to another calibration.
+        ModelError: no adapter knows the model, or its family has no retention variant.
+        OutputError: nothing can be written beside `out`.
+        LoopError: a run did not finish.
+    """
+    variant = Variant.RETENTION if retention else Variant.PLAIN
+    wanted = [(prompt, seed) for prompt in dict.fromkeys(prompts) for seed in dict.fromkeys(seeds)]
+    check_arguments(prompts, seeds, num_inference_steps, out)
+    recorder = Recorder()
+    stack = compose_accelerators(pipe, [recorder], adapters=adapters, role=role)
+    stack.logs_warnings = False  # about a recipe that does nothing, as is meant here
+    job = _Job(pipe, stack, recorder, variant, Path(out), num_inference_steps, call)
+    job.check()
+    journal = Journal.open(runs_path(out, role), job.setup())
+    journal.check_runs(wanted)
+    job.run(journal, wanted, progress)
+    return job.fit(journal, wanted)
+
+
+def check_arguments(
+    prompts: Sequence[str], seeds: Sequence[int], num_inference_steps: int, out: str | Path
+) -> None:
+    """Refuse what cannot end well with any model; `calibrate` does it, too.
+
+    Raises:
+        ConflictError: nothing to run, too few steps, or an output that is not named as JSON.
+        ModelError: the output exists and is not a calibration file.
+        OutputError: its folder takes no files.
+    """
+    out = Path(out)
+    if not prompts or not seeds:
+        raise ConflictError("nothing to calibrate with: give at least one prompt and one seed")
+    if num_inference_steps < MIN_STEPS:
+        raise ConflictError(
+            f"{num_inference_steps} steps are too few for a polynomial of degree 4: give at least "
+            f"{MIN_STEPS}, or better the number that you will generate with"
+        )
+    if out.suffix != ".json":
+        raise ConflictError(f"the coefficients are JSON: name the output *.json, not {out}")
+    output_folder(out.parent)
+    if out.exists():
+        CalibrationFile.load(out)
+
+
+@dataclass
+class _Job:
+    """One calibration."""
+
+    pipe: Any
+    stack: Stack
+    recorder: Recorder
+    variant: Variant
+    out: Path
+    num_inference_steps: int
+    call: dict[str, Any]
+
+    def check(self) -> None:
+        """Refuse what cannot end well, before the first run."""
+        for denoiser in self.stack.denoisers.values():
+            self._input_of(denoiser)
+            if denoiser.role == "render_2":
+                raise ModelError("a pipeline of two experts cannot render: calibrate it as sketch")
+        self._older()
+
+    def _input_of(self, denoiser: Denoiser) -> str:
+        name = self.variant.modulated_input(denoiser.adapter)
+        if name is None:
+            raise ModelError(
+                f"teacache has no {self.variant.value} variant for {denoiser.family!r} models: "
+                f"calibrate without it"
+            )
+        return name
+
+    def _older(self) -> CalibrationFile:
+        """What `out` holds already, if that can stay."""
+        if not self.out.exists():
+            return CalibrationFile()
+        file = CalibrationFile.load(self.out)
+        for denoiser in self.stack.denoisers.values():
+            for entry in file.models.values():
+                if entry.role == denoiser.role and differences(entry, denoiser):
+                    raise ConflictError(
+                        f"{self.out} holds the {entry.name} denoiser of another model: choose "
+                        f"another output, or remove that file"
+                    )
+        return file
+
+    def setup(self) -> Setup:
+        """What tells these runs from those of another calibration."""
+        models = {
+            role: {
+                "class": type(denoiser.module).__name__,
+                "weights": _fingerprint(denoiser.module),
+                "dtype": denoiser.describe()["dtype"],
+                "config": signature_of(denoiser.config),
+            }
+            for role, denoiser in self.stack.denoisers.items()
+        }
+        return Setup(
+            pipeline=type(self.pipe).__name__,
+            num_inference_steps=self.num_inference_steps,
+            call={name: _plain(value) for name, value in self.call.items()},
+            models=models,
+            scheduler=self._scheduler().model_dump(),
+        )
+
+    def _scheduler(self) -> SchedulerFacts:
+        scheduler = self.pipe.scheduler
+        config = {key: value for key, value in scheduler.config.items() if value is not None}
+        return SchedulerFacts(class_name=type(scheduler).__name__, config=signature_of(config))
+
+    def run(
+        self, journal: Journal, wanted: Sequence[tuple[str, int]], progress: Progress | None
+    ) -> None:
+        """Make the runs that are not on disk yet."""
+        done = {(record.prompt, record.seed) for record in journal.records}
+        missing = [item for item in wanted if item not in done]
+        total = len(missing) * self.num_inference_steps
+        with self.stack:
+            for number, (prompt, seed) in enumerate(missing):
+                tell = _teller(progress, number * self.num_inference_steps, total)
+                journal.add(self._full_run(prompt, seed, tell))
+
+    def _full_run(self, prompt: str, seed: int, tell: Callable[[int], object]) -> RunRecord:
+        import torch
+
+        def step_ended(pipe: Any, step: int, _: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+            tell(step + 1)
+            return tensors
+
+        told = "callback_on_step_end" in self._parameters
+        self.pipe(
+            prompt=prompt,
+            num_inference_steps=self.num_inference_steps,
+            generator=torch.Generator().manual_seed(seed),
+            output_type="latent",
+            **({"callback_on_step_end": step_ended} if told else {}),
+            **self.call,
+        )
+        tell(self.num_inference_steps)
+        if self.stack.report.outcome != "finished":
+            raise LoopError(
+                f"the run of {prompt!r} with seed {seed} did not finish: "
+                f"{self.stack.report.outcome}"
+            )
+        self._check_enough()
+        return RunRecord(
+            prompt=prompt,
+            seed=seed,
+            num_inference_steps=self.recorder.num_inference_steps,
+            series=self.recorder.series,
+        )
+
+    def _check_enough(self) -> None:
+        """Two experts share the steps: each needs enough of them."""
+        for role in self.stack.denoisers:
+            own = [series.steps for series in self.recorder.series if series.role == role]
+            longest = max(map(len, own), default=0)
+            if longest < MIN_STEPS:
+                raise ConflictError(
+                    f"the {role} denoiser took {longest} of {self.num_inference_steps} steps, and "
+                    f"a polynomial of degree 4 needs {MIN_STEPS}: give more steps"
+                )
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        """Defaults of the pipeline's call, by name."""
+        signature = inspect.signature(type(self.pipe).__call__)
+        return {name: parameter.default for name, parameter in signature.parameters.items()}
+
+    def fit(self, journal: Journal, wanted: Sequence[tuple[str, int]]) -> Calibration:
+        """Fit each denoiser, and write everything."""
+        order = {item: position for position, item in enumerate(wanted)}
+        records = sorted(journal.records, key=lambda record: order[record.prompt, record.seed])
+        file = self._older()
+        entries, pictures = [], []
+        for denoiser in self.stack.denoisers.values():
+            points = _points(records, denoiser.role, self._input_of(denoiser))
+            entry = self._entry(denoiser, records, points)
+            file.models[entry.name] = entry
+            entries.append(entry)
+            pictures.append(self._picture(entry, points))
+        return Calibration(entries, file, [file.save(self.out), *pictures, journal.path])
+
+    def _picture(self, entry: CalibrationEntry, points: Points) -> Path:
+        from sraccel.accelerators.teacache.picture import save_picture
+
+        return save_picture(entry, points, self.out.with_suffix(f".{entry.name}.png"))
+
+    def _entry(
+        self, denoiser: Denoiser, records: Sequence[RunRecord], points: Points
+    ) -> CalibrationEntry:
+        from sraccel.accelerators.teacache import fitting
+
+        if points.distinct < fitting.MIN_POINTS:
+            raise ConflictError(
+                f"the {denoiser.role} denoiser's input changed by {points.distinct} different "
+                f"amounts, and a polynomial of degree 4 needs {fitting.MIN_POINTS}: give more steps"
+            )
+        found = fitting.fit(points)
+        return CalibrationEntry(
+            role=denoiser.role,
+            family=denoiser.family,
+            class_name=type(denoiser.module).__name__,
+            signature=signature_of(denoiser.config),
+            num_experts=num_experts(denoiser),
+            variant=self.variant.value,
+            coefficients=found.coefficients.tolist(),
+            r2=found.r2,
+            r2_held_out=found.r2_held_out,
+            error=found.error,
+            error_held_out=found.error_held_out,
+            x_range=(float(points.x.min()), float(points.x.max())),
+            num_points=len(points.x),
+            thresholds=self._thresholds(denoiser, records, found),
+            warnings=fitting.warnings_of(found, points),
+            **self._circumstances(denoiser, records),
+        )
+
+    def _thresholds(
+        self, denoiser: Denoiser, records: Sequence[RunRecord], found: Fit
+    ) -> list[ThresholdRow]:
+        """What the rule would skip of the recorded runs with the fitted polynomial."""
+        from sraccel.accelerators.teacache.fitting import Branch, threshold_table
+
+        polynomial = Coefficients(tuple(found.coefficients.tolist()), "fitted")
+        name = self._input_of(denoiser)
+        runs = [
+            Branch(series.inputs[name], series.steps, record.num_inference_steps)
+            for record in records
+            for series in _series(record, denoiser.role)
+        ]
+        return threshold_table(
+            lambda threshold: self.variant.rule(denoiser.adapter, polynomial, threshold), runs
+        )
+
+    def _circumstances(self, denoiser: Denoiser, records: Sequence[RunRecord]) -> dict[str, Any]:
+        """How the runs were made."""
+        given = {**self._parameters, **self.call}
+        guidance = given.get("guidance_scale")
+        return {
+            "scheduler": self._scheduler(),
+            "num_inference_steps": [self.num_inference_steps],
+            "prompts": list(dict.fromkeys(record.prompt for record in records)),
+            "seeds": sorted({record.seed for record in records}),
+            "size": {name: given[name] for name in SIZES if isinstance(given.get(name), int)},
+            "latent_shape": _series(records[0], denoiser.role)[0].latent_shape,
+            "guidance_scale": guidance if isinstance(guidance, (int, float)) else None,
+            "dtype": denoiser.describe()["dtype"],
+            "versions": {name: _version(name) for name in ("sraccel", "torch", "diffusers")},
+            "date": datetime.now(UTC).date().isoformat(),
+        }
+
+
+def _teller(progress: Progress | None, before: int, total: int) -> Callable[[int], object]:
+    """Tells the steps of one run as steps of all runs."""
+
+    def tell(steps: int) -> None:
+        if progress is not None:
+            progress("calibrating", before + steps, total)
+
+    return tell
+
+
+def _series(record: RunRecord, role: str) -> list[Series]:
+    return [series for series in record.series if series.role == role]
+
+
+def _points(records: Sequence[RunRecord], role: str, name: str) -> Points:
+    import numpy as np
+
+    from sraccel.accelerators.teacache.fitting import Points
+
+    texts = list(dict.fromkeys(record.prompt for record in records))
+    rows = [
+        (x, y, texts.index(record.prompt))
+        for record in records
+        for series in _series(record, role)
+        for x, y in series.pairs(name)
+    ]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    return Points(table[:, 0], table[:, 1], table[:, 2].astype(np.int64))
+
+
+def _plain(value: Any) -> Any:
+    """A value as it fits JSON."""
+    return value if isinstance(value, (str, int, float, bool, type(None))) else type(value).__name__
+
+
+def _fingerprint(module: nn.Module) -> str | None:
+    """A checksum of some of each parameter's numbers, by which models of one kind differ.
+
+    None for weights that are elsewhere (offloaded one by one).
+    """
+    import torch
+
+    checksum = 0
+    for parameter in module.parameters():
+        if parameter.is_meta:
+            return None
+        some = parameter.detach().flatten()[:16].to("cpu", torch.float64)
+        checksum = zlib.crc32(some.numpy().tobytes(), checksum)
+    return f"{checksum:08x}"
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # a checkout on the path
+        return "unknown"
