@@ -31,6 +31,7 @@ HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Offload = Literal["none", "model"]
+Role = Literal["sketch", "render"]
 
 
 @functools.cache
@@ -52,7 +53,7 @@ def demo_call() -> dict[str, Any]:
     }
 
 
-def load_demo(role: Literal["sketch", "render"] = "sketch", **kwargs: Any) -> WanPipeline:
+def load_demo(role: Role = "sketch", **kwargs: Any) -> WanPipeline:
     """The demo pair's pipeline with its sketch or its render transformer.
 
     Args:
@@ -114,6 +115,7 @@ def load_pipeline(
     dtype: DType = "auto",
     device: Device = "auto",
     offload: Offload = "none",
+    role: Role = "sketch",
 ) -> DiffusionPipeline:
     """Load a diffusers pipeline and place it.
 
@@ -123,6 +125,7 @@ def load_pipeline(
             float32, as its authors advise.
         device: where to run; `auto` takes CUDA if there is one.
         offload: `model` keeps on the GPU only the part that is at work.
+        role: of `demo`, which of the pair's two transformers denoises.
 
     Raises:
         ModelError: there is no such model, it is in another format, wants code of its own, or the
@@ -132,7 +135,9 @@ def load_pipeline(
     target = device_of(device, offload)
     precision = precision_of(dtype, target)
     demo = str(name) == DEMO
-    pipeline: Any = load_demo(dtype=precision) if demo else _from_folder_or_hub(source, precision)
+    pipeline: Any = (
+        load_demo(role, dtype=precision) if demo else _from_folder_or_hub(source, precision)
+    )
     if offload == "model":
         pipeline.enable_model_cpu_offload()
     else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sraccel.errors import ConflictError, LoopError, PluginError
 from sraccel.placement import execution_device, on_device
 from sraccel.run import Run
-from sraccel.seams.block_stack import BlockStackSeam
+from sraccel.seams.block_stack import BlockStackSeam, check_block_stack
 from sraccel.seams.branches import BranchNames
 from sraccel.seams.denoiser_call import DenoiserCallSeam
 from sraccel.seams.pipeline import PipelineSeam
@@ -155,8 +155,9 @@ class Stack:
         self.check_free()
         for rule in self.hooks.who("reuse_residual"):
             self._check_foreign_caches(rule)
-        for user in (*self.hooks.who("reuse_residual"), *self.hooks.who("residual_computed")):
-            self._check_block_stacks(user)
+        if self._watches_blocks:
+            for denoiser in self.denoisers.values():
+                check_block_stack(denoiser, self.hooks)
         self.hooks.check_stack(self)
 
     def _check_foreign_caches(self, rule: str) -> None:
@@ -169,13 +170,9 @@ class Stack:
                     f"{rule!r} out of the recipe"
                 )
 
-    def _check_block_stacks(self, user: str) -> None:
-        for role, denoiser in self.denoisers.items():
-            if not denoiser.adapter.blocks(denoiser.module):
-                raise ConflictError(
-                    f"the {role} denoiser ({type(denoiser.module).__name__}) has no block stack "
-                    f"that could be skipped: leave {user!r} out of the recipe"
-                )
+    @property
+    def _watches_blocks(self) -> bool:
+        return bool(self.hooks.who("reuse_residual") or self.hooks.who("residual_computed"))
 
     def check_free(self) -> None:
         """Raise ConflictError if a stack is attached to one of the denoisers."""
@@ -188,9 +185,8 @@ class Stack:
 
     def _install(self, undo: ExitStack) -> None:
         placed: list[Interception] = []
-        # Blocks first: they refuse a compiled module before anything else is touched.
         self._block_seams = {}
-        if self.hooks.who("reuse_residual") or self.hooks.who("residual_computed"):
+        if self._watches_blocks:
             for denoiser in self.denoisers.values():
                 seam = BlockStackSeam(denoiser, self.hooks)
                 self._block_seams[denoiser.role] = seam
@@ -243,6 +239,7 @@ class Stack:
             raise LoopError(
                 "the stack is not attached: use `with compose(...) as stack` or attach()"
             )
+        self.mend()
         return Run(self, int(num_inference_steps))
 
     # What follows is called by seams, runs and steps.

@@ -25,7 +25,11 @@ from diffusers import AutoencoderKLWan
 from dit import PLANS, DenoiserPlan, Training
 from export import export_pair
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from sampling import GUIDANCE_SCALE, MAX_SEQUENCE_LENGTH, load_pair
 from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
+
+from sraccel.accelerators.teacache import calibrate
+from sraccel.demo.shapes import NUM_FRAMES, SIZE, training_scenes
 
 SAVE_EVERY = 60.0
 """Seconds between checkpoints inside a stage."""
@@ -183,10 +187,22 @@ class Run:
         export_pair(self.work, self.options.out)
 
     def teacache(self) -> None:
-        """Fit TeaCache's coefficients for both models."""
-        import teacache
-
-        teacache.main(self.options.out)
+        """Fit TeaCache's coefficients for both models, in both variants."""
+        pair = load_pair(self.options.out)
+        captions = [scene.caption for scene in training_scenes(16, seed=77)]
+        call = {
+            "height": SIZE,
+            "width": SIZE,
+            "num_frames": NUM_FRAMES - 1,  # the pipeline makes one more than it is asked for
+            "guidance_scale": GUIDANCE_SCALE,
+            "max_sequence_length": MAX_SEQUENCE_LENGTH,
+        }
+        path = self.work / "teacache.json"
+        for role, model in (("sketch", pair.sketch), ("render", pair.render)):
+            pair.pipeline.transformer = model
+            for retention in (False, True):  # the second takes the first one's runs
+                calibrate(pair.pipeline, captions, path, role=role, retention=retention, **call)
+        shutil.copy(path, self.options.out / path.name)
 
     def evaluate(self) -> None:
         """Score held-out captions; write tables, loss curves and the contact sheet."""

@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sraccel.cli.failures import Debug, reported
+from sraccel.cli.options import (
+    Frames,
+    GuidanceScale,
+    Height,
+    Model,
+    NegativePrompt,
+    Offloading,
+    Place,
+    Precision,
+    Width,
+)
 from sraccel.errors import LoopError, ModelError, OutputError
 from sraccel.models import (
     DEMO,
@@ -45,35 +56,23 @@ OPTIONS = {
 
 def generate(
     recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped one.")],
-    model: Annotated[
-        str, typer.Option(help="Folder in diffusers' format, name on the hub, or `demo`.")
-    ],
+    model: Model,
     prompt: Annotated[str, typer.Option(help="What to show.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
-    negative_prompt: Annotated[str | None, typer.Option(help="What to avoid.")] = None,
+    negative_prompt: NegativePrompt = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starting noise.")] = 0,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 50,
-    guidance_scale: Annotated[
-        float | None, typer.Option(help="Strength of guidance. Default: the pipeline's.")
-    ] = None,
-    height: Annotated[
-        int | None, typer.Option(min=1, help="In pixels. Default: the pipeline's.")
-    ] = None,
-    width: Annotated[
-        int | None, typer.Option(min=1, help="In pixels. Default: the pipeline's.")
-    ] = None,
-    frames: Annotated[
-        int | None, typer.Option(min=1, help="Number of frames. Default: the pipeline's.")
-    ] = None,
+    guidance_scale: GuidanceScale = None,
+    height: Height = None,
+    width: Width = None,
+    frames: Frames = None,
     fps: Annotated[
         float | None,
         typer.Option(min=0.1, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."),
     ] = None,
-    dtype: Annotated[DType, typer.Option(help="Precision of the weights.")] = "auto",
-    device: Annotated[Device, typer.Option(help="Where to run.")] = "auto",
-    offload: Annotated[
-        Offload, typer.Option(help="`model`: keep on the GPU only the part at work.")
-    ] = "none",
+    dtype: Precision = "auto",
+    device: Place = "auto",
+    offload: Offloading = "none",
     compare: Annotated[
         bool, typer.Option(help="Run bare too: adds measured speedup and quality.")
     ] = False,
@@ -82,8 +81,8 @@ def generate(
 ) -> None:
     """Generate a video under a recipe.
 
-    Writes video.mp4, report.json and timeline.png, and with --compare also bare.mp4. Weights are
-    read from safetensors files only, and code that comes with a model is never run.
+    Writes video.mp4, report.json, report.html and timeline.png, and with --compare also bare.mp4.
+    Weights are read from safetensors files only, and code that comes with a model is never run.
     """
     call = {
         "prompt": prompt,
@@ -128,7 +127,7 @@ class _Job:
         for model, here in zip(models, local, strict=True):
             with loading(model, own_bars=not here):
                 pipes.append(load_pipeline(model, dtype=dtype, device=device, offload=offload))
-        with _refusals(pipes[0], self.call):
+        with refusals(pipes[0], self.call):
             if self.repeats:
                 self._compare(pipes, recipe)
             else:
@@ -153,7 +152,8 @@ class _Job:
                 keep=videos.keep,
                 **self.call,
             )
-        show(comparison.report, videos.written + save_report(comparison.report, self.out))
+        paths = save_report(comparison.report, self.out, videos.by_way)
+        show(comparison.report, videos.written + paths)
 
     def _accelerated(self, pipes: list[Any], recipe: Recipe) -> None:
         import torch
@@ -174,7 +174,7 @@ class _Job:
         report = way.report
         report.call = {**self.call, "seed": self.seed}
         path = save_output(output, self.out / "video.mp4", fps=self.fps, comment=self._comment())
-        show(report, [path, *save_report(report, self.out)])
+        show(report, [path, *save_report(report, self.out, {"accelerated": path})])
 
     def _comment(self) -> str:
         return f"{self.model}, seed {self.seed}: {self.call['prompt']}"
@@ -215,7 +215,7 @@ class _Alone:
 
 
 @contextmanager
-def _refusals(pipe: Any, call: dict[str, Any]) -> Iterator[None]:
+def refusals(pipe: Any, call: dict[str, Any]) -> Iterator[None]:
     """Turn a pipeline's complaint about its arguments into an error that says what to change."""
     name = type(pipe).__name__
     unknown = call.keys() - inspect.signature(type(pipe).__call__).parameters.keys()

@@ -38,22 +38,11 @@ class BlockStackSeam:
         """Put the layers in place.
 
         Raises:
-            ConflictError: the blocks cannot be watched: the whole module is compiled, or runs one
-                block several times.
+            ConflictError: the blocks cannot be watched: see `check_block_stack`.
         """
         module = self._denoiser.module
-        if is_compiled(module):
-            raise ConflictError(
-                f"the {self._denoiser.role} denoiser is compiled as a whole, so its blocks cannot "
-                f"be skipped: use `compile_repeated_blocks()` instead of `compile()`, or leave the "
-                f"caches out of the recipe"
-            )
+        check_block_stack(self._denoiser, self._hooks)
         blocks, tail = self._adapter.blocks(module), self._adapter.tail(module)
-        if len({id(block) for block in blocks}) < len(blocks):
-            raise ConflictError(
-                f"the {self._denoiser.role} denoiser runs one block several times, so where its "
-                f"block stack begins and ends cannot be told: leave the caches out of the recipe"
-            )
         with ExitStack() as undo_on_error:
             placed: list[Interception] = []
 
@@ -154,3 +143,31 @@ class BlockStackSeam:
             return output
 
         return layer
+
+
+def check_block_stack(denoiser: Denoiser, hooks: LoopHooks) -> None:
+    """Refuse a denoiser whose blocks cannot be watched.
+
+    Raises:
+        ConflictError: it has no block stack, is compiled as a whole, or runs one block several
+            times.
+    """
+    blocks = denoiser.adapter.blocks(denoiser.module)
+    what = f"the {denoiser.role} denoiser"
+    users = dict.fromkeys((*hooks.who("reuse_residual"), *hooks.who("residual_computed")))
+    leave_out = f"leave {', '.join(map(repr, users))} out of the recipe"
+    if not blocks:
+        raise ConflictError(
+            f"{what} ({type(denoiser.module).__name__}) has no block stack that could be skipped: "
+            f"{leave_out}"
+        )
+    if is_compiled(denoiser.module):
+        raise ConflictError(
+            f"{what} is compiled as a whole, so its blocks cannot be skipped: use "
+            f"`compile_repeated_blocks()` instead of `compile()`, or {leave_out}"
+        )
+    if len({id(block) for block in blocks}) < len(blocks):
+        raise ConflictError(
+            f"{what} runs one block several times, so where its block stack begins and ends cannot "
+            f"be told: {leave_out}"
+        )

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import diffusers
 import numpy as np
 import pytest
 import torch
+from diffusers import WanPipeline, WanTransformer3DModel
 from tiny import LTX
-from tiny_models import IDENTITY
+from tiny_models import IDENTITY, tiny_transformer
 
 import sraccel
+from sraccel.accelerators.teacache.calibration import (
+    CalibrationEntry,
+    CalibrationFile,
+    signature_of,
+)
 from sraccel.accelerators.teacache.coefficients import Coefficients, choose, known, named
 from sraccel.accelerators.teacache.published import PUBLISHED
 from sraccel.accelerators.teacache.rule import Variant
@@ -19,6 +27,7 @@ from sraccel.catalogue import installed
 from sraccel.denoiser import Denoiser, recognise
 
 PLAIN, RETENTION = Variant
+Generate = Callable[..., torch.Tensor]
 
 WAN = {"num_attention_heads": 12, "num_layers": 30, "ffn_dim": 8960}
 WAN_14B = {"num_attention_heads": 40, "num_layers": 40, "ffn_dim": 13824}
@@ -210,3 +219,76 @@ def test_polynomials_are_evaluated_as_numpy_does_it() -> None:
             if values is not None:
                 for x in (0.0, 0.01, 0.07, 0.3):
                     assert Coefficients(values, "")(x) == np.poly1d(values)(x)
+
+
+def calibration_of(model: WanTransformer3DModel, **changed: Any) -> CalibrationFile:
+    """A calibration file with the identity for this model."""
+    entry: dict[str, Any] = {
+        "role": "sketch",
+        "family": "wan",
+        "class_name": "WanTransformer3DModel",
+        "signature": signature_of(model.config),
+        "variant": "plain",
+        "coefficients": IDENTITY,
+        "r2": 0.9,
+        "x_range": (0.0, 1.0),
+        "num_points": 100,
+    }
+    return CalibrationFile(models={"sketch": CalibrationEntry(**{**entry, **changed})})
+
+
+def test_a_recipe_takes_a_calibration_file_and_names_it_in_the_report(
+    pipe: WanPipeline, generate: Generate, tmp_path: Path
+) -> None:
+    path = calibration_of(pipe.transformer).save(tmp_path / "mine.json")
+    recipe = [{"use": "teacache", "threshold": 0.6, "coefficients": str(path)}]
+    with sraccel.compose(pipe, recipe) as stack:
+        generate(pipe, steps=12)
+    (record,) = stack.report.accelerators
+    assert record.notes["coefficients_sketch"] == "sketch, plain, fitted (R^2 0.90, mine.json)"
+    assert record.reused_calls > 0
+
+
+def test_a_calibration_file_of_another_model_or_variant_is_refused(
+    pipe: WanPipeline, tmp_path: Path
+) -> None:
+    deeper = calibration_of(tiny_transformer(layers=4)).save(tmp_path / "deeper.json")
+    with pytest.raises(sraccel.ModelError, match=r"num_layers: 4 \(file, sketch\), 3 \(model\)"):
+        sraccel.compose(pipe, [{"use": "teacache", "coefficients": str(deeper)}])
+    plain = calibration_of(pipe.transformer).save(tmp_path / "plain.json")
+    recipe = [{"use": "teacache", "retention": True, "coefficients": str(plain)}]
+    with pytest.raises(sraccel.ModelError, match=r"plain variant.*`retention: false`"):
+        sraccel.compose(pipe, recipe)
+
+
+def test_a_missing_or_malformed_calibration_file_is_refused(
+    pipe: WanPipeline, tmp_path: Path
+) -> None:
+    (tmp_path / "broken.json").write_text("{")
+    for name, what in (("missing.json", "cannot read"), ("broken.json", "is not JSON")):
+        with pytest.raises(sraccel.ModelError, match=what):
+            sraccel.compose(pipe, [{"use": "teacache", "coefficients": str(tmp_path / name)}])
+
+
+def test_a_calibration_file_beside_the_weights_is_found_for_its_own_model_only(
+    pipe: WanPipeline, generate: Generate, tmp_path: Path
+) -> None:
+    tiny_transformer(seed=3).save_pretrained(tmp_path / "transformer")
+    pipe.transformer = WanTransformer3DModel.from_pretrained(tmp_path, subfolder="transformer")
+    beside = tmp_path / "teacache.json"
+    calibration_of(pipe.transformer).save(beside)
+    with sraccel.compose(pipe, [{"use": "teacache", "threshold": 0.6}]) as stack:
+        generate(pipe, steps=12)
+    assert stack.report.accelerators[0].reused_calls > 0
+    calibration_of(tiny_transformer(layers=4)).save(beside)
+    with pytest.raises(sraccel.ModelError, match=r"teacache.json was not made for the sketch"):
+        sraccel.compose(pipe, [{"use": "teacache"}])
+
+
+def test_published_coefficients_are_taken_if_the_file_beside_the_weights_is_anothers(
+    tmp_path: Path,
+) -> None:
+    calibration_of(tiny_transformer()).save(tmp_path / "teacache.json")
+    kind, config = CONFIGURATIONS["Wan2.1 t2v 1.3B"]
+    found = known(denoiser_like(kind, config, name=str(tmp_path)), PLAIN)
+    assert names_of(found) == ["Wan2.1 t2v 1.3B"]

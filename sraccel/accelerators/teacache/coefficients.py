@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +24,6 @@ from sraccel.plugin import Denoiser, ModelError
 if TYPE_CHECKING:
     import torch
 
-_log = logging.getLogger("sraccel")
 CALIBRATION_FILE = "teacache.json"
 """Coefficients fitted for the weights that this file lies beside."""
 SAME_SIZE = 1.25
@@ -62,11 +60,17 @@ def known(denoiser: Denoiser, variant: Variant) -> list[Coefficients]:
     Raises:
         ModelError: there are none.
     """
-    fitted = _beside_the_weights(denoiser, variant)
-    if fitted is not None:
-        return [fitted]
+    beside = _beside_the_weights(denoiser)
+    refused: ModelError | None = None
+    if beside is not None:
+        try:
+            return [_of_file(beside, denoiser, variant)]
+        except ModelError as error:  # it may be of another model that lies there
+            refused = error
     found = matching(denoiser)
     other = lookalike(denoiser) if found else None
+    if refused is not None and (other is not None or not found):
+        raise refused
     if other is not None:
         raise unknown(denoiser, f"it is one of {other.model}, which share a configuration with")
     if not found:
@@ -160,16 +164,12 @@ def _of_file(file: CalibrationFile, denoiser: Denoiser, variant: Variant) -> Coe
     )
 
 
-def _beside_the_weights(denoiser: Denoiser, variant: Variant) -> Coefficients | None:
-    """Coefficients of a calibration file beside the model's weights, or None."""
+def _beside_the_weights(denoiser: Denoiser) -> CalibrationFile | None:
+    """The calibration file beside the model's weights, if there is one."""
     location = denoiser.config.get("_name_or_path")
     if not location:
         return None
     for folder in (Path(location), Path(location).parent):
         if (folder / CALIBRATION_FILE).is_file():
-            file = CalibrationFile.load(folder / CALIBRATION_FILE)
-            try:
-                return _of_file(file, denoiser, variant)
-            except ModelError as error:  # it may be of another model that lies there
-                _log.info(error)
+            return CalibrationFile.load(folder / CALIBRATION_FILE)
     return None

@@ -58,10 +58,7 @@ def _curves(axes: Axes, entry: CalibrationEntry, points: Points) -> None:
     low, high = points.x.min(), points.x.max()
     grid = np.linspace(low, high, 512)
     values = np.polyval(entry.coefficients, grid)
-    label = (
-        f"{len(points.x)} changes from step to step: {len(entry.prompts)} prompts, "
-        f"{len(entry.seeds)} seeds"
-    )
+    label = f"{len(points.x)} changes from step to step"
     alpha = float(np.clip(60 / len(points.x) ** 0.7, 0.08, 0.6))
     axes.scatter(
         points.x, points.y, s=13, color=MUTED, alpha=alpha, linewidths=0, label=label, zorder=2
@@ -79,14 +76,14 @@ def _curves(axes: Axes, entry: CalibrationEntry, points: Points) -> None:
 
 def _title(entry: CalibrationEntry) -> str:
     variant = "" if entry.variant == "plain" else f", {entry.variant} variant"
-    return f"TeaCache calibration: {entry.role} denoiser, {entry.class_name}{variant}"
+    return f"TeaCache calibration: {entry.role} denoiser{variant}"
 
 
 def _caption(axes: Axes, entry: CalibrationEntry) -> None:
     """The title, and below it how good the fit is."""
-    axes.set_title(_title(entry), loc="left", fontsize=12, fontweight="bold", pad=37)
+    axes.set_title(_title(entry), loc="left", fontsize=12, fontweight="bold", pad=51)
     axes.annotate(
-        f"{fit_text(entry)}\n{held_out_text(entry)}",
+        f"{_runs_text(entry)}\n{_fit_text(entry)}\n{_held_out_text(entry)}",
         xy=(0, 1),
         xycoords="axes fraction",
         xytext=(0, 7),
@@ -96,13 +93,23 @@ def _caption(axes: Axes, entry: CalibrationEntry) -> None:
     )
 
 
-def fit_text(entry: CalibrationEntry) -> str:
+def _runs_text(entry: CalibrationEntry) -> str:
+    steps = " and ".join(map(str, entry.num_inference_steps))
+    prompts, seeds = _counted(len(entry.prompts), "prompt"), _counted(len(entry.seeds), "seed")
+    return f"{entry.class_name}, {prompts}, {seeds}, runs of {steps} steps"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _fit_text(entry: CalibrationEntry) -> str:
     """How the fit does on its own points."""
     error = "" if entry.error is None else f", mean absolute error {entry.error:.3g}"
     return f"on its own points: R² {entry.r2:.3f}{error}"
 
 
-def held_out_text(entry: CalibrationEntry) -> str:
+def _held_out_text(entry: CalibrationEntry) -> str:
     """How the fit does on prompts that were left out."""
     if entry.r2_held_out is None or entry.error_held_out is None:
         return "on prompts left out: not measured"

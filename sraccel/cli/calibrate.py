@@ -1,0 +1,254 @@
+"""`sraccel calibrate teacache`: coefficients for a model that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from sraccel.cli.failures import Debug, reported, stderr
+from sraccel.cli.generate import refusals
+from sraccel.cli.options import (
+    Frames,
+    GuidanceScale,
+    Height,
+    Model,
+    NegativePrompt,
+    Offloading,
+    Place,
+    Precision,
+    Width,
+)
+from sraccel.errors import ConflictError, ModelError
+from sraccel.models import DEMO, Role
+
+if TYPE_CHECKING:
+    import torch
+
+    from sraccel.accelerators.teacache.calibration import CalibrationEntry
+    from sraccel.accelerators.teacache.calibrator import Calibration
+    from sraccel.cli.progress import StepCallback
+
+calibrate = typer.Typer(help="Fit what an accelerator must know of a model.", no_args_is_help=True)
+
+
+@calibrate.callback()
+def _root() -> None:
+    pass  # with a callback, typer keeps `teacache` as a command of its own
+
+
+@calibrate.command()
+def teacache(
+    model: Model,
+    prompts: Annotated[
+        Path,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="Text file, a prompt a line. Empty lines and lines that begin with # don't count.",
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File for the coefficients, named *.json.")
+    ],
+    steps: Annotated[int, typer.Option(min=1, help="Denoising steps of each run.")] = 50,
+    seeds: Annotated[str, typer.Option(help="Seeds of the noise, each with each prompt.")] = "0",
+    retention: Annotated[
+        bool, typer.Option("--retention", help="Fit Wan's retention variant.")
+    ] = False,
+    role: Annotated[
+        Role, typer.Option(help="What the model plays in recipes; of `demo`, which of the pair.")
+    ] = "sketch",
+    negative_prompt: NegativePrompt = None,
+    guidance_scale: GuidanceScale = None,
+    height: Height = None,
+    width: Width = None,
+    frames: Frames = None,
+    dtype: Precision = "auto",
+    device: Place = "auto",
+    offload: Offloading = "none",
+    debug: Debug = False,
+) -> None:
+    """Fit TeaCache's coefficients for a model, by full runs over prompts and seeds.
+
+    Writes the coefficients, a picture of each fit, and the runs. Each run is on disk before the
+    next begins: after Ctrl-C, the same command goes on.
+    """
+    call = {
+        "negative_prompt": negative_prompt,
+        "guidance_scale": guidance_scale,
+        "height": height,
+        "width": width,
+        "num_frames": frames,
+    }
+    given = {name: value for name, value in call.items() if value is not None}
+    with reported(debug):
+        job = _Job(model, _texts(prompts), _numbers(seeds), out, steps, retention, role, given)
+        job.run({"dtype": dtype, "device": device, "offload": offload})
+
+
+def _texts(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except ValueError as error:
+        raise typer.BadParameter(f"{path} is not a text file: {error}") from None
+    texts = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+    if not texts:
+        raise typer.BadParameter(f"{path} holds no prompts: write one a line")
+    return list(dict.fromkeys(texts))
+
+
+def _numbers(seeds: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in seeds.split(",")]
+    except ValueError:
+        numbers = []
+    if not numbers or min(numbers) < 0:
+        raise typer.BadParameter(f"--seeds takes whole numbers such as 0,1,2, not {seeds!r}")
+    return list(dict.fromkeys(numbers))
+
+
+@dataclass
+class _Job:
+    """What is to be fitted, and to what."""
+
+    model: str
+    prompts: list[str]
+    seeds: list[int]
+    out: Path
+    steps: int
+    retention: bool
+    role: Role
+    call: dict[str, Any]
+
+    def run(self, loading_options: dict[str, Any]) -> None:
+        from sraccel.accelerators.teacache.calibrator import calibrate, check_arguments
+        from sraccel.cli.progress import denoising
+
+        # Before a large model is loaded.
+        check_arguments(self.prompts, self.seeds, self.steps, self.out)
+        pipe = self._load(loading_options)
+        arguments = {"prompt": "", "num_inference_steps": self.steps, **self.call}
+        with refusals(pipe, arguments), self._kept(), denoising(pipe) as progress:
+            made = calibrate(
+                pipe,
+                self.prompts,
+                self.out,
+                seeds=self.seeds,
+                num_inference_steps=self.steps,
+                retention=self.retention,
+                role=self.role,
+                progress=self._named(progress),
+                **self.call,
+            )
+        show(made, self.out)
+
+    def _load(self, options: dict[str, Any]) -> Any:
+        from sraccel.cli.progress import loading
+        from sraccel.model_source import ModelSource, check_room_for
+        from sraccel.models import device_of, load_pipeline, locate, precision_of
+
+        local = Path(locate(self.model)).is_dir()
+        sketch = "transformer" if self.model == DEMO and self.role == "sketch" else None
+        precision: torch.dtype = precision_of(
+            options["dtype"], device_of(options["device"], options["offload"])
+        )
+        check_room_for([ModelSource(model=self.model, subfolder=sketch)], precision)
+        with loading(self.model, own_bars=not local):
+            return load_pipeline(self.model, role=self.role, **options)
+
+    def _named(self, progress: StepCallback) -> StepCallback:
+        """Says on the bar how many runs are left."""
+
+        def tell(_: str, done: int, total: int) -> None:
+            progress(f"{total // self.steps} full runs", done, total)
+
+        return tell
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Say what an interrupted calibration leaves."""
+        from sraccel.accelerators.teacache.runs import count_runs, runs_path
+
+        path = runs_path(self.out, self.role)
+        wanted = len(self.prompts) * len(self.seeds)
+        if kept := count_runs(path):
+            stderr().print(
+                f"{kept} of {wanted} runs are in {path} already", soft_wrap=True, highlight=False
+            )
+        try:
+            yield
+        except (ConflictError, ModelError):  # refused: there is nothing to go on with
+            raise
+        except BaseException:
+            stderr().print(
+                f"{count_runs(path)} of {wanted} runs are kept in {path}; the same command goes on",
+                soft_wrap=True,
+                highlight=False,
+            )
+            raise
+
+
+def show(made: Calibration, out: Path) -> None:
+    """Print the fits, warnings first, what they promise, and how to use them."""
+    console = Console(highlight=False)
+    for entry in made.entries:
+        for warning in entry.warnings:
+            title = f"{entry.name}: read this first"
+            console.print(Panel(Text(warning), title=title, title_align="left", border_style="red"))
+    for entry in made.entries:
+        heading = f"{entry.name}: {entry.class_name}, {entry.num_points} changes from step to step"
+        console.print(f"\n{heading}\n", style="bold")
+        console.print(_fit(entry), "", _thresholds(entry), sep="\n")
+    console.print("\nuse it in a recipe\n", style="bold")
+    console.print(snippet(made.entries[0], out), markup=False, soft_wrap=True)
+    console.print("\nwrote", style="bold")
+    for path in made.paths:
+        console.print(f"  {path}", soft_wrap=True, markup=False)
+
+
+def _fit(entry: CalibrationEntry) -> Table:
+    rows = _table("checked on", "R^2", "mean absolute error")
+    rows.add_row("the points of the fit", *_digits(entry.r2, entry.error))
+    rows.add_row("prompts left out", *_digits(entry.r2_held_out, entry.error_held_out))
+    return rows
+
+
+def _thresholds(entry: CalibrationEntry) -> Table:
+    rows = _table("threshold", f"share of the {entry.num_inference_steps[0]} steps to be skipped")
+    for row in entry.thresholds:
+        rows.add_row(f"{row.threshold:g}", f"{100 * row.skipped:.0f} %")
+    return rows
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column(first)
+    for heading in others:
+        table.add_column(heading, justify="right")
+    return table
+
+
+def _digits(*numbers: float | None) -> list[str]:
+    return ["not measured" if number is None else f"{number:.3g}" for number in numbers]
+
+
+def snippet(entry: CalibrationEntry, out: Path) -> str:
+    """A recipe that uses the file, with the threshold that skips nearest to half of the steps."""
+    nearest = min(entry.thresholds, key=lambda row: abs(row.skipped - 0.5), default=None)
+    lines = ["accelerators:", "  - use: teacache"]
+    if nearest is not None:
+        lines.append(f"    threshold: {nearest.threshold:g}  # skips {100 * nearest.skipped:.0f} %")
+    if entry.variant == "retention":
+        lines.append("    retention: true")
+    return "\n".join([*lines, f"    coefficients: {out}"])

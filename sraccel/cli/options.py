@@ -1,0 +1,27 @@
+"""Options that several commands share: which model, where it runs, and what it makes."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sraccel.models import Device, DType, Offload
+
+Model = Annotated[
+    str, typer.Option(help="Folder in diffusers' format, name on the hub, or `demo`.")
+]
+NegativePrompt = Annotated[str | None, typer.Option(help="What to avoid.")]
+GuidanceScale = Annotated[
+    float | None, typer.Option(help="Strength of guidance. Default: the pipeline's.")
+]
+Height = Annotated[int | None, typer.Option(min=1, help="In pixels. Default: the pipeline's.")]
+Width = Annotated[int | None, typer.Option(min=1, help="In pixels. Default: the pipeline's.")]
+Frames = Annotated[
+    int | None, typer.Option(min=1, help="Number of frames. Default: the pipeline's.")
+]
+Precision = Annotated[DType, typer.Option(help="Precision of the weights.")]
+Place = Annotated[Device, typer.Option(help="Where to run.")]
+Offloading = Annotated[
+    Offload, typer.Option(help="`model`: keep on the GPU only the part at work.")
+]

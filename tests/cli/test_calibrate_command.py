@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from tiny_models import tiny_transformer
+from typer.testing import Result
+
+from sraccel.accelerators.teacache import fitting
+from sraccel.accelerators.teacache.calibration import CalibrationFile
+from sraccel.accelerators.teacache.runs import Journal, RunRecord, count_runs, runs_path
+from sraccel.cli.calibrate import snippet
+from sraccel.composer import compose
+from sraccel.demo_pipeline import DemoPipeline
+from sraccel.models import DEMO_WEIGHTS, load_demo
+from sraccel.recipe import Recipe
+
+Sraccel = Callable[..., Result]
+
+
+@pytest.fixture
+def prompts(tmp_path: Path) -> Path:
+    path = tmp_path / "prompts.txt"
+    path.write_text(
+        "# what the demo pair knows\n\na red circle moving left\n  a blue square moving up\n"
+        "a red circle moving left\n"
+    )
+    return path
+
+
+@pytest.fixture
+def calibrate(sraccel: Sraccel, prompts: Path, tmp_path: Path) -> Sraccel:
+    """`calibrate("--steps", 8)`: of the demo pair, into `c.json`; later options win."""
+
+    def run(*arguments: object) -> Result:
+        command = ("--model", "demo", "--prompts", prompts, "--steps", 7, "-o", tmp_path / "c.json")
+        return sraccel("calibrate", "teacache", *command, *arguments)
+
+    return run
+
+
+def said(result: Result) -> str:
+    """What was printed, without frames and line breaks."""
+    return " ".join(result.output.replace("│", " ").split())
+
+
+def test_the_demo_is_calibrated_and_the_recipe_to_paste_is_valid(
+    calibrate: Sraccel, tmp_path: Path
+) -> None:
+    result = calibrate("--seeds", "0,1")
+    assert result.exit_code == 0, result.output
+    entry = CalibrationFile.load(tmp_path / "c.json").models["sketch"]
+    assert entry.prompts == ["a red circle moving left", "a blue square moving up"]
+    assert entry.seeds == [0, 1]
+    assert entry.size == {"height": 48, "width": 48, "num_frames": 8}
+    assert entry.guidance_scale == 3.0
+    for name in ("c.json", "c.sketch.png", "c.sketch.runs.jsonl"):
+        assert (tmp_path / name).is_file()
+        assert name in said(result)
+    for text in ("R^2", "prompts left out", "mean absolute error", "share of the 7 steps"):
+        assert text in said(result)
+    text = snippet(entry, tmp_path / "c.json")
+    assert " ".join(text.split()) in said(result)
+    recipe = Recipe(**yaml.safe_load(text))
+    compose(load_demo(), recipe)  # takes the file for this model
+    (item,) = recipe.accelerators
+    assert item.coefficients == str(tmp_path / "c.json")
+    assert item.threshold in [row.threshold for row in entry.thresholds]
+
+
+def test_the_render_model_goes_into_the_same_file(calibrate: Sraccel, tmp_path: Path) -> None:
+    for role in ("sketch", "render"):
+        assert calibrate("--role", role).exit_code == 0
+    models = CalibrationFile.load(tmp_path / "c.json").models
+    layers = {name: entry.signature["num_layers"] for name, entry in models.items()}
+    assert layers == {"sketch": 7, "render": 2}
+
+
+def test_a_local_folder_and_a_size(calibrate: Sraccel, tmp_path: Path) -> None:
+    pipe = load_demo()
+    transformer = tiny_transformer(text_dim=64, in_channels=20, out_channels=20)
+    DemoPipeline(**{**pipe.components, "transformer": transformer}).save_pretrained(tmp_path / "m")
+    size = ("--height", 32, "--width", 48, "--frames", 5, "--guidance-scale", 1)
+    result = calibrate("--model", tmp_path / "m", *size)
+    assert result.exit_code == 0, result.output
+    entry = CalibrationFile.load(tmp_path / "c.json").models["sketch"]
+    assert entry.signature["num_layers"] == 3
+    assert entry.latent_shape == [1, 20, 6, 4, 6]
+    assert entry.num_points == 2 * 6  # one branch: no guidance
+
+
+def test_a_poor_fit_is_said_before_anything_else(
+    calibrate: Sraccel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "POOR_R2", 2.0)
+    result = calibrate()
+    assert result.exit_code == 0
+    assert "sketch: read this first" in result.stdout.splitlines()[0]
+    assert "poor fit: on prompts left out" in said(result)
+
+
+def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
+    calibrate: Sraccel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = Journal.add
+
+    def interrupted_before_the_second(self: Journal, record: RunRecord) -> None:
+        if self.records:
+            raise KeyboardInterrupt
+        add(self, record)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "add", interrupted_before_the_second)
+        result = calibrate()
+    assert result.exit_code == 130
+    assert "1 of 2 runs are kept in" in said(result)
+    assert "the same command goes on" in said(result)
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "c.json").exists()
+    result = calibrate()
+    assert result.exit_code == 0, result.output
+    assert "1 of 2 runs are in" in said(result)
+    assert count_runs(runs_path(tmp_path / "c.json", "sketch")) == 2
+
+
+def test_other_steps_are_refused_beside_the_runs_that_are_there(calibrate: Sraccel) -> None:
+    assert calibrate().exit_code == 0
+    result = calibrate("--steps", 8)
+    assert result.exit_code == 2
+    assert "num_inference_steps: 7 (there), 8 (now)" in said(result)
+    assert "are kept" not in said(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("--prompts", "none.txt"), 2, "does not exist"),
+        (("--prompts", "{tmp}/empty.txt"), 2, "holds no prompts"),
+        (("--prompts", "{weights}/transformer/diffusion_pytorch_model.safetensors"), 2, "not a te"),
+        (("--steps", 5), 2, "5 steps are too few for a polynomial of degree 4"),
+        (("--seeds", "one"), 2, "--seeds takes whole numbers"),
+        (("--out", "{tmp}/c.yaml"), 2, "name the output *.json"),
+        (("--out", "{tmp}/prompts.txt/c.json"), 1, "cannot write to the folder"),
+        (("--out", "{tmp}/other.json"), 2, "is not a calibration file"),
+        (("--model", "/no/such/folder"), 2, "no model folder"),
+        (("--height", 50), 2, "divisible by 16"),
+    ],
+)
+def test_wrong_input_is_one_message(
+    calibrate: Sraccel, tmp_path: Path, arguments: tuple[str, object], code: int, text: str
+) -> None:
+    (tmp_path / "empty.txt").write_text("# nothing\n\n")
+    (tmp_path / "other.json").write_text('{"schema_version": 1, "models": {"a": 1}}')
+    option, value = arguments
+    given = str(value).format(tmp=tmp_path, weights=DEMO_WEIGHTS)
+    result = calibrate(option, given)
+    assert result.exit_code == code, result.output
+    assert text in said(result)
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "c.json").exists()
