@@ -59,6 +59,10 @@ class LoopHooks:
         """Names of the accelerators that implement a hook, in recipe order."""
         return [name for name, _ in self._implementations[hook]]
 
+    def anyone(self, hook: str) -> bool:
+        """Whether any accelerator implements a hook."""
+        return bool(self._implementations[hook])
+
     def _ask(self, hook: str, *arguments: object) -> Iterator[tuple[str, Any]]:
         """Each answer that is not None, with the name of the accelerator that gave it."""
         for name, function in self._implementations[hook]:
@@ -67,17 +71,19 @@ class LoopHooks:
             except SraccelError:
                 raise
             except Exception as error:
-                where = ", ".join(repr(argument) for argument in arguments[:1])
-                raise PluginError(
-                    f"accelerator {name!r} raised {type(error).__name__} in hook {hook} "
-                    f"({where}): {error}"
-                ) from error
+                raise _blamed(name, hook, arguments[0], error) from error
             if answer is not None:
                 yield name, answer
 
     def _tell(self, hook: str, *arguments: object) -> None:
-        for _ in self._ask(hook, *arguments):
-            pass
+        """As `_ask`, for hooks without an answer; no generator, since the loop's are frequent."""
+        for name, function in self._implementations[hook]:
+            try:
+                function(*arguments)
+            except SraccelError:
+                raise
+            except Exception as error:
+                raise _blamed(name, hook, arguments[0], error) from error
 
     def contribute_denoisers(self, stack: Stack) -> Iterator[tuple[str, Any]]:
         """See `sraccel.hookspecs.Loop`; as are the others."""
@@ -112,6 +118,13 @@ class LoopHooks:
 
     def run_finished(self, run: Run) -> None:
         self._tell("run_finished", run)
+
+
+def _blamed(accelerator: str, hook: str, where: object, error: Exception) -> PluginError:
+    return PluginError(
+        f"accelerator {accelerator!r} raised {type(error).__name__} in hook {hook} "
+        f"({where!r}): {error}"
+    )
 
 
 def _taking(

@@ -28,20 +28,21 @@ class Memory:
     def recall(self, key: Key, step_index: int, factory: Callable[[], State]) -> State:
         """The state of a key at a step, made anew where it would be stale."""
         state, seen = self._states.get(key, (None, -2))
-        if seen not in (step_index, step_index - 1):
+        if seen == step_index:
+            return state  # type: ignore[return-value]
+        if seen != step_index - 1:
             state = factory()
         self._states[key] = (state, step_index)
         return state  # type: ignore[return-value]
 
     def step_over(self, step_index: int) -> None:
         """Let go of what the next step may not see, and note how much the rest holds."""
-        self._states = {
-            key: (state, seen) for key, (state, seen) in self._states.items() if seen == step_index
-        }
+        for key in [key for key, (_, seen) in self._states.items() if seen != step_index]:
+            del self._states[key]
         held: dict[str, int] = {}
         for (accelerator, _, _), (state, _) in self._states.items():
-            nbytes = getattr(state, "nbytes", None)
-            if nbytes is not None:
-                held[accelerator] = held.get(accelerator, 0) + nbytes
+            if hasattr(state, "nbytes"):
+                held[accelerator] = held.get(accelerator, 0) + state.nbytes
         for accelerator, total in held.items():
-            self.peak_bytes[accelerator] = max(total, self.peak_bytes.get(accelerator, 0))
+            if total > self.peak_bytes.get(accelerator, 0):
+                self.peak_bytes[accelerator] = total

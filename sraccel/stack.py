@@ -172,7 +172,7 @@ class Stack:
 
     @property
     def _watches_blocks(self) -> bool:
-        return bool(self.hooks.who("reuse_residual") or self.hooks.who("residual_computed"))
+        return self.hooks.anyone("reuse_residual") or self.hooks.anyone("residual_computed")
 
     def check_free(self) -> None:
         """Raise ConflictError if a stack is attached to one of the denoisers."""

@@ -115,9 +115,9 @@ def _decides_by(adapter: DenoiserAdapter) -> str:
 
 def _forced(variant: Variant, family: str) -> str:
     forced = variant.forced_steps(family)
-    first = f"the first {forced.first_share:.0%} of the steps" if forced.first_share else "the first step"
-    if forced.first > 1:
-        first = f"the first {forced.first} steps"
+    first = "the first step" if forced.first == 1 else f"the first {forced.first} steps"
+    if forced.first_share:
+        first = f"the first {forced.first_share:.0%} of the steps"
     return first + (" and the last" if forced.last else "")
 
 

@@ -68,7 +68,7 @@ class DenoiserCallSeam:
         if blocks is not None:
             blocks.check_reached()
         call.marks = (started, clock.mark())
-        if step.run.hooks.who("denoiser_called"):
+        if step.run.hooks.anyone("denoiser_called"):
             step.run.hooks.denoiser_called(call, _prediction(output))
         call.release()
         return output

@@ -216,7 +216,7 @@ def test_a_poor_fit_is_said_loudly() -> None:
     rng = np.random.default_rng(0)
     points = fitting.Points(rng.random(300), rng.random(300), np.arange(300) % 5)
     (warning,) = fitting.warnings_of(fitting.fit(points), points)
-    for part in ("poor fit", "R^2", "more prompts", "--retention", "FirstBlockCache"):
+    for part in ("poor fit", "R^2", "more prompts", "--retention", "SeaCache"):
         assert part in warning
 
 

@@ -129,7 +129,8 @@ def warnings_of(found: Fit, points: Points) -> list[str]:
 def _of_quality(found: Fit) -> list[str]:
     advice = (
         "more prompts, more steps, the other variant (`--retention` or not, where the family has "
-        "two), or a cache that measures the change itself (diffusers' FirstBlockCache)"
+        "two), or a cache of another kind (diffusers' SeaCache, say): compare videos before you "
+        "trust this fit"
     )
     if found.r2_held_out is None:
         return [
