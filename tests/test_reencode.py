@@ -29,8 +29,8 @@ from tiny import (
     SD3,
     SDXL,
     TinyFamily,
-    ltx_pipeline,
 )
+from tiny.ltx import ltx_pipeline
 from tiny_models import IDENTITY, TEXT_DIM, call_arguments, tiny_transformer, wan_vae
 
 import sraccel
