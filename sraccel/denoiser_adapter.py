@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from sraccel.call import Call
 
 
+HIDDEN, ENCODER = "hidden_states", "encoder_hidden_states"
+"""Names of the streams: the video's (or image's), and the text's."""
+
+
 class DenoiserAdapter(ABC):
     """A family's block stack, its carried stream and its modulated inputs.
 
@@ -20,8 +24,18 @@ class DenoiserAdapter(ABC):
     whose change over the stack is the residual: the hidden states of the video. Importing an
     adapter's module must not import torch.
 
+    Most families are told by the attributes below; a method is overridden where they do not do.
+
     Attributes:
         family: the family's name, as in `Accelerator.families`.
+        model_class: name of the class of its models; subclasses count.
+        block_lists: attributes of the model that hold the blocks, in the order in which they run;
+            empty: it has no block stack.
+        streams: what a block returns: the carried stream alone, or that and the text's, in order.
+        tail_name: attribute of the model, the module at whose first argument the residual ends;
+            None: it ends at the last block's output.
+        shared_config: keys of the configuration in which two models must agree to take each
+            other's place.
         modulated_inputs: names that `modulated_input` takes; the first is the default.
         timestep_scale: what the family's pipelines multiply the scheduler's timestep by.
         timestep_offset: what they add then.
@@ -32,6 +46,11 @@ class DenoiserAdapter(ABC):
     """
 
     family: ClassVar[str]
+    model_class: ClassVar[str]
+    block_lists: ClassVar[tuple[str, ...]] = ()
+    streams: ClassVar[tuple[str, ...]] = (HIDDEN,)
+    tail_name: ClassVar[str | None] = None
+    shared_config: ClassVar[tuple[str, ...]] = ()
     modulated_inputs: ClassVar[tuple[str, ...]]
     timestep_scale: ClassVar[float] = 1.0
     timestep_offset: ClassVar[float] = 0.0
@@ -39,25 +58,33 @@ class DenoiserAdapter(ABC):
     timestep: ClassVar[str] = "timestep"
     predicts_for_scheduler: ClassVar[bool] = True
 
-    @abstractmethod
     def recognises(self, module: nn.Module) -> bool:
         """Whether this module is a denoiser of the family."""
+        return any(base.__name__ == self.model_class for base in type(module).__mro__)
 
-    @abstractmethod
     def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
         """The block stack, in the order in which `forward` runs it; empty: it has none.
 
         A denoiser without a block stack (a UNet, whose blocks feed one another across) runs in a
         stack, but no cache can skip its blocks.
         """
+        return [block for name in self.block_lists for block in getattr(module, name)]
+
+    def first_block(self, module: nn.Module) -> Any:
+        """The block that `modulated_input` may ask for its norm; as `blocks(module)[0]`."""
+        return getattr(module, self.block_lists[0])[0]
 
     @abstractmethod
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
         """The tensor whose change from step to step tells how much the output will change."""
 
-    @abstractmethod
     def interface(self, module: nn.Module) -> Mapping[str, object]:
         """What two models must share to take each other's place in a sampling loop."""
+        config = getattr(module, "config", {})
+        facts = {key: config[key] for key in self.shared_config}
+        if facts.get("out_channels", 0) is None:  # as diffusers writes "as many as in_channels"
+            facts["out_channels"] = config["in_channels"]
+        return facts
 
     def model_timestep(self, timestep: float) -> float:
         """What the family's pipelines pass to the model for the scheduler's timestep."""
@@ -80,7 +107,7 @@ class DenoiserAdapter(ABC):
 
     def tail(self, module: nn.Module) -> nn.Module | None:
         """The module at whose first argument the residual ends; None: the last block's output."""
-        return None
+        return None if self.tail_name is None else getattr(module, self.tail_name)
 
     def taps(self, module: nn.Module) -> Mapping[str, nn.Module]:
         """Modules whose output `modulated_input` needs, by the name under `call.taps`."""
@@ -93,16 +120,24 @@ class DenoiserAdapter(ABC):
 
     def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What a block that does nothing returns for these arguments."""
-        return self.block_input(args, kwargs)
+        hidden = self.block_input(args, kwargs)
+        if self.streams == (HIDDEN,):
+            return hidden
+        encoder = argument(args, kwargs, 1, ENCODER)
+        return tuple(hidden if stream == HIDDEN else encoder for stream in self.streams)
 
     def carried(self, output: Any) -> torch.Tensor:
         """The carried stream in a block's output."""
-        tensor: torch.Tensor = output
+        single = self.streams == (HIDDEN,)
+        tensor: torch.Tensor = output if single else output[self.streams.index(HIDDEN)]
         return tensor
 
     def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
         """A block's output with another carried stream."""
-        return carried
+        if self.streams == (HIDDEN,):
+            return carried
+        position = self.streams.index(HIDDEN)
+        return (*output[:position], carried, *output[position + 1 :])
 
 
 def argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str) -> Any:

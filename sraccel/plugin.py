@@ -4,7 +4,7 @@ from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.call import Call
 from sraccel.composer import compose_accelerators
 from sraccel.denoiser import Contribution, Denoiser, recognise
-from sraccel.denoiser_adapter import DenoiserAdapter, argument
+from sraccel.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
 from sraccel.errors import (
     ConflictError,
     LoopError,
@@ -33,6 +33,8 @@ from sraccel.stack import Stack
 from sraccel.step import Step, rel_l1_distance
 
 __all__ = [
+    "ENCODER",
+    "HIDDEN",
     "Accelerator",
     "AcceleratorOptions",
     "Call",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from sraccel.plugin import Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -26,21 +26,15 @@ class CogVideoXAdapter(DenoiserAdapter):
     """
 
     family = "cogvideox"
+    model_class = "CogVideoXTransformer3DModel"
+    block_lists = ("transformer_blocks",)
+    streams = (HIDDEN, ENCODER)
+    shared_config = ("in_channels", "out_channels", "text_embed_dim")
     modulated_inputs = ("time_embedding",)
-
-    def recognises(self, module: nn.Module) -> bool:
-        return any(base.__name__ == "CogVideoXTransformer3DModel" for base in type(module).__mro__)
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        return list(cast(Any, module).transformer_blocks)
 
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
         temb: torch.Tensor = argument(*call.block_arguments, 2, "temb")
         return temb
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        config = cast(Any, module).config
-        return {key: config[key] for key in ("in_channels", "out_channels", "text_embed_dim")}
 
     def check_sibling(self, own: nn.Module, other: nn.Module) -> None:
         ours, theirs = cast(Any, own).config, cast(Any, other).config
@@ -72,16 +66,6 @@ class CogVideoXAdapter(DenoiserAdapter):
             "ofs": config.get("ofs_embed_dim") is not None,
         }
         return {name: value for name, value in arguments.items() if takes.get(name, True)}
-
-    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self.block_input(args, kwargs), argument(args, kwargs, 1, "encoder_hidden_states")
-
-    def carried(self, output: Any) -> torch.Tensor:
-        hidden: torch.Tensor = output[0]
-        return hidden
-
-    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
-        return carried, *output[1:]
 
 
 @hookimpl

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
@@ -20,26 +20,21 @@ class CosmosAdapter(DenoiserAdapter):
     """
 
     family = "cosmos"
+    model_class = "CosmosTransformer3DModel"
+    block_lists = ("transformer_blocks",)
+    shared_config = ("in_channels", "out_channels", "text_embed_dim")
     predicts_for_scheduler = False  # the pipelines scale it to x0
     modulated_inputs = ("modulated_hidden_states",)
 
     def recognises(self, module: nn.Module) -> bool:
-        return _is_cosmos(module) and _has_learned_positions(module)
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        return list(cast(Any, module).transformer_blocks)
+        return super().recognises(module) and _has_learned_positions(module)
 
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
-        block: Any = self.blocks(call.denoiser.module)[0]
+        block = self.first_block(call.denoiser.module)
         embedded_timestep = argument(*call.block_arguments, 2, "embedded_timestep")
         temb = argument(*call.block_arguments, 3, "temb")
         modulated: torch.Tensor = block.norm1(call.block_input, embedded_timestep, temb)[0]
         return modulated
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        """Channels and text width; video to world has one more input channel, the mask's."""
-        config = cast(Any, module).config
-        return {key: config[key] for key in ("in_channels", "out_channels", "text_embed_dim")}
 
 
 class Cosmos2Adapter(CosmosAdapter):
@@ -54,7 +49,7 @@ class Cosmos2Adapter(CosmosAdapter):
     family = "cosmos2"
 
     def recognises(self, module: nn.Module) -> bool:
-        if not _is_cosmos(module) or _has_learned_positions(module):
+        if not DenoiserAdapter.recognises(self, module) or _has_learned_positions(module):
             return False
         return not cast(Any, module).config.get("use_crossattn_projection")  # Predict2.5 has one
 
@@ -64,10 +59,6 @@ class Cosmos2Adapter(CosmosAdapter):
 
     def loop_timestep(self, given: float) -> float:
         return 1000 * given / (1 - given)
-
-
-def _is_cosmos(module: nn.Module) -> bool:
-    return any(base.__name__ == "CosmosTransformer3DModel" for base in type(module).__mro__)
 
 
 def _has_learned_positions(module: nn.Module) -> bool:

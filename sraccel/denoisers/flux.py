@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from sraccel.plugin import Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -20,34 +20,19 @@ class FluxAdapter(DenoiserAdapter):
     """
 
     family = "flux"
+    model_class = "FluxTransformer2DModel"
+    block_lists = ("transformer_blocks", "single_transformer_blocks")
+    streams = (ENCODER, HIDDEN)
+    tail_name = "norm_out"
+    shared_config = ("in_channels", "out_channels", "joint_attention_dim", "pooled_projection_dim")
     modulated_inputs = ("modulated_hidden_states",)
     timestep_scale = 1e-3
 
-    def recognises(self, module: nn.Module) -> bool:
-        return any(base.__name__ == "FluxTransformer2DModel" for base in type(module).__mro__)
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        model = cast(Any, module)
-        return [*model.transformer_blocks, *model.single_transformer_blocks]
-
-    def tail(self, module: nn.Module) -> nn.Module | None:
-        norm_out: nn.Module = cast(Any, module).norm_out
-        return norm_out
-
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
-        block: Any = self.blocks(call.denoiser.module)[0]
+        block = self.first_block(call.denoiser.module)
         temb = argument(*call.block_arguments, 2, "temb")
         modulated: torch.Tensor = block.norm1(call.block_input, emb=temb)[0]
         return modulated
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        config = cast(Any, module).config
-        return {
-            "in_channels": config["in_channels"],
-            "out_channels": config["out_channels"] or config["in_channels"],
-            "joint_attention_dim": config["joint_attention_dim"],
-            "pooled_projection_dim": config["pooled_projection_dim"],
-        }
 
     def check_sibling(self, own: nn.Module, other: nn.Module) -> None:
         if _takes_guidance(other) and not _takes_guidance(own):
@@ -78,16 +63,6 @@ class FluxAdapter(DenoiserAdapter):
         if _takes_guidance(module):
             return arguments
         return {name: value for name, value in arguments.items() if name != "guidance"}
-
-    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return argument(args, kwargs, 1, "encoder_hidden_states"), self.block_input(args, kwargs)
-
-    def carried(self, output: Any) -> torch.Tensor:
-        hidden: torch.Tensor = output[1]
-        return hidden
-
-    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
-        return output[0], carried
 
 
 def _takes_guidance(module: Any) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
@@ -21,38 +21,19 @@ class HiDreamAdapter(DenoiserAdapter):
     """
 
     family = "hidream"
+    model_class = "HiDreamImageTransformer2DModel"
+    block_lists = ("double_stream_blocks", "single_stream_blocks")
+    tail_name = "final_layer"
+    shared_config = ("in_channels", "out_channels", "caption_channels", "text_emb_dim")
     modulated_inputs = ("time_embedding",)
     timestep = "timesteps"
     predicts_for_scheduler = False  # the pipeline negates it
-
-    def recognises(self, module: nn.Module) -> bool:
-        return any(
-            base.__name__ == "HiDreamImageTransformer2DModel" for base in type(module).__mro__
-        )
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        model: Any = module
-        return [*model.double_stream_blocks, *model.single_stream_blocks]
-
-    def tail(self, module: nn.Module) -> nn.Module | None:
-        final_layer: nn.Module = cast(Any, module).final_layer
-        return final_layer
 
     def taps(self, module: nn.Module) -> Mapping[str, nn.Module]:
         return {"time_embedding": cast(Any, module).t_embedder}
 
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
         return call.taps[name]
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        """Channels, and the widths of the T5, Llama and pooled CLIP embeddings."""
-        model: Any = module
-        return {
-            "in_channels": model.config["in_channels"],
-            "out_channels": model.out_channels,
-            "caption_channels": tuple(model.config["caption_channels"]),
-            "text_emb_dim": model.config["text_emb_dim"],
-        }
 
     def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         hidden = self.block_input(args, kwargs)

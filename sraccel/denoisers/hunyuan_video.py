@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from sraccel.plugin import Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -23,15 +23,17 @@ class HunyuanVideoAdapter(DenoiserAdapter):
     """
 
     family = "hunyuan-video"
+    model_class = "HunyuanVideoTransformer3DModel"
+    block_lists = ("transformer_blocks", "single_transformer_blocks")
+    streams = (HIDDEN, ENCODER)
+    shared_config = (
+        "in_channels",
+        "out_channels",
+        "text_embed_dim",
+        "pooled_projection_dim",
+        "image_condition_type",
+    )
     modulated_inputs = ("modulated_hidden_states",)
-
-    def recognises(self, module: nn.Module) -> bool:
-        names = {base.__name__ for base in type(module).__mro__}
-        return "HunyuanVideoTransformer3DModel" in names
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        model = cast(Any, module)
-        return [*model.transformer_blocks, *model.single_transformer_blocks]
 
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
         module: Any = call.denoiser.module
@@ -40,21 +42,9 @@ class HunyuanVideoAdapter(DenoiserAdapter):
             first = argument(*call.block_arguments, 5, "token_replace_emb")
             tokens = argument(*call.block_arguments, 6, "num_tokens")
             given |= {"token_replace_emb": first, "first_frame_num_tokens": tokens}
-        block: Any = self.blocks(module)[0]
+        block = self.first_block(module)
         modulated: torch.Tensor = block.norm1(call.block_input, **given)[0]
         return modulated
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        """Channels, text widths, and how the image of image to video is given."""
-        keys = (
-            "in_channels",
-            "out_channels",
-            "text_embed_dim",
-            "pooled_projection_dim",
-            "image_condition_type",
-        )
-        config = cast(Any, module).config
-        return {key: config[key] for key in keys}
 
     def check_sibling(self, own: nn.Module, other: nn.Module) -> None:
         ours, theirs = cast(Any, own).config, cast(Any, other).config
@@ -63,16 +53,6 @@ class HunyuanVideoAdapter(DenoiserAdapter):
                 "the render model needs the guidance scale as an input, which not every pipeline "
                 "of a model without it passes: take a render model without guidance embedding"
             )
-
-    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self.block_input(args, kwargs), argument(args, kwargs, 1, "encoder_hidden_states")
-
-    def carried(self, output: Any) -> torch.Tensor:
-        hidden: torch.Tensor = output[0]
-        return hidden
-
-    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
-        return carried, output[1]
 
 
 @hookimpl

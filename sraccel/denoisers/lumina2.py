@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 
 class Lumina2Adapter(DenoiserAdapter):
@@ -21,31 +20,20 @@ class Lumina2Adapter(DenoiserAdapter):
     """
 
     family = "lumina2"
+    model_class = "Lumina2Transformer2DModel"
+    block_lists = ("layers",)
+    shared_config = ("in_channels", "out_channels", "cap_feat_dim")
     modulated_inputs = ("modulated_hidden_states",)
     # Lumina counts from noise (0) to image (1).
     timestep_scale = -1 / 1000
     timestep_offset = 1.0
     predicts_for_scheduler = False  # the pipeline negates it
 
-    def recognises(self, module: nn.Module) -> bool:
-        return any(base.__name__ == "Lumina2Transformer2DModel" for base in type(module).__mro__)
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        return list(cast(Any, module).layers)
-
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
-        block: Any = self.blocks(call.denoiser.module)[0]
+        block = self.first_block(call.denoiser.module)
         temb = argument(*call.block_arguments, 3, "temb")
         modulated: torch.Tensor = block.norm1(call.block_input, temb)[0]  # then scale and gates
         return modulated
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        model: Any = module
-        return {
-            "in_channels": model.config["in_channels"],
-            "out_channels": model.out_channels,
-            "cap_feat_dim": model.config["cap_feat_dim"],
-        }
 
 
 @hookimpl

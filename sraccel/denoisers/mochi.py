@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, argument, hookimpl
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 
 class MochiAdapter(DenoiserAdapter):
@@ -20,41 +19,18 @@ class MochiAdapter(DenoiserAdapter):
     """
 
     family = "mochi"
+    model_class = "MochiTransformer3DModel"
+    block_lists = ("transformer_blocks",)
+    streams = (HIDDEN, ENCODER)
+    tail_name = "proj_out"
+    shared_config = ("in_channels", "out_channels", "text_embed_dim")
     modulated_inputs = ("modulated_hidden_states",)
 
-    def recognises(self, module: nn.Module) -> bool:
-        return any(base.__name__ == "MochiTransformer3DModel" for base in type(module).__mro__)
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        return list(cast(Any, module).transformer_blocks)
-
-    def tail(self, module: nn.Module) -> nn.Module | None:
-        proj_out: nn.Module = cast(Any, module).proj_out
-        return proj_out
-
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
-        block: Any = self.blocks(call.denoiser.module)[0]
+        block = self.first_block(call.denoiser.module)
         temb = argument(*call.block_arguments, 2, "temb")
         modulated: torch.Tensor = block.norm1(call.block_input, temb)[0]
         return modulated
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        config = cast(Any, module).config
-        return {
-            "in_channels": config["in_channels"],
-            "out_channels": config["out_channels"] or config["in_channels"],
-            "text_embed_dim": config["text_embed_dim"],
-        }
-
-    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return self.block_input(args, kwargs), argument(args, kwargs, 1, "encoder_hidden_states")
-
-    def carried(self, output: Any) -> torch.Tensor:
-        hidden: torch.Tensor = output[0]
-        return hidden
-
-    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
-        return carried, output[1]
 
 
 @hookimpl

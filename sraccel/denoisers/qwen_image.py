@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from sraccel.plugin import Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -21,21 +21,16 @@ class QwenImageAdapter(DenoiserAdapter):
     """
 
     family = "qwen-image"
+    model_class = "QwenImageTransformer2DModel"
+    block_lists = ("transformer_blocks",)
+    streams = (ENCODER, HIDDEN)
+    tail_name = "norm_out"
+    shared_config = ("in_channels", "out_channels", "patch_size", "joint_attention_dim")
     modulated_inputs = ("modulated_hidden_states",)
     timestep_scale = 1 / 1000
 
-    def recognises(self, module: nn.Module) -> bool:
-        return any(base.__name__ == "QwenImageTransformer2DModel" for base in type(module).__mro__)
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        return list(cast(Any, module).transformer_blocks)
-
-    def tail(self, module: nn.Module) -> nn.Module | None:
-        norm_out: nn.Module = cast(Any, module).norm_out
-        return norm_out
-
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
-        block: Any = self.blocks(call.denoiser.module)[0]
+        block = self.first_block(call.denoiser.module)
         args, kwargs = call.block_arguments
         temb = argument(args, kwargs, 3, "temb")
         # Which tokens belong to a given image and are modulated as if at timestep 0; else None.
@@ -47,14 +42,9 @@ class QwenImageAdapter(DenoiserAdapter):
 
     def interface(self, module: nn.Module) -> Mapping[str, object]:
         """Channels, patches, text width, and whether the loop is that of images in layers."""
-        model: Any = module
-        keys = ("in_channels", "patch_size", "joint_attention_dim")
+        config = cast(Any, module).config
         of_layers = ("use_additional_t_cond", "use_layer3d_rope")
-        return {
-            **{key: model.config[key] for key in keys},
-            "out_channels": model.out_channels,
-            **{key: bool(model.config.get(key)) for key in of_layers},
-        }
+        return {**super().interface(module), **{key: bool(config.get(key)) for key in of_layers}}
 
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments.
@@ -69,16 +59,6 @@ class QwenImageAdapter(DenoiserAdapter):
                 "one: leave the ControlNet out, or run without a second model"
             )
         return arguments
-
-    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return argument(args, kwargs, 1, "encoder_hidden_states"), self.block_input(args, kwargs)
-
-    def carried(self, output: Any) -> torch.Tensor:
-        hidden: torch.Tensor = output[1]
-        return hidden
-
-    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
-        return output[0], carried
 
 
 @hookimpl

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from sraccel.plugin import Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -23,25 +23,18 @@ class SD3Adapter(DenoiserAdapter):
     """
 
     family = "sd3"
+    model_class = "SD3Transformer2DModel"
+    block_lists = ("transformer_blocks",)
+    streams = (ENCODER, HIDDEN)
+    shared_config = ("in_channels", "out_channels", "joint_attention_dim", "pooled_projection_dim")
     modulated_inputs = ("modulated_hidden_states",)
 
-    def recognises(self, module: nn.Module) -> bool:
-        return any(base.__name__ == "SD3Transformer2DModel" for base in type(module).__mro__)
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        return list(cast(Any, module).transformer_blocks)
-
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
-        block: Any = self.blocks(call.denoiser.module)[0]
+        block = self.first_block(call.denoiser.module)
         temb = argument(*call.block_arguments, 2, "temb")
         # Four more outputs follow, or six where the block has a second attention (3.5 medium).
         modulated: torch.Tensor = block.norm1(call.block_input, emb=temb)[0]
         return modulated
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        keys = ("in_channels", "out_channels", "joint_attention_dim", "pooled_projection_dim")
-        config = cast(Any, module).config
-        return {key: config[key] for key in keys}
 
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments, if they mean the same to every model of the family.
@@ -63,16 +56,6 @@ class SD3Adapter(DenoiserAdapter):
                 "IP-Adapter: load one on it too, or leave the image prompt out"
             )
         return arguments
-
-    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return argument(args, kwargs, 1, "encoder_hidden_states"), self.block_input(args, kwargs)
-
-    def carried(self, output: Any) -> torch.Tensor:
-        hidden: torch.Tensor = output[1]
-        return hidden
-
-    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
-        return output[0], carried
 
 
 OF_ONE_MODEL = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from sraccel.plugin import Call, ConflictError, DenoiserAdapter, ModelError, hookimpl
@@ -22,15 +22,26 @@ class SDXLAdapter(DenoiserAdapter):
     """
 
     family = "sdxl"
+    model_class = "UNet2DConditionModel"
+    # Loading an IP-Adapter changes `encoder_hid_dim_type`: both models need it, or none.
+    shared_config = (
+        "in_channels",
+        "out_channels",
+        "cross_attention_dim",
+        "addition_embed_type",
+        "addition_time_embed_dim",
+        "projection_class_embeddings_input_dim",
+        "encoder_hid_dim_type",
+        "encoder_hid_dim",
+        "class_embed_type",
+        "time_cond_proj_dim",
+    )
     modulated_inputs = ("time_embedding",)
     latents = "sample"
 
     def recognises(self, module: nn.Module) -> bool:
-        named = any(base.__name__ == "UNet2DConditionModel" for base in type(module).__mro__)
-        return named and cast(Any, module).config.get("addition_embed_type") == CONDITIONING
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        return []
+        conditioning = getattr(module, "config", {}).get("addition_embed_type")
+        return super().recognises(module) and conditioning == CONDITIONING
 
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
         """Raise ConflictError: where nothing can be skipped, nothing need be decided."""
@@ -38,26 +49,6 @@ class SDXLAdapter(DenoiserAdapter):
             "a UNet has no block stack that could be skipped, so it offers no modulated input: "
             "leave accelerators that ask for one out of the recipe"
         )
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        """Channels, text width, and what else conditions the model.
-
-        Loading an IP-Adapter changes `encoder_hid_dim_type`: both models need it, or none.
-        """
-        config = cast(Any, module).config
-        keys = (
-            "in_channels",
-            "out_channels",
-            "cross_attention_dim",
-            "addition_embed_type",
-            "addition_time_embed_dim",
-            "projection_class_embeddings_input_dim",
-            "encoder_hid_dim_type",
-            "encoder_hid_dim",
-            "class_embed_type",
-            "time_cond_proj_dim",
-        )
-        return {key: config[key] for key in keys}
 
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments as they are.

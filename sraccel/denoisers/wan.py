@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from sraccel.plugin import Call, DenoiserAdapter, hookimpl
 
@@ -21,13 +21,15 @@ class WanAdapter(DenoiserAdapter):
     """
 
     family = "wan"
+    model_class = "WanTransformer3DModel"
+    block_lists: ClassVar[tuple[str, ...]] = ("blocks",)
+    shared_config: ClassVar[tuple[str, ...]] = (
+        "in_channels",
+        "out_channels",
+        "text_dim",
+        "image_dim",
+    )
     modulated_inputs = ("time_embedding", "time_projection")
-
-    def recognises(self, module: nn.Module) -> bool:
-        return any(base.__name__ == "WanTransformer3DModel" for base in type(module).__mro__)
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        return list(cast(Any, module).blocks)
 
     def taps(self, module: nn.Module) -> Mapping[str, nn.Module]:
         return {"time_embedding": cast(Any, module).condition_embedder.time_embedder}
@@ -38,12 +40,6 @@ class WanAdapter(DenoiserAdapter):
         args, kwargs = call.block_arguments
         temb: torch.Tensor = kwargs["temb"] if "temb" in kwargs else args[2]
         return temb
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        config = cast(Any, module).config
-        return {
-            key: config[key] for key in ("in_channels", "out_channels", "text_dim", "image_dim")
-        }
 
 
 @hookimpl

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from sraccel.denoisers.wan import WanAdapter
@@ -23,13 +23,9 @@ class WanVACEAdapter(WanAdapter):
     """
 
     family = "wan-vace"
-
-    def recognises(self, module: nn.Module) -> bool:
-        return any(base.__name__ == "WanVACETransformer3DModel" for base in type(module).__mro__)
-
-    def blocks(self, module: nn.Module) -> Sequence[nn.Module]:
-        model = cast(Any, module)
-        return [*model.vace_blocks, *model.blocks]
+    model_class = "WanVACETransformer3DModel"
+    block_lists = ("vace_blocks", "blocks")
+    shared_config = (*WanAdapter.shared_config, "vace_in_channels")
 
     def tail(self, module: nn.Module) -> nn.Module | None:
         """The last block, as for Wan; `norm_out` if a hint is added after the last block."""
@@ -42,10 +38,6 @@ class WanVACEAdapter(WanAdapter):
             return super().modulated_input(call, name)
         temb: torch.Tensor = argument(*call.block_arguments, 3, "temb")
         return temb
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        control_channels = cast(Any, module).config["vace_in_channels"]
-        return {**super().interface(module), "vace_in_channels": control_channels}
 
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments, with as many scales of hints as the model has control blocks.
