@@ -71,11 +71,12 @@ class Call:
         return adapter.modulated_input(self, name or adapter.modulated_inputs[0])
 
     def memory(self, accelerator: Accelerator, factory: Callable[[], State]) -> State:
-        """State of an accelerator for this denoiser and branch.
+        """State of an accelerator for this denoiser, branch and shape of the latents.
 
         It is fresh (made by `factory`) unless it was asked for in the previous step of this run.
         """
-        key = (accelerator.name, self.denoiser.role, self.branch)
+        shape = tuple(self.model_input.shape)  # guidance may come and go within one batch
+        key = (accelerator.name, self.denoiser.role, self.branch, shape)
         return self.step.run.memory.recall(key, self.step.index, factory)
 
     def release(self) -> None:

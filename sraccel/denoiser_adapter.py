@@ -6,6 +6,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sraccel.errors import ConflictError
+from sraccel.placement import arrives_late
+
 if TYPE_CHECKING:
     import torch
     from torch import nn
@@ -71,8 +74,20 @@ class DenoiserAdapter(ABC):
         return [block for name in self.block_lists for block in getattr(module, name)]
 
     def first_block(self, module: nn.Module) -> Any:
-        """The block that `modulated_input` may ask for its norm; as `blocks(module)[0]`."""
-        return getattr(module, self.block_lists[0])[0]
+        """The block that `modulated_input` may ask for its norm; as `blocks(module)[0]`.
+
+        Raises:
+            ConflictError: its weights are elsewhere until it runs.
+        """
+        block = getattr(module, self.block_lists[0])[0]
+        if arrives_late(block):
+            raise ConflictError(
+                f"what {self.family!r} models decide by is computed with the first block's "
+                f"weights, which block-wise offloading brings only when the block runs: use "
+                f"`enable_model_cpu_offload()` or group offloading by leaves, or leave out "
+                f"accelerators that ask for the modulated input"
+            )
+        return block
 
     @abstractmethod
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:

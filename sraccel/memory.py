@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import TypeVar
 
 State = TypeVar("State")
-Key = tuple[str, str, str]
-"""(accelerator, role of the denoiser, branch)"""
+Key = tuple[str, str, str, tuple[int, ...]]
+"""(accelerator, role of the denoiser, branch, shape of the noisy latents)"""
 
 
 class Memory:
-    """State by (accelerator, denoiser, branch), fresh unless the key was seen one step before.
+    """State by accelerator, denoiser, branch and shape, fresh unless that was seen one step before.
 
     A model switch and back, a guidance interval and a new run all leave a gap, so that accelerators
     need no code for them.
@@ -40,7 +40,7 @@ class Memory:
         for key in [key for key, (_, seen) in self._states.items() if seen != step_index]:
             del self._states[key]
         held: dict[str, int] = {}
-        for (accelerator, _, _), (state, _) in self._states.items():
+        for (accelerator, *_), (state, _) in self._states.items():
             if hasattr(state, "nbytes"):
                 held[accelerator] = held.get(accelerator, 0) + state.nbytes
         for accelerator, total in held.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,15 @@ def execution_device(module: nn.Module) -> torch.device:
     hooks = (getattr(part, "_hf_hook", None) for part in module.modules())
     known = (getattr(hook, "execution_device", None) for hook in hooks)
     return next((torch.device(found) for found in known if found is not None), device)
+
+
+def arrives_late(block: nn.Module) -> bool:
+    """Whether a block's own weights are brought by a hook of the block itself, when it runs."""
+    registry: Any = getattr(block, "_diffusers_hook", None)
+    if registry is not None and registry.get_hook("group_offloading") is not None:
+        return True
+    own = block._parameters.values()
+    return any(parameter is not None and parameter.is_meta for parameter in own)
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Run:
         stack: the stack that is attached.
         num_inference_steps: how many steps the loop intends to take.
         steps: the steps opened so far.
-        memory: state of the accelerators, by (accelerator, denoiser, branch).
+        memory: state of the accelerators, by accelerator, denoiser, branch and shape.
         outcome: None while it runs; then `finished`, `partial`, or `failed: <exception>`.
         notes: what accelerators say of themselves, by name; becomes part of the report.
         warnings: what a user should know; becomes part of the report.

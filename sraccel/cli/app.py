@@ -9,11 +9,16 @@ from typing import Annotated
 
 import typer
 
+from sraccel.cli.calibrate import calibrate
+from sraccel.cli.check import check
 from sraccel.cli.demo import demo
 from sraccel.cli.failures import INTERRUPTED
 from sraccel.cli.generate import generate
 from sraccel.cli.pairs import pairs
 from sraccel.cli.plugins import plugins
+from sraccel.cli.recipes import recipes
+from sraccel.cli.report import report
+from sraccel.cli.schema import schema
 
 app = typer.Typer(
     name="sraccel",
@@ -22,10 +27,15 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="markdown",
 )
+app.command()(check)
 app.command()(demo)
 app.command()(generate)
 app.command()(pairs)
 app.command()(plugins)
+app.command()(recipes)
+app.command()(schema)
+app.command()(report)
+app.add_typer(calibrate, name="calibrate")
 
 
 def _print_version(wanted: bool) -> None:

@@ -191,11 +191,12 @@ class _Job:
         except (ConflictError, ModelError):  # refused: there is nothing to go on with
             raise
         except BaseException:
-            stderr().print(
-                f"{count_runs(path)} of {wanted} runs are kept in {path}; the same command goes on",
-                soft_wrap=True,
-                highlight=False,
-            )
+            if kept := count_runs(path):
+                stderr().print(
+                    f"{kept} of {wanted} runs are kept in {path}; the same command goes on",
+                    soft_wrap=True,
+                    highlight=False,
+                )
             raise
 
 

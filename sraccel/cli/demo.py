@@ -25,16 +25,18 @@ def demo(
     """Make the same video twice, bare and accelerated, and say what the recipe gained and cost.
 
     Uses the small trained pair in the package: no download, no GPU. Writes bare.mp4,
-    accelerated.mp4, report.json and timeline.png.
+    accelerated.mp4, report.json, report.html and timeline.png.
     """
     with reported(debug):
         _demo(prompt, seed, steps, recipe, repeats, out)
 
 
 def _demo(prompt: str, seed: int, steps: int, recipe_name: str, repeats: int, out: Path) -> None:
-    from sraccel.cli.outputs import Videos, save_report, show
+    from sraccel.cli.outputs import Outputs, show
     from sraccel.cli.progress import denoising, loading
     from sraccel.files import output_folder
+    from sraccel.model_source import ModelSource
+    from sraccel.origin import Origin, sources_of
     from sraccel.recipe import Recipe
 
     recipe = Recipe.load(recipe_name)
@@ -45,8 +47,15 @@ def _demo(prompt: str, seed: int, steps: int, recipe_name: str, repeats: int, ou
         from sraccel.comparison import compare
 
         pipe = load_pipeline(DEMO, device="cpu")
-    videos = Videos(folder, {"bare": "bare", "accelerated": "accelerated"}, DEMO_FPS, prompt)
-    with denoising(pipe) as progress:
+    origin = Origin(
+        sources=sources_of([ModelSource(model=DEMO)], recipe),
+        dtype="float32",
+        device="cpu",
+        fps=DEMO_FPS,
+    )
+    call = {"prompt": prompt, "num_inference_steps": steps, "seed": seed}
+    outputs = Outputs(folder, origin, call, {"bare": "bare", "accelerated": "accelerated"})
+    with denoising(pipe) as progress, outputs.kept_if_broken_off():
         comparison = compare(
             pipe,
             recipe,
@@ -55,9 +64,10 @@ def _demo(prompt: str, seed: int, steps: int, recipe_name: str, repeats: int, ou
             num_inference_steps=steps,
             repeats=repeats,
             progress=progress,
-            keep=videos.keep,
+            keep=outputs.keep,
         )
-    show(comparison.report, videos.written + save_report(comparison.report, folder))
+    report = outputs.told(comparison.report)
+    show(report, outputs.save(report))
 
 
 def _note_on(prompt: str) -> None:

@@ -2,66 +2,116 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from sraccel.errors import ModelError
+from sraccel.errors import ModelError, OutputError
 from sraccel.frames import frames_of
+from sraccel.origin import Origin, frames_sha256, tags
+from sraccel.report.page import save_page
 from sraccel.report.timeline import save_timeline
 from sraccel.video import save_video
 
 if TYPE_CHECKING:
+    import torch
+
     from sraccel.report.model import Report
 
 
-def save_output(output: Any, path: Path, *, fps: float, comment: str) -> Path:
-    """Write the first video of a pipeline's output.
+VIDEOS = {"bare": "bare", "accelerated": "video"}
 
-    Raises:
-        ModelError: the pipeline made no frames; OutputError: they cannot be written.
+
+@dataclass
+class Outputs:
+    """Writes what a command makes as soon as it is there; each file tells where it comes from.
+
+    Attributes:
+        origin: what makes the videos.
+        call: the pipeline's call, and the seed.
+        names: name of the video's file, without suffix, by way (`bare`, `accelerated`).
+        videos: the files so far, by way.
     """
+
+    folder: Path
+    origin: Origin
+    call: dict[str, Any]
+    names: Mapping[str, str] = field(default_factory=lambda: VIDEOS)
+    videos: dict[str, Path] = field(default_factory=dict)
+    _reports: dict[str, Report] = field(default_factory=dict)
+
+    def keep(self, way: str, output: Any, report: Report) -> None:
+        """Write the first video of a run's output, unless an earlier repeat has.
+
+        (It is the same, bit for bit.)
+
+        Raises:
+            ModelError: the pipeline made no frames; OutputError: they cannot be written.
+        """
+        if way in self.videos:
+            return
+        frames = _first_video(output)
+        told = report.model_copy(deep=True)
+        told.call = self.call
+        told.origin = self.origin.model_copy(update={"frames_sha256": frames_sha256(frames)})
+        self._reports[way] = told
+        self.videos[way] = save_video(
+            frames.movedim(1, -1),
+            self.folder / f"{self.names[way]}.mp4",
+            fps=self.origin.fps,
+            metadata={"comment": self._comment(way), **tags(told)},
+        )
+
+    def _comment(self, way: str) -> str:
+        model, seed = self.origin.sources[0].name, self.call["seed"]
+        return f"{way}: {model}, seed {seed}: {self.call['prompt']}"
+
+    def told(self, report: Report) -> Report:
+        """The report of an accelerated run, with its call and its origin."""
+        kept = self._reports.get("accelerated")
+        report.call = self.call
+        report.origin = self.origin if kept is None else kept.origin
+        return report
+
+    def save(self, report: Report) -> list[Path]:
+        """Write `report.json`, its page, and `timeline.png` if the run took a step.
+
+        Returns:
+            all files that have been written.
+        """
+        paths = [*self.videos.values(), report.save(self.folder / "report.json")]
+        if report.steps:
+            paths.append(save_timeline(report, self.folder / "timeline.png"))
+        return [*paths, save_page(report, self.folder / "report.html", self.videos)]
+
+    @contextmanager
+    def kept_if_broken_off(self) -> Iterator[None]:
+        """Where a comparison breaks off, save the report of its last whole run, which says so."""
+        try:
+            yield
+        except BaseException:  # Ctrl-C, too
+            with suppress(OutputError):
+                for way, report in list(self._reports.items())[-1:]:
+                    report.warnings.append(
+                        f"the comparison is partial: this is its {way} run, nothing was compared"
+                    )
+                    self.save(report)
+            raise
+
+
+def _first_video(output: Any) -> torch.Tensor:
+    """Of shape (frames, channels, height, width)."""
     videos = frames_of(output)
     if videos is None:
         raise ModelError(
             f"the pipeline returned no frames ({type(output).__name__}): sraccel's commands are "
             "for pipelines that turn text into video"
         )
-    frames = videos[0].movedim(1, -1)
-    return save_video(frames, path, fps=fps, metadata={"comment": comment})
-
-
-@dataclass
-class Videos:
-    """Writes the first video of each way of running as soon as it is there.
-
-    Attributes:
-        names: name of the file, without suffix, by way (`bare`, `accelerated`).
-        written: the files so far.
-    """
-
-    folder: Path
-    names: dict[str, str]
-    fps: float
-    comment: str
-    written: list[Path] = field(default_factory=list)
-
-    def keep(self, way: str, output: Any, report: Report) -> None:
-        """Write a run's video, unless an earlier repeat has (it is the same, bit for bit)."""
-        path = self.folder / f"{self.names[way]}.mp4"
-        if path not in self.written:
-            comment = f"{way}: {self.comment}"
-            self.written.append(save_output(output, path, fps=self.fps, comment=comment))
-
-
-def save_report(report: Report, folder: Path) -> list[Path]:
-    """Write `report.json` and, if the run took a step, `timeline.png`."""
-    paths = [report.save(folder / "report.json")]
-    if report.steps:
-        paths.append(save_timeline(report, folder / "timeline.png"))
-    return paths
+    return videos[0]
 
 
 def show(report: Report, paths: list[Path]) -> None:

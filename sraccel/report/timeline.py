@@ -38,7 +38,9 @@ def save_timeline(report: Report, path: str | Path) -> Path:
         OutputError: the report has no steps, or the file cannot be written.
     """
     if not report.steps:
-        raise OutputError(f"no steps to draw in {path}: the run ended before its first step")
+        raise OutputError(
+            f"no steps to draw in {path}: the run ended before its first step", path=path
+        )
     figure = draw_timeline(report)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI)

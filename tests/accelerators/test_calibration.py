@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny.ltx import LTX
 from tiny.sdxl import SDXL
-from tiny.wan import WAN, WAN_2_2
+from tiny.wan import WAN, WAN_2_2, WAN_IMAGE_TO_VIDEO
 from tiny_models import TEXT_DIM, tiny_transformer
 from torch import nn
 
@@ -227,6 +227,8 @@ def test_a_single_prompt_a_negative_and_a_wild_polynomial_are_said() -> None:
 
     x = np.linspace(0, 1, 40)
     assert warnings(x, 0.1 + x).startswith("the fit could not be checked on prompts left out")
+    noise = np.random.default_rng(0).random(40)
+    assert "poor fit: R^2 on its own points" in warnings(x, noise)
     dips = (x - 0.5) ** 2 - 0.02
     assert "negative for input changes between 0.36 and 0.64" in warnings(x, dips)
     gap = np.concatenate([np.linspace(0, 0.05, 20), [1.0]])
@@ -570,3 +572,28 @@ def test_the_hook_finds_the_prediction_in_what_a_denoiser_returns(return_dict: b
         output = model(*arguments, return_dict=return_dict)
     (heard,) = stack.accelerators[0].heard
     assert torch.equal(heard, output[0])
+
+
+def test_a_pipeline_that_needs_an_image_says_so_before_the_first_run(tmp_path: Path) -> None:
+    pipe = WAN_IMAGE_TO_VIDEO.pipeline()
+    with pytest.raises(
+        sraccel.ModelError, match=r"missing a required argument: 'image'.*image=\.\.\."
+    ):
+        calibrate(pipe, ["a cat"], tmp_path / "fit.json")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        ({"prompts": "a cat"}, "a list of texts"),
+        ({"seeds": [-1]}, "0 or more"),
+        ({"generator": None}, "gives generator itself"),
+    ],
+)
+def test_arguments_that_cannot_be_meant_are_refused(
+    arguments: dict[str, Any], what: str, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"prompts": ["a cat"], "out": tmp_path / "fit.json", **arguments}
+    with pytest.raises(sraccel.ConflictError, match=what):
+        calibrate(WAN.pipeline(), **given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from diffusers import WanPipeline, WanTransformer3DModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny import SD3, WAN, TinyFamily
 from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
 from torch import nn
 
@@ -233,3 +235,64 @@ def test_residuals_kept_in_main_memory_give_the_same_latents_and_skips(pipe: Wan
         found.append((latents, [call.reused for step in stack.report.steps for call in step.calls]))
     assert torch.equal(found[0][0], found[1][0])
     assert found[0][1] == found[1][1]
+
+
+def test_a_loop_that_goes_on_after_a_failed_step_gets_no_older_residual(pipe: WanPipeline) -> None:
+    transformer, failing = pipe.transformer, [False]
+
+    def fail(module: nn.Module, args: Any) -> None:
+        if failing[0]:
+            raise MemoryError("on purpose")
+
+    transformer.blocks[-1].register_forward_pre_hook(fail)
+    latents, text = torch.randn(1, 4, 2, 8, 8), torch.randn(1, 6, 16)
+    recipe = [{"use": "teacache", "threshold": 0.5, "coefficients": IDENTITY}]
+    reused = []
+    with sraccel.compose(transformer, recipe) as stack, stack.run(num_inference_steps=20) as run:
+        for index in range(12):
+            # Nothing changes, so steps are skipped; a jump is computed, and fails.
+            timestep = torch.tensor([900.0 if index < 4 else 100.0])
+            failing[0] = index == 4
+            with contextlib.suppress(MemoryError), run.step(index) as step:
+                transformer(latents, timestep, text)
+            reused.append(step.calls[-1].reused_by is not None)
+    assert reused == [False, True, True, True, False, False] + [True] * 6
+
+
+def test_guidance_that_is_dropped_within_a_batch_begins_anew() -> None:
+    """As diffusers documents it for dynamic guidance: a batch of both becomes one of one."""
+
+    def drop(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if step == 5:
+            pipe._guidance_scale = 1.0
+            tensors = {name: tensor[1:] for name, tensor in tensors.items()}
+        return tensors
+
+    pipe = SD3.pipeline()
+    recipe = [{"use": "teacache", "threshold": 99.0, "coefficients": IDENTITY}]
+    with sraccel.compose(pipe, recipe) as stack:
+        latents = SD3.generate(
+            pipe,
+            12,
+            callback_on_step_end=drop,
+            callback_on_step_end_tensor_inputs=["prompt_embeds", "pooled_prompt_embeds"],
+        )
+    assert latents.shape[0] == 1
+    reused = [step.calls[0].reused for step in stack.report.steps]
+    assert reused == [False] + [True] * 5 + [False] + [True] * 4 + [False]
+
+
+@pytest.mark.parametrize(("tiny", "refused"), [(SD3, True), (WAN, False)], ids=str)
+def test_block_wise_offloading_is_refused_where_the_first_blocks_weights_decide(
+    tiny: TinyFamily, refused: bool
+) -> None:
+    pipe, cpu = tiny.pipeline(), torch.device("cpu")
+    pipe.transformer.enable_group_offload(
+        onload_device=cpu, offload_device=cpu, offload_type="block_level", num_blocks_per_group=1
+    )
+    expected = pytest.raises(sraccel.ConflictError, match="block-wise offloading")
+    with (
+        sraccel.compose(pipe, [{"use": "teacache", "coefficients": IDENTITY}]),
+        expected if refused else contextlib.nullcontext(),
+    ):
+        tiny.generate(pipe, 4)

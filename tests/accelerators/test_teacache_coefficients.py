@@ -19,6 +19,7 @@ from sraccel.accelerators.teacache.calibration import (
     CalibrationEntry,
     CalibrationFile,
     signature_of,
+    weights_checksum,
 )
 from sraccel.accelerators.teacache.coefficients import Coefficients, choose, known, named
 from sraccel.accelerators.teacache.published import PUBLISHED
@@ -292,3 +293,66 @@ def test_published_coefficients_are_taken_if_the_file_beside_the_weights_is_anot
     kind, config = CONFIGURATIONS["Wan2.1 t2v 1.3B"]
     found = known(denoiser_like(kind, config, name=str(tmp_path)), PLAIN)
     assert names_of(found) == ["Wan2.1 t2v 1.3B"]
+
+
+@pytest.mark.parametrize(
+    ("name", "pipeline", "what"),
+    [
+        ("Wan2.1 t2v 14B", TwoExperts(), "one of Wan2.2's experts"),
+        ("Flux.1 dev", FluxKontextPipeline(), "one of Flux.1 Kontext"),
+    ],
+)
+def test_naming_a_published_model_does_not_pass_a_lookalike_off_as_it(
+    name: str, pipeline: Any, what: str
+) -> None:
+    kind, config = CONFIGURATIONS[name]
+    with pytest.raises(sraccel.ModelError, match=what):
+        named(name, denoiser_like(kind, config, pipeline=pipeline), PLAIN)
+
+
+def test_naming_480p_is_refused_where_the_models_name_says_720p() -> None:
+    denoiser = denoiser_like("WanTransformer3DModel", WAN_I2V, name="Wan2.1-I2V-14B-720P")
+    with pytest.raises(sraccel.ModelError, match=r"its name says Wan2.1 i2v 720P"):
+        named("Wan2.1 i2v 480P", denoiser, PLAIN)
+
+
+def test_a_file_fitted_on_other_weights_of_the_same_configuration_is_a_warning(
+    pipe: WanPipeline, generate: Generate, tmp_path: Path
+) -> None:
+    warned = []
+    for model in (pipe.transformer, tiny_transformer(seed=99)):
+        facts = {"weights": weights_checksum(model), "dtype": "float32"}
+        path = calibration_of(model, **facts).save(tmp_path / "fit.json")
+        with sraccel.compose(pipe, [{"use": "teacache", "coefficients": str(path)}]) as stack:
+            generate(pipe, steps=12)
+        warned.append(any("fitted on other weights" in text for text in stack.report.warnings))
+    assert warned == [False, True]
+
+
+def test_the_right_file_is_found_behind_one_of_another_model(tmp_path: Path) -> None:
+    own = tiny_transformer(seed=3)
+    own.save_pretrained(tmp_path / "transformer")
+    loaded = WanTransformer3DModel.from_pretrained(tmp_path / "transformer")
+    calibration_of(tiny_transformer(layers=4)).save(tmp_path / "transformer" / "teacache.json")
+    calibration_of(own).save(tmp_path / "teacache.json")
+    denoiser = recognise("sketch", loaded, installed().adapters)
+    assert known(denoiser, PLAIN)[0].values == tuple(IDENTITY)
+
+
+def test_a_foreign_file_of_that_name_does_not_hide_published_coefficients(tmp_path: Path) -> None:
+    (tmp_path / "teacache.json").write_text('{"enabled": true}')
+    kind, config = CONFIGURATIONS["Wan2.1 t2v 1.3B"]
+    found = known(denoiser_like(kind, config, name=str(tmp_path)), PLAIN)
+    assert names_of(found) == ["Wan2.1 t2v 1.3B"]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_coefficients_that_are_not_finite_are_refused(number: float) -> None:
+    with pytest.raises(sraccel.RecipeError, match="finite"):
+        sraccel.Recipe(accelerators=[{"use": "teacache", "coefficients": [number] * 5}])
+
+
+def test_coefficients_for_a_role_that_nobody_plays_are_refused(pipe: WanPipeline) -> None:
+    given = {"sketch": IDENTITY, "rendr": IDENTITY}
+    with pytest.raises(sraccel.ConflictError, match=r"given for 'rendr', but.*are 'sketch'"):
+        sraccel.compose(pipe, [{"use": "teacache", "coefficients": given}])

@@ -98,7 +98,7 @@ def test_a_poor_fit_is_said_before_anything_else(
     result = calibrate()
     assert result.exit_code == 0
     assert "sketch: read this first" in result.stdout.splitlines()[0]
-    assert "poor fit: on prompts left out" in said(result)
+    assert "poor fit: R^2 on prompts left out is" in said(result)
 
 
 def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(

@@ -42,6 +42,7 @@ def test_generate_writes_a_video_a_report_and_a_timeline(
     )
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in out.iterdir()) == [
+        "report.html",
         "report.json",
         "timeline.png",
         "video.mp4",

@@ -68,6 +68,7 @@ def test_two_pipelines_make_the_video_and_one_report(
     result = generate(sraccel, recipe, out)
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in out.iterdir()) == [
+        "report.html",
         "report.json",
         "timeline.png",
         "video.mp4",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sraccel.report.model import (
@@ -14,6 +16,7 @@ from sraccel.report.model import (
     StepRecord,
     Timing,
 )
+from sraccel.video import save_video
 
 SECONDS = {("sketch", False): 0.018, ("sketch", True): 0.002}
 SECONDS |= {("render", False): 0.0026, ("render", True): 0.0007}
@@ -98,3 +101,20 @@ def bare_minimum() -> Report:
     call = CallRecord(branch="cond", requested="sketch", denoiser="sketch")
     steps = [StepRecord(index=index, denoiser="sketch", calls=[call]) for index in range(4)]
     return Report(outcome="finished", num_inference_steps=4, steps=steps)
+
+
+@pytest.fixture(scope="session")
+def two_videos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A bare and an accelerated MP4 that differ: 16 frames at 8 per second, a moving square."""
+    folder = tmp_path_factory.mktemp("videos")
+    return {
+        way: save_video(moving_square(top), folder / f"{way}.mp4", fps=8, min_side=96)
+        for way, top in (("bare", 10), ("accelerated", 30))
+    }
+
+
+def moving_square(top: int) -> np.ndarray:
+    frames = np.zeros((16, 64, 96, 3), np.uint8)
+    for index, frame in enumerate(frames):
+        frame[top : top + 20, 3 * index : 3 * index + 20] = (200, 120, 40)
+    return frames

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, FiniteFloat, WithJsonSchema, field_validator
 
 from sraccel.accelerators.teacache.coefficients import Coefficients, choose, fitted, known, named
 from sraccel.accelerators.teacache.published import PUBLISHED
@@ -17,8 +18,10 @@ from sraccel.plugin import (
     Call,
     ConflictError,
     Denoiser,
+    Finding,
     ModelError,
     Run,
+    Sampling,
     Stack,
     hookimpl,
 )
@@ -26,8 +29,24 @@ from sraccel.plugin import (
 if TYPE_CHECKING:
     import torch
 
-Given = str | list[float]
+NAMES = ["auto", *(entry.model for entry in PUBLISHED)]
+Name = Annotated[
+    str, WithJsonSchema({"type": "string", "anyOf": [{"enum": NAMES}, {"pattern": r"\.json$"}]})
+]
+Numbers = Annotated[
+    list[FiniteFloat],
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "number"},
+            "minItems": COEFFICIENT_COUNT,
+            "maxItems": COEFFICIENT_COUNT,
+        }
+    ),
+]
+Given = Name | Numbers
 """Coefficients as a recipe gives them: `auto`, a name, a file, or the numbers."""
+ROLES = ("sketch", "sketch_2", "render")
 FEW_STEPS = 8
 """Runs of this many steps or fewer have little to skip."""
 
@@ -77,6 +96,13 @@ class TeaCache(Accelerator):
                     raise ValueError(f"{COEFFICIENT_COUNT} numbers are needed, not {len(item)}")
             return given
 
+        def doubts(self, sampling: Sampling) -> Iterable[str]:
+            steps = sampling.num_inference_steps
+            if self.threshold == 0:
+                yield "threshold 0 never skips: it does nothing"
+            elif steps is not None and steps <= FEW_STEPS:
+                yield few(steps)
+
     options: Options
 
     def __init__(self, options: AcceleratorOptions) -> None:
@@ -92,6 +118,7 @@ class TeaCache(Accelerator):
                 "teacache has `start: after_switch`, but no accelerator of the recipe switches "
                 "models: add srdiffusion, or take `start: always`"
             )
+        self._check_roles(stack)
         for denoiser in stack.denoisers.values():
             if self.variant.modulated_input(denoiser.adapter) is None:
                 raise ModelError(
@@ -99,14 +126,28 @@ class TeaCache(Accelerator):
                 )
             self._known[denoiser.role] = self._given(denoiser, alone=len(stack.denoisers) == 1)
 
+    def _check_roles(self, stack: Stack) -> None:
+        given = self.options.coefficients
+        roles = {*ROLES, *stack.denoisers}  # one of ROLES may be in the pipeline handed over to
+        unknown = [role for role in given if role not in roles] if isinstance(given, dict) else []
+        if unknown:
+            raise ConflictError(
+                f"teacache: coefficients are given for {', '.join(map(repr, unknown))}, but the "
+                f"denoisers are {', '.join(map(repr, stack.denoisers))}"
+            )
+
+    def outlook(self, stack: Stack) -> Iterable[Finding]:
+        """Which coefficients each model gets."""
+        for role, found in self._known.items():
+            sources = " or ".join(item.source for item in found)
+            which = "" if len(found) == 1 else "; the size of the latents decides"
+            yield Finding("note", f"coefficients for the {role} denoiser: {sources}{which}")
+
     @hookimpl
     def run_started(self, run: Run) -> None:
         self._rules = {}
         if run.num_inference_steps <= FEW_STEPS:
-            run.warn(
-                f"teacache: {run.num_inference_steps} steps leave little to skip; caches pay off "
-                f"from about 20 steps on"
-            )
+            run.warn(f"teacache: {few(run.num_inference_steps)}")
 
     @hookimpl
     def reuse_residual(self, call: Call) -> torch.Tensor | None:
@@ -136,6 +177,8 @@ class TeaCache(Accelerator):
         role, run = call.denoiser.role, call.step.run
         chosen = choose(self._known[role], call.model_input)
         run.note(self, variant=self.variant.value)
+        if chosen.caveat:
+            run.warn(chosen.caveat)
         run.note(self, **{f"coefficients_{role}": chosen.source})
         rule = self.variant.rule(call.denoiser.adapter, chosen, self.options.threshold)
         self._rules[role] = rule
@@ -154,17 +197,22 @@ class TeaCache(Accelerator):
             return [Coefficients(tuple(given), "given by the recipe")]
         raise ModelError(
             f"teacache: the recipe gives no coefficients for the {denoiser.role} denoiser; models "
-            f"must not share them: give a mapping, `coefficients: {{sketch: [...], render: [...]}}`"
+            f"must not share them: give a mapping with a key {denoiser.role!r}, as in "
+            f"`coefficients: {{sketch: [...], render: [...]}}`"
         )
 
 
+def few(steps: int) -> str:
+    """The warning about a run with hardly anything to skip."""
+    return f"{steps} steps leave little to skip; caches pay off from about 20 steps on"
+
+
 def _check_name(given: str) -> None:
-    names = ["auto", *(entry.model for entry in PUBLISHED)]
-    if given in names or given.endswith(".json"):
+    if given in NAMES or given.endswith(".json"):
         return
-    near = difflib.get_close_matches(given, names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(given, NAMES, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(
         f"{given!r} is neither a calibration file (.json) nor a published model: {hint}"
-        f"Known: {', '.join(names)}"
+        f"Known: {', '.join(NAMES)}"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +18,7 @@ from sraccel.accelerators.teacache.calibration import (
     differences,
     num_experts,
     signature_of,
+    weights_checksum,
 )
 from sraccel.accelerators.teacache.coefficients import Coefficients
 from sraccel.accelerators.teacache.recording import Recorder, Series
@@ -36,8 +36,6 @@ from sraccel.plugin import (
 )
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from sraccel.accelerators.teacache.fitting import Fit, Points
 
 MIN_STEPS = 6
@@ -127,8 +125,12 @@ def check_arguments(
         OutputError: its folder takes no files.
     """
     out = Path(out)
+    if isinstance(prompts, str):
+        raise ConflictError("prompts are a list of texts, even if there is only one")
     if not prompts or not seeds:
         raise ConflictError("nothing to calibrate with: give at least one prompt and one seed")
+    if min(seeds) < 0:
+        raise ConflictError(f"seeds are 0 or more, not {min(seeds)}")
     if num_inference_steps < MIN_STEPS:
         raise ConflictError(
             f"{num_inference_steps} steps are too few for a polynomial of degree 4: give at least "
@@ -155,11 +157,30 @@ class _Job:
 
     def check(self) -> None:
         """Refuse what cannot end well, before the first run."""
+        self._check_call()
         for denoiser in self.stack.denoisers.values():
             self._input_of(denoiser)
             if denoiser.role == "render_2":
                 raise ModelError("a pipeline of two experts cannot render: calibrate it as sketch")
         self._older()
+
+    def _check_call(self) -> None:
+        """Refuse arguments that the pipeline lacks, or that are not the caller's to give."""
+        own = {"prompt", "num_inference_steps", "generator", "output_type"}
+        if taken := own & self.call.keys():
+            raise ConflictError(
+                f"calibrating gives {', '.join(sorted(taken))} itself: leave it out"
+            )
+        try:
+            inspect.signature(type(self.pipe).__call__).bind(
+                self.pipe, **dict.fromkeys(own), **self.call
+            )
+        except TypeError as error:
+            raise ModelError(
+                f"{type(self.pipe).__name__}: {error}. What the command line cannot give (an "
+                f"image), `sraccel.accelerators.teacache.calibrate(pipe, prompts, out, image=...)` "
+                f"can"
+            ) from None
 
     def _input_of(self, denoiser: Denoiser) -> str:
         name = self.variant.modulated_input(denoiser.adapter)
@@ -189,7 +210,7 @@ class _Job:
         models = {
             role: {
                 "class": type(denoiser.module).__name__,
-                "weights": _fingerprint(denoiser.module),
+                "weights": weights_checksum(denoiser.module),
                 "dtype": denoiser.describe()["dtype"],
                 "config": signature_of(denoiser.config),
             }
@@ -302,6 +323,7 @@ class _Job:
             family=denoiser.family,
             class_name=type(denoiser.module).__name__,
             signature=signature_of(denoiser.config),
+            weights=weights_checksum(denoiser.module),
             num_experts=num_experts(denoiser),
             variant=self.variant.value,
             coefficients=found.coefficients.tolist(),
@@ -384,22 +406,6 @@ def _points(records: Sequence[RunRecord], role: str, name: str) -> Points:
 def _plain(value: Any) -> Any:
     """A value as it fits JSON."""
     return value if isinstance(value, (str, int, float, bool, type(None))) else type(value).__name__
-
-
-def _fingerprint(module: nn.Module) -> str | None:
-    """A checksum of some of each parameter's numbers, by which models of one kind differ.
-
-    None for weights that are elsewhere (offloaded one by one).
-    """
-    import torch
-
-    checksum = 0
-    for parameter in module.parameters():
-        if parameter.is_meta:
-            return None
-        some = parameter.detach().flatten()[:16].to("cpu", torch.float64)
-        checksum = zlib.crc32(some.numpy().tobytes(), checksum)
-    return f"{checksum:08x}"
 
 
 def _version(package: str) -> str:

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sraccel.accelerators.teacache.calibration import CalibrationFile
+from sraccel.accelerators.teacache.calibration import (
+    CalibrationEntry,
+    CalibrationFile,
+    weights_checksum,
+)
 from sraccel.accelerators.teacache.calibration import matching as matching_entry
 from sraccel.accelerators.teacache.published import (
     PUBLISHED,
@@ -38,11 +42,13 @@ class Coefficients:
     Attributes:
         latent_area: height times width of the latents that it was published for, where models of
             one configuration differ by nothing else.
+        caveat: what a user should know before trusting them.
     """
 
     values: tuple[float, ...]
     source: str
     latent_area: int | None = None
+    caveat: str = ""
 
     def __call__(self, distance: float) -> float:
         """The polynomial's value (Horner's scheme, as `numpy.poly1d` evaluates it)."""
@@ -60,11 +66,10 @@ def known(denoiser: Denoiser, variant: Variant) -> list[Coefficients]:
     Raises:
         ModelError: there are none.
     """
-    beside = _beside_the_weights(denoiser)
     refused: ModelError | None = None
-    if beside is not None:
+    for beside in _beside_the_weights(denoiser):
         try:
-            return [_of_file(beside, denoiser, variant)]
+            return [fitted(beside, denoiser, variant)]
         except ModelError as error:  # it may be of another model that lies there
             refused = error
     found = matching(denoiser)
@@ -92,6 +97,11 @@ def named(name: str, denoiser: Denoiser, variant: Variant) -> Coefficients:
         differs = ", ".join(
             f"{key} is {own!r} (published: {theirs!r})" for key, (own, theirs) in pairs
         )
+    other = lookalike(denoiser)
+    if not differs and other is not None:
+        differs = f"it is one of {other.model}, which share the configuration"
+    if not differs and entry not in matching(denoiser):
+        differs = f"its name says {', '.join(item.model for item in matching(denoiser))}"
     if differs:
         raise ModelError(
             f"teacache: the recipe names the coefficients of {name}, but the {denoiser.role} "
@@ -152,24 +162,29 @@ def fitted(path: Path, denoiser: Denoiser, variant: Variant) -> Coefficients:
     Raises:
         ModelError: they are not, or the file cannot be read.
     """
-    return _of_file(CalibrationFile.load(path), denoiser, variant)
-
-
-def _of_file(file: CalibrationFile, denoiser: Denoiser, variant: Variant) -> Coefficients:
-    entry = matching_entry(file, denoiser, variant)
+    entry = matching_entry(CalibrationFile.load(path), denoiser, variant)
     quality = f"R^2 {entry.r2 if entry.r2_held_out is None else entry.r2_held_out:.2f}"
     return Coefficients(
         tuple(entry.coefficients),
-        f"{entry.role}, {entry.variant}, fitted ({quality}, {file.source})",
+        f"{entry.role}, {entry.variant}, fitted ({quality}, {path.name})",
+        caveat=_caveat(entry, denoiser, path),
     )
 
 
-def _beside_the_weights(denoiser: Denoiser) -> CalibrationFile | None:
-    """The calibration file beside the model's weights, if there is one."""
+def _caveat(entry: CalibrationEntry, denoiser: Denoiser, path: Path) -> str:
+    """A configuration does not tell a fine-tune, or Wan's 480P from its 720P: the weights do."""
+    same_precision = entry.dtype == denoiser.describe()["dtype"]
+    ours = weights_checksum(denoiser.module) if entry.weights and same_precision else None
+    if ours is None or ours == entry.weights:
+        return ""
+    return (
+        f"teacache: {path.name} was fitted on other weights than the {denoiser.role} denoiser's, "
+        f"though of the same configuration: if it is another model, calibrate that"
+    )
+
+
+def _beside_the_weights(denoiser: Denoiser) -> list[Path]:
+    """Calibration files beside the model's weights: in its folder, and in the pipeline's."""
     location = denoiser.config.get("_name_or_path")
-    if not location:
-        return None
-    for folder in (Path(location), Path(location).parent):
-        if (folder / CALIBRATION_FILE).is_file():
-            return CalibrationFile.load(folder / CALIBRATION_FILE)
-    return None
+    folders = (Path(location), Path(location).parent) if location else ()
+    return [path for folder in folders if (path := folder / CALIBRATION_FILE).is_file()]

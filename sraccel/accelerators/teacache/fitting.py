@@ -132,18 +132,21 @@ def _of_quality(found: Fit) -> list[str]:
         "two), or a cache of another kind (diffusers' SeaCache, say): compare videos before you "
         "trust this fit"
     )
-    if found.r2_held_out is None:
-        return [
+    held_out, warnings = found.r2_held_out, []
+    where, r2 = "on prompts left out", held_out
+    if held_out is None:
+        where, r2 = "on its own points", found.r2
+        warnings.append(
             f"the fit could not be checked on prompts left out (R^2 on its own points: "
             f"{found.r2:.2f}): give several prompts"
-        ]
-    if found.r2_held_out >= POOR_R2:
-        return []
-    return [
-        f"poor fit: on prompts left out, R^2 is {found.r2_held_out:.2f} (1 is perfect, below "
-        f"{POOR_R2} is poor), so the input's change hardly tells that of the output, and TeaCache "
-        f"will skip the wrong steps. Try {advice}"
-    ]
+        )
+    if r2 is not None and r2 < POOR_R2:
+        warnings.append(
+            f"poor fit: R^2 {where} is {r2:.2f} (1 is perfect, below "
+            f"{POOR_R2} is poor), so the input's change hardly tells that of the output, and "
+            f"TeaCache will skip the wrong steps. Try {advice}"
+        )
+    return warnings
 
 
 def _of_shape(found: Fit, points: Points) -> list[str]:

@@ -115,11 +115,16 @@ class BranchState:
         return sum(tensor.nbytes for tensor in held if tensor is not None)
 
     def decide(self, rule: Rule, modulated_input: torch.Tensor, forced: bool) -> bool:
-        """Whether to skip this call; updates the state either way."""
+        """Whether to skip this call; updates the state either way.
+
+        To compute is to let go of the old residual: if the blocks raise, nothing stale is left.
+        """
         previous, self.previous = self.previous, modulated_input
         if forced or previous is None or self.residual is None:
-            self.accumulated = 0.0
-            return False
-        distance = float(rel_l1_distance(modulated_input, previous))
-        skip, self.accumulated = rule.advance(self.accumulated, distance)
+            skip, self.accumulated = False, 0.0
+        else:
+            distance = float(rel_l1_distance(modulated_input, previous))
+            skip, self.accumulated = rule.advance(self.accumulated, distance)
+        if not skip:
+            self.residual = None
         return skip

@@ -1,0 +1,83 @@
+"""What a timeline is drawn of, in pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+TINY = 1e-12
+"""What is drawn as 0."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle; `look` names its model's colour, `reused` hatches it."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    look: str
+    letter: str = ""
+    title: str = ""
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class Label:
+    """A word at a place; `full` is what it is short for, `late` puts it before the place."""
+
+    x: float
+    y: float
+    text: str
+    full: str = ""
+    late: bool = False
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A value on an axis."""
+
+    y: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """An entry of the legend."""
+
+    mark: str
+    text: str
+    look: str = ""
+    letter: str = ""
+    reused: bool = False
+
+
+@dataclass
+class Panel:
+    """A diagram over the steps; `top` and `bottom` are where its highest and lowest values lie."""
+
+    name: str
+    unit: str
+    top: float
+    bottom: float
+    highest: float = 0.0
+    ticks: list[Tick] = field(default_factory=list)
+    missing: str = ""
+
+    def y(self, value: float) -> float:
+        return self.bottom - (self.bottom - self.top) * value / (self.highest or 1.0)
+
+    def scale_to(self, highest: float, form: str) -> None:
+        """Take the scale whose highest round value reaches `highest`; up to 1 if that is 0."""
+        highest = highest if highest > TINY else 1.0
+        step = _round_step(highest)
+        count = max(1, math.ceil(highest / step - 1e-9))
+        self.highest = count * step
+        self.ticks = [Tick(self.y(n * step), form.format(n * step)) for n in range(count + 1)]
+
+
+def _round_step(highest: float) -> float:
+    """A round distance that fits two to five times into the highest value."""
+    magnitude = 10.0 ** math.floor(math.log10(highest))
+    return next(part * magnitude for part in (0.2, 0.5, 1, 2) if highest / magnitude <= 5 * part)

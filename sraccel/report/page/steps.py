@@ -1,0 +1,64 @@
+"""The steps of a run in words: in a sentence, and as a table."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from sraccel.report.page.words import DASH, digits, duration, finite, listed
+from sraccel.report.table import branches
+
+if TYPE_CHECKING:
+    from sraccel.report.model import CallRecord, Report, StepRecord
+
+
+def summary(report: Report) -> str:
+    """The drawing in words."""
+    steps = report.steps
+    stretches = [
+        f"{role} took {stretch_of(list(stretch))}"
+        for role, stretch in groupby(steps, key=lambda step: step.denoiser)
+    ]
+    parts = [listed(stretches) if len(stretches) <= 4 else f"{len(stretches) - 1} switches"]
+    for branch in branches(steps):
+        calls = [call for step in steps for call in step.calls if call.branch == branch]
+        reused = sum(call.reused for call in calls)
+        parts.append(f"{branch}: {len(calls) - reused} computed, {reused} reused")
+    return f"{len(steps)} steps. " + ". ".join(parts) + "."
+
+
+def stretch_of(steps: list[StepRecord]) -> str:
+    """Which steps follow each other here: `steps 0 to 24`."""
+    first, last = steps[0].index, steps[-1].index
+    return f"step {first}" if first == last else f"steps {first} to {last}"
+
+
+def deed_of(call: CallRecord) -> str:
+    """What a call was: `render reused by teacache, 1.1 ms`."""
+    by = f" by {call.reused_by}" if call.reused_by else ""
+    did = f"reused{by}" if call.reused else "computed"
+    time = "" if finite(call.seconds) is None else f", {duration(call.seconds)}"
+    return f"{call.denoiser} {did}{time}"
+
+
+def table_rows(steps: list[StepRecord], names: list[str]) -> list[list[str]]:
+    """A row of cells for each step; `names` are the run's branches."""
+    before = [None, *(step.denoiser for step in steps)]
+    return [
+        _row(step, names, switched=previous not in (None, step.denoiser))
+        for step, previous in zip(steps, before, strict=False)
+    ]
+
+
+def _row(step: StepRecord, names: list[str], *, switched: bool) -> list[str]:
+    calls = {call.branch: deed_of(call) for call in step.calls}
+    return [
+        str(step.index),
+        digits(step.timestep),
+        digits(step.sigma),
+        f"{step.denoiser} (switch)" if switched else step.denoiser,
+        *(calls.get(branch, "no call") for branch in names),
+        digits(step.noise_rel_l1),
+        digits(step.noise_rel_l1_per_step),
+        DASH if finite(step.seconds) is None else duration(step.seconds),
+    ]

@@ -1,0 +1,237 @@
+"""The steps of a run as geometry: a band of models, a row a branch, seconds, and the metric D.
+
+The template draws it as SVG. Every state differs in letter or pattern, not in colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING
+
+from sraccel.report.page.shapes import Box, Key, Label, Panel
+from sraccel.report.page.steps import deed_of, stretch_of, summary, table_rows
+from sraccel.report.page.words import duration, finite
+from sraccel.report.table import branches, role_letters
+
+if TYPE_CHECKING:
+    from sraccel.report.model import CallRecord, Report, StepRecord
+
+LOOKS = 4
+"""So many models differ in colour; letters go on beyond."""
+DRAWING_WIDTH = 960
+NARROWEST, WIDEST = 14.0, 34.0
+BAND_TOP, BAND = 24.0, 22.0
+ROW, ROW_GAP = 24.0, 4.0
+PANEL, PANEL_GAP = 110.0, 30.0
+FOOT = 42.0
+LABEL_CHARACTERS = 12
+CHARACTER = 7.2
+"""Width of one, about."""
+REST = "rest"
+
+
+@dataclass
+class Timeline:
+    """All that the template draws, in pixels."""
+
+    width: float
+    height: float
+    summary: str
+    band: list[Box]
+    rows: list[Label]
+    cells: list[Box]
+    seconds: Panel
+    bars: list[Box]
+    bare: tuple[float, str] | None
+    metric: Panel
+    curve: list[tuple[float, float]]
+    rates: list[tuple[float, float]]
+    switches: list[Label]
+    numbers: list[Label]
+    keys: list[Key]
+    branches: list[str]
+    table: list[list[str]]
+
+
+def timeline(report: Report) -> Timeline | None:
+    """The drawing of a run's steps; None if it took none."""
+    return _Drawing(report).timeline() if report.steps else None
+
+
+class _Drawing:
+    def __init__(self, report: Report) -> None:
+        self.report, self.steps = report, report.steps
+        self.branches = branches(self.steps)
+        self.letters = role_letters(self.steps)
+        roles = dict.fromkeys([*(step.denoiser for step in self.steps), *self.letters])
+        self.looks = {role: f"m{number % LOOKS}" for number, role in enumerate(roles)}
+        self.pitch = min(WIDEST, max(NARROWEST, DRAWING_WIDTH / len(self.steps)))
+        self.rows_top = BAND_TOP + BAND + 8
+        rows_bottom = self.rows_top + len(self.branches) * (ROW + ROW_GAP)
+        self.seconds = _panel("Time / step", "ms", rows_bottom, map(_time, self.steps))
+        known = (value for step in self.steps for value in _metrics(step))
+        self.metric = _panel("Metric D", "", self.seconds.bottom, known)
+
+    def timeline(self) -> Timeline:
+        bare = self._scale_seconds()
+        curve, rates = self._curves()
+        return Timeline(
+            width=len(self.steps) * self.pitch + 8,
+            height=self.metric.bottom + FOOT,
+            summary=summary(self.report),
+            band=list(self._band()),
+            rows=[
+                Label(0, self._row(number) + ROW / 2, _short(branch), branch)
+                for number, branch in enumerate(self.branches)
+            ],
+            cells=list(self._cells()),
+            seconds=self.seconds,
+            bars=[] if self.seconds.missing else list(self._bars()),
+            bare=bare,
+            metric=self.metric,
+            curve=curve,
+            rates=rates,
+            switches=list(self._switches()),
+            numbers=list(self._numbers()),
+            keys=list(self._keys(curve, rates, bare)),
+            branches=self.branches,
+            table=table_rows(self.steps, self.branches),
+        )
+
+    def _x(self, position: float) -> float:
+        return position * self.pitch
+
+    def _row(self, number: int) -> float:
+        return self.rows_top + number * (ROW + ROW_GAP)
+
+    def _band(self) -> Iterator[Box]:
+        """One box a stretch of steps of the same model; the name stands in it if it fits."""
+        position = 0
+        for role, stretch in groupby(self.steps, key=lambda step: step.denoiser):
+            members = list(stretch)
+            width = len(members) * self.pitch - 2
+            said = f"{role}, {stretch_of(members)}"
+            shown = next((text for text in (said, role) if CHARACTER * len(text) + 12 < width), "")
+            look = self.looks[role]
+            yield Box(self._x(position), BAND_TOP, width, BAND, look, shown, said)
+            position += len(members)
+
+    def _cells(self) -> Iterator[Box]:
+        for position, step in enumerate(self.steps):
+            for call in step.calls:
+                y = self._row(self.branches.index(call.branch))
+                yield self._box(call, step, self._x(position), y, ROW, self.pitch - 2)
+
+    def _box(
+        self, call: CallRecord, step: StepRecord, x: float, y: float, height: float, width: float
+    ) -> Box:
+        letter = "" if call.reused else self.letters[call.denoiser]
+        said = f"step {step.index}, {call.branch}: {deed_of(call)}"
+        return Box(x, y, width, height, self.looks[call.denoiser], letter, said, call.reused)
+
+    def _scale_seconds(self) -> tuple[float, str] | None:
+        """Set the scale of the seconds; returns the bare run's level and what to call it."""
+        if self.seconds.missing:
+            return None
+        longest = max(_time(step) or 0.0 for step in self.steps)
+        baseline = self.report.baseline
+        bare = (finite(baseline.seconds) or 0.0) if baseline else 0.0
+        level = bare / max(self.report.num_inference_steps, 1)
+        self.seconds.scale_to(1000 * max(longest, level), "{:,.4g}")
+        said = f"bare run: {duration(level)} per step, on average"
+        return (self.seconds.y(1000 * level), said) if level > 0 else None
+
+    def _bars(self) -> Iterator[Box]:
+        """Calls from the axis upwards, in the order of the branches, then what else a step took."""
+        for position, step in enumerate(self.steps):
+            x, bottom = self._x(position) + 1, self.seconds.bottom
+            for call in sorted(step.calls, key=lambda call: self.branches.index(call.branch)):
+                height = self._height(finite(call.seconds) or 0.0)
+                bottom -= height
+                yield self._box(call, step, x, bottom, height, self.pitch - 4)
+            rest = (_time(step) or 0.0) - sum(finite(call.seconds) or 0.0 for call in step.calls)
+            if (height := self._height(rest)) > 0:
+                said = f"step {step.index}: {duration(rest)} beside its calls"
+                yield Box(x, bottom - height, self.pitch - 4, height, REST, title=said)
+
+    def _height(self, seconds: float) -> float:
+        return max(0.0, self.seconds.bottom - self.seconds.y(1000 * seconds))
+
+    def _curves(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
+        if self.metric.missing:
+            return [], []
+        known, rates = zip(*map(_metrics, self.steps), strict=True)
+        self.metric.scale_to(max(value or 0.0 for value in [*known, *rates]), "{:.3g}")
+        return self._points(known), self._points(rates)
+
+    def _points(self, values: Sequence[float | None]) -> list[tuple[float, float]]:
+        return [
+            (self._x(position) + self.pitch / 2 - 1, self.metric.y(value))
+            for position, value in enumerate(values)
+            if value is not None
+        ]
+
+    def _switches(self) -> Iterator[Label]:
+        """Where the model changes; said in words where there is room before the next."""
+        pairs = enumerate(pairwise(self.steps), start=1)
+        changed = [at for at, (before, after) in pairs if before.denoiser != after.denoiser]
+        ends = [*changed[1:], len(self.steps)] if changed else []
+        for position, following in zip(changed, ends, strict=True):
+            step = self.steps[position]
+            text = f"switch to {_short(step.denoiser)} at step {step.index}"
+            room = self._x(following - position)
+            late = len(changed) == 1 and room < CHARACTER * len(text)
+            fits = late or room > CHARACTER * len(text)
+            yield Label(self._x(position) - 1, BAND_TOP - 12, text if fits else "", late=late)
+
+    def _numbers(self) -> Iterator[Label]:
+        apart = next(n for n in (1, 2, 5, 10, 20, 50, 100, 1000) if n * self.pitch >= 34)
+        for position, step in enumerate(self.steps):
+            if step.index % apart == 0:
+                x = self._x(position) + self.pitch / 2 - 1
+                yield Label(x, self.metric.bottom + 18, str(step.index))
+
+    def _keys(self, curve: object, rates: object, bare: tuple[float, str] | None) -> Iterator[Key]:
+        states = {(call.denoiser, call.reused) for step in self.steps for call in step.calls}
+        for role, letter in self.letters.items():
+            look = self.looks[role]
+            if (role, False) in states:
+                yield Key("cell", f"{role} computed", look, letter)
+            if (role, True) in states:
+                yield Key("cell", f"{role}, blocks skipped and residual reused", look, reused=True)
+        if not self.seconds.missing:
+            yield Key("cell", "rest of the step: guidance, scheduler", REST)
+        if bare:
+            yield Key("bare", bare[1])
+        if curve:
+            yield Key("dot", "D: relative L1 change of the guided prediction, step to step")
+        if rates:
+            yield Key("diamond", "D per step between computed steps: this one decides")
+        if len({step.denoiser for step in self.steps}) > 1:
+            yield Key("switch", "switch of the model")
+
+
+def _metrics(step: StepRecord) -> tuple[float | None, float | None]:
+    return finite(step.noise_rel_l1), finite(step.noise_rel_l1_per_step)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LABEL_CHARACTERS else text[: LABEL_CHARACTERS - 1] + "…"
+
+
+def _time(step: StepRecord) -> float | None:
+    """A step's seconds, at least those of its calls; None if neither was taken."""
+    calls = [finite(call.seconds) for call in step.calls]
+    known = [value for value in calls if value is not None]
+    whole = finite(step.seconds)
+    return max(whole or 0.0, sum(known)) if known or whole is not None else None
+
+
+def _panel(name: str, unit: str, above: float, values: Iterable[float | None]) -> Panel:
+    """Below what ends at `above`; low if there is nothing to draw."""
+    top = above + PANEL_GAP
+    measured = any(value is not None for value in values)
+    missing = "" if measured else "not measured"
+    return Panel(name, unit, top, top + (PANEL if measured else 0), missing=missing)

@@ -1,0 +1,501 @@
+"""The page of a run, read as a file: what stands in it, and what cannot get into it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sraccel.errors import OutputError
+from sraccel.recipe import Recipe
+from sraccel.report.model import (
+    AcceleratorRecord,
+    CallRecord,
+    HandoffRecord,
+    Report,
+    Speedup,
+    StepRecord,
+    Timing,
+)
+from sraccel.report.page import render_page, save_page
+from sraccel.report.page.attribution import MARGIN, attribution
+from sraccel.report.page.timeline import timeline
+
+MakeReport = Callable[..., Report]
+NASTY = "</script></style><!--<script><img src=x onerror=alert(1)>\"'&{{7*7}}</pre>"
+TIMES = "\N{MULTIPLICATION SIGN}"
+VOID = {"meta", "input"}
+LOADING = ("src", "href", "data", "action", "poster", "srcset", "xlink:href")
+
+
+class Page(HTMLParser):
+    """A page's elements in order, each with its attributes and its text, checked for nesting."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[dict] = []
+        self.elements: list[dict] = []
+        self.comments: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open, [element["tag"] for element in self.open]
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self.elements.append({"tag": tag, "text": "", **dict(attrs)})
+        if tag not in VOID:
+            self.open.append(self.elements[-1])
+
+    def handle_startendtag(self, tag: str, attrs: list) -> None:
+        self.elements.append({"tag": tag, "text": "", **dict(attrs)})
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop()["tag"] == tag
+
+    def handle_data(self, data: str) -> None:
+        for element in self.open:
+            element["text"] += data
+
+    def handle_comment(self, data: str) -> None:
+        self.comments.append(data)
+
+    def all(self, tag: str, **attributes: str) -> list[dict]:
+        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
+        return [
+            element
+            for element in self.elements
+            if element["tag"] == tag and wanted.items() <= element.items()
+        ]
+
+    def one(self, tag: str, **attributes: str) -> dict:
+        (element,) = self.all(tag, **attributes)
+        return element
+
+    @property
+    def data(self) -> dict:
+        return json.loads(self.one("script", id="report")["text"])
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.one("main")["text"].split())
+
+
+def page(report: Report, videos: dict[str, Path] | None = None) -> Page:
+    return Page(render_page(report, videos or {}))
+
+
+def three_branches(count: int = 100) -> Report:
+    """A run with two guidance scales: three branches a step, and three models."""
+    steps = []
+    for index in range(count):
+        role = ("sketch", "sketch_2", "render")[3 * index // count]
+        calls = [
+            CallRecord(branch=name, requested="sketch", denoiser=role, reused=index % 3 == place)
+            for place, name in enumerate(("cond", "uncond", "cond_without_image"))
+        ]
+        steps.append(StepRecord(index=index, denoiser=role, seconds=0.1, calls=calls))
+    return Report(outcome="finished", num_inference_steps=count, steps=steps)
+
+
+def test_the_parts_come_in_the_order_of_what_a_reader_needs(
+    make_report: MakeReport, two_videos: dict[str, Path]
+):
+    report = make_report()
+    report.handoff = HandoffRecord(kind="identity")
+    headings = [element["text"] for element in page(report, two_videos).all("h2")]
+    assert headings == [
+        "Read this first",
+        "Figures",
+        "Videos, in step",
+        "Timeline",
+        "Who contributed what",
+        "Switch and hand-off",
+        "The call",
+        "Recipe",
+        "Versions and environment",
+    ]
+
+
+def test_the_figures_are_those_of_the_report(make_report: MakeReport):
+    text = page(make_report()).text
+    for figure in (
+        f"Measured speedup 3.42{TIMES} 3.31{TIMES} to 3.47{TIMES}, 3 pairs of runs",
+        f"Predicted speedup 3.37{TIMES} measured / predicted 1.01",
+        "PSNR 31.2 dB",
+        "SSIM 0.953",
+        "Denoising 529 ms bare 1.81 s; 50 steps",
+        "Peak memory 831 MiB",
+    ):
+        assert figure in text
+
+
+def test_a_report_without_a_bare_run_claims_no_speed_and_no_quality(bare_minimum: Report):
+    made = page(bare_minimum)
+    figures = made.one("dl", class_="figures")["text"]
+    assert figures.count("not measured") == 6  # the bare run's seconds are the sixth
+    assert not re.search(r"\d\S*" + TIMES + "|dB", made.text)
+
+
+@pytest.mark.parametrize("place", ["prompt", "warning", "name", "recipe", "branch", "role", "note"])
+def test_strangers_words_are_text_wherever_they_stand(make_report: MakeReport, place: str):
+    plain, report = page(make_report(count=6, switch=3)), make_report(count=6, switch=3)
+    if place == "prompt":
+        report.call["prompt"] = NASTY
+    elif place == "warning":
+        report.warnings = [NASTY]
+    elif place == "name":
+        report.accelerators[0].name = NASTY
+    elif place == "recipe":
+        report.recipe = {NASTY: [NASTY]}
+    elif place == "note":
+        report.accelerators[0].notes = {NASTY: {NASTY: NASTY}, "more": [NASTY]}
+    for step in report.steps:
+        for call in step.calls:
+            call.branch = NASTY if place == "branch" and call.branch == "cond" else call.branch
+            call.denoiser = step.denoiser = NASTY if place == "role" else call.denoiser
+    made = page(report)
+    assert NASTY in made.one("main")["text"]
+    assert made.data == json.loads(report.to_json())
+    assert not made.comments
+    assert not made.all("img")
+    assert not [name for element in made.elements for name in element if name.startswith("on")]
+    assert len(made.all("script")) == len(plain.all("script")) == 2
+    assert len(made.all("style")) == 1
+    assert {element["tag"] for element in made.elements} - {"p", "dl", "dt", "dd", "code"} <= {
+        element["tag"] for element in plain.elements
+    } | {"pre"}
+
+
+# HTML has no NUL and makes one line end of all; PyYAML makes a space of NEL.
+WORDS = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\x85"), max_size=40
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(words=WORDS, key=WORDS.filter(bool), warning=WORDS)
+def test_any_words_come_back_as_they_were(words: str, key: str, warning: str):
+    report = Report(
+        outcome="finished",
+        num_inference_steps=1,
+        call={"prompt": words},
+        recipe={"name": words, "note": {key: words}},
+        accelerators=[AcceleratorRecord(name=key, notes={key: words})],
+        warnings=[warning],
+    )
+    made = page(report)
+    assert made.data == json.loads(report.to_json())
+    assert made.one("h1")["text"] == key
+    assert [item["text"] for item in made.all("li")][:1] == [warning]
+    assert len(made.all("script")) == 2
+    assert yaml.safe_load(made.one("pre")["text"]) == report.recipe
+
+
+def test_nothing_is_loaded_from_anywhere(make_report: MakeReport, two_videos: dict[str, Path]):
+    text = render_page(make_report(), two_videos)
+    made = Page(text)
+    for element in made.elements:
+        for name in LOADING:
+            assert element.get(name, "#").startswith(("#", "data:video/mp4;base64,")), element
+    assert not {"link", "iframe", "object", "base", "form"} & {e["tag"] for e in made.elements}
+    style = made.one("style")["text"]
+    assert "@import" not in style
+    assert set(re.findall(r"url\((.)", style)) <= {"#"}
+    assert not re.search(r"https?://|//\w", style + made.all("script")[1]["text"])
+
+
+def test_the_page_s_policy_forbids_the_network_and_any_script_but_its_own(make_report: MakeReport):
+    made = page(make_report())
+    (policy,) = (element["content"] for element in made.all("meta") if "http-equiv" in element)
+    digest = base64.b64encode(
+        hashlib.sha256(made.all("script")[1]["text"].encode()).digest()
+    ).decode()
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["script-src"] == f"'sha256-{digest}'"
+    assert rules["media-src"] == "data:"
+
+
+def test_the_videos_are_in_the_page_the_bare_one_first(
+    make_report: MakeReport, two_videos: dict[str, Path]
+):
+    made = page(make_report(), dict(reversed(two_videos.items())))
+    videos = made.all("video")
+    assert [video["id"] for video in videos] == ["video-bare", "video-accelerated"]
+    for video, path in zip(videos, two_videos.values(), strict=True):
+        assert base64.b64decode(video["src"].split(",")[1]) == path.read_bytes()
+        assert "controls" in video  # without JavaScript, the browser's own are there
+    (player,) = made.all("div", class_="player")
+    assert (player["data-fps"], player["data-frames"]) == ("8.0", "16")
+
+
+def test_without_a_bare_video_there_is_no_difference(
+    bare_minimum: Report, two_videos: dict[str, Path]
+):
+    made = page(bare_minimum, {"accelerated": two_videos["accelerated"]})
+    assert len(made.all("video")) == 1
+    assert not made.all("canvas")
+    assert not page(bare_minimum).all("section", id="videos")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not a video", b"\0" * 5000])
+def test_a_file_that_is_no_video_is_named_and_no_page_is_left(
+    bare_minimum: Report, tmp_path: Path, content: bytes | None
+):
+    video = tmp_path / "video.mp4"
+    if content is not None:
+        video.write_bytes(content)
+    with pytest.raises(OutputError, match=r"video\.mp4"):
+        save_page(bare_minimum, tmp_path / "report.html", {"accelerated": video})
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_page_that_cannot_be_written_is_an_error(bare_minimum: Report, tmp_path: Path):
+    with pytest.raises(OutputError, match="nowhere"):
+        save_page(bare_minimum, tmp_path / "nowhere" / "report.html")
+
+
+def test_a_run_that_failed_before_its_first_step_says_so_first():
+    report = Report(outcome="failed: RuntimeError: boom", num_inference_steps=50, warnings=["w"])
+    made = page(report)
+    first, second = (item["text"] for item in made.all("li"))
+    assert first == "The run is not whole: failed: RuntimeError: boom; 0 of 50 steps were taken."
+    assert second == "w"
+    assert "ended before its first step" in made.text
+    assert "The recipe has no accelerators" in made.text
+
+
+def test_every_call_is_a_cell_hatched_where_it_was_reused_and_lettered_where_not(
+    make_report: MakeReport,
+):
+    report = make_report(count=12, switch=5)
+    drawing = timeline(report)
+    calls = [call for step in report.steps for call in step.calls]
+    assert len(drawing.cells) == len(calls)
+    for cell, call in zip(drawing.cells, calls, strict=True):
+        assert cell.reused == call.reused
+        assert cell.letter == ("" if call.reused else call.denoiser[0].upper())
+    assert [box.title for box in drawing.band] == ["sketch, steps 0 to 4", "render, steps 5 to 11"]
+    (switch,) = drawing.switches
+    assert switch.text == "switch to render at step 5"
+
+
+@pytest.mark.parametrize("count", [1, 2, 50, 100, 1000])
+def test_everything_stands_within_the_drawing(make_report: MakeReport, count: int):
+    drawing = timeline(make_report(count=count, switch=max(1, count // 3)))
+    boxes = [*drawing.band, *drawing.cells, *drawing.bars]
+    assert min(box.x for box in boxes) >= 0
+    assert max(box.x + box.width for box in boxes) <= drawing.width
+    assert max(box.y + box.height for box in boxes) <= drawing.height
+    assert all(drawing.seconds.top - 0.01 <= box.y for box in drawing.bars)
+    for x, y in drawing.curve:
+        assert 0 <= x <= drawing.width
+        assert drawing.metric.top - 0.01 <= y <= drawing.metric.bottom
+
+
+def test_a_step_s_bars_are_as_high_as_its_seconds(make_report: MakeReport):
+    report = make_report(count=8, switch=4)
+    drawing = timeline(report)
+    panel = drawing.seconds
+    for position, step in enumerate(report.steps):
+        x = drawing.cells[2 * position].x + 1
+        height = sum(bar.height for bar in drawing.bars if bar.x == x)
+        share = height / (panel.bottom - panel.top)
+        assert share * panel.highest == pytest.approx(1000 * step.seconds)
+
+
+def test_a_metric_of_zero_was_measured_and_none_was_not(bare_minimum: Report):
+    assert timeline(bare_minimum).metric.missing == "not measured"
+    bare_minimum.steps[1].noise_rel_l1 = 0.0
+    drawing = timeline(bare_minimum)
+    assert not drawing.metric.missing
+    assert [y for _, y in drawing.curve] == [drawing.metric.bottom]
+
+
+def test_all_of_a_hundred_steps_of_three_branches_are_drawn_and_in_the_table():
+    report = three_branches(100)
+    made = page(report)
+    assert len(made.one("table", class_="steps")["text"].split("\n")) > 100
+    assert [row["text"] for row in made.all("td")].count("render (switch)") == 1
+    assert len([row for row in made.all("th", scope="row") if row["text"].isdigit()]) == 100
+    drawing = timeline(report)
+    assert len(drawing.cells) == 300
+    assert [row.full for row in drawing.rows] == ["cond", "uncond", "cond_without_image"]
+    assert len({row.y for row in drawing.rows}) == 3
+    assert len(drawing.switches) == 2
+    assert "cond_without_image: 67 computed, 33 reused" in made.text
+
+
+def test_a_branch_that_a_step_lacks_is_called_that(make_report: MakeReport):
+    report = make_report(count=4, switch=4)
+    del report.steps[2].calls[1]
+    assert "no call" in page(report).one("table", class_="steps")["text"]
+
+
+RATIOS = st.floats(0.05, 20) | st.none()
+SECONDS = st.floats(0, 1e6) | st.none() | st.sampled_from([math.nan, math.inf, 5e-324])
+
+
+@given(ratios=st.lists(st.tuples(RATIOS, RATIOS, st.booleans()), max_size=6), measured=RATIOS)
+def test_bars_begin_where_the_one_before_ended_and_end_at_the_product(
+    ratios: list[tuple[float | None, float | None, bool]], measured: float | None
+):
+    records = [
+        AcceleratorRecord(name=str(index), factor=factor, overhead=overhead, estimated=estimated)
+        for index, (factor, overhead, estimated) in enumerate(ratios)
+    ]
+    chosen = [factor if factor is not None else overhead for factor, overhead, _ in ratios]
+    product = math.prod(ratio for ratio in chosen if ratio is not None)
+    speedup = Speedup(predicted=product, measured=measured)
+    made = attribution(
+        Report(outcome="finished", num_inference_steps=1, accelerators=records, speedup=speedup)
+    )
+    predicted = next(bar for bar in made.bars if bar.label == "predicted")
+    rows = made.bars[: len(records)]
+    assert [bar.width is None for bar in rows] == [ratio is None for ratio in chosen]
+    drawn = sum(
+        math.copysign(bar.width, ratio - 1)
+        for bar, ratio in zip(rows, chosen, strict=True)
+        if ratio is not None
+    )
+    assert drawn == pytest.approx(math.copysign(predicted.width, product - 1), abs=1e-6)
+    for bar in made.bars:
+        if bar.width is not None:
+            assert bar.start >= MARGIN - 1e-6
+            assert bar.start + bar.width <= 100 - MARGIN + 1e-6
+
+
+def test_estimates_and_overheads_are_called_that(make_report: MakeReport):
+    made = page(make_report())
+    rows = [row["text"] for row in made.all("tr") if row.get("class")]
+    assert rows[0].startswith("sageattention")
+    assert "overhead; claims no speed" in rows[0]
+    assert ["estimate" in row for row in rows] == [False, False, True, False, False]
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_report_makes_a_page(data: st.DataObject):
+    call = st.builds(
+        CallRecord,
+        branch=st.sampled_from(["cond", "uncond", "third"]),
+        requested=st.just("sketch"),
+        denoiser=st.sampled_from(["sketch", "sketch_2", "render", "x", "y", "z"]),
+        reused=st.booleans(),
+        seconds=SECONDS,
+    )
+    step = st.builds(
+        StepRecord,
+        index=st.integers(0, 99),
+        denoiser=st.sampled_from(["sketch", "render", "none"]),
+        noise_rel_l1=SECONDS,
+        noise_rel_l1_per_step=SECONDS,
+        seconds=SECONDS,
+        calls=st.lists(call, max_size=4),
+    )
+    timing = st.builds(Timing, seconds=st.floats(0, 1e6)) | st.none()
+    report = data.draw(
+        st.builds(
+            Report,
+            outcome=st.sampled_from(["finished", "partial", "failed: ValueError"]),
+            num_inference_steps=st.integers(0, 99),
+            steps=st.lists(step, max_size=5),
+            baseline=timing,
+            accelerated=timing,
+            quality=st.dictionaries(
+                st.sampled_from(["psnr_db", "ssim", "own"]),
+                SECONDS.filter(lambda value: value is not None),
+            )
+            | st.none(),
+        )
+    )
+    made = page(report)
+    assert "nan" not in made.text.lower().split()
+    assert not re.search(r"\b(nan|inf)\b", " ".join(str(e.get("y", "")) for e in made.elements))
+
+
+def test_the_recipe_of_the_page_can_be_used_again(tmp_path: Path, bare_minimum: Report):
+    bare_minimum.recipe = Recipe.load("demo").model_dump(mode="json")
+    copied = tmp_path / "recipe.yaml"
+    copied.write_text(page(bare_minimum).one("pre")["text"], encoding="utf-8")
+    assert Recipe.load(copied) == Recipe.load("demo")
+
+
+def test_a_module_in_a_recipe_comes_with_a_note(bare_minimum: Report):
+    bare_minimum.recipe = {"accelerators": [{"use": "srdiffusion", "render": "<Wan>"}]}
+    assert "write its name in its place" in page(bare_minimum).text
+
+
+def test_regions_controls_and_references_have_names(
+    make_report: MakeReport, two_videos: dict[str, Path]
+):
+    made = page(make_report(), two_videos)
+    names = Counter(element["id"] for element in made.elements if "id" in element)
+    assert max(names.values()) == 1
+    for element in made.elements:
+        for reference in (element.get("aria-labelledby"), element.get("href", "")[1:] or None):
+            assert reference is None or reference in names
+    for section in made.all("section"):
+        assert "aria-labelledby" in section
+    for video in (*made.all("video"), made.one("input"), made.one("canvas")):
+        assert video["aria-label"]
+    assert len(made.all("main")) == len(made.all("header")) == len(made.all("h1")) == 1
+    assert made.one("html")["lang"] == "en"
+    levels = [int(e["tag"][1]) for e in made.elements if re.fullmatch("h[1-6]", e["tag"])]
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert made.one("p", id="state")["aria-live"] == "polite"
+    for table in made.all("table"):
+        assert table["text"].strip()
+    assert len(made.all("caption")) == len(made.all("table"))
+
+
+def colours(scheme: str) -> dict[str, str]:
+    """The style sheet's named colours in `light` or `dark`."""
+    style = page(Report(outcome="finished", num_inference_steps=1)).one("style")["text"]
+    light, dark = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    named = dict(re.findall(r"--([\w-]+): (#\w{6})", light))
+    return named | (dict(re.findall(r"--([\w-]+): (#\w{6})", dark)) if scheme == "dark" else {})
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    darker, lighter = sorted((luminance(one), luminance(other)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+TEXT = [
+    *[(ink, ground) for ink in ("ink", "muted", "accent") for ground in ("paper", "surface")],
+    ("ink", "notice"),
+    ("on-accent", "accent"),
+    *[("on-m", f"m{number}") for number in range(4)],
+]
+GRAPHICS = [
+    *[(f"m{number}", "paper") for number in range(4)],
+    *[(f"m{number}", f"m{number}-pale") for number in range(4)],
+    *[(name, "paper") for name in ("edge", "rest", "notice-edge", "muted")],
+]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_colours_have_contrast(scheme: str):
+    """WCAG AA: 4.5 for text, 3 for what must be seen of a control or a drawing."""
+    named = colours(scheme)
+    ratios = {pair: contrast(*(named[name] for name in pair)) for pair in TEXT + GRAPHICS}
+    assert not {pair: ratio for pair, ratio in ratios.items() if pair in TEXT and ratio < 4.5}
+    assert not {pair: ratio for pair, ratio in ratios.items() if ratio < 3}

@@ -1,0 +1,374 @@
+"""The page in a real browser: it plays in step, loads nothing, fits, and can be used by keyboard.
+
+Skipped where no Chromium is installed (`apt-get install chromium`), or Playwright's Python package
+(in the extra `dev`) is missing. Playwright's own browsers are not needed.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sraccel.report.model import Report
+from sraccel.report.page import save_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+MakeReport = Callable[..., Report]
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+FLAGS = (
+    "--no-sandbox",  # tests may run as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+FRAME = 1 / 8  # of the fixture's videos, in seconds
+NASTY = "</script><img src=x onerror=alert(1)><script>alert(2)</script>" + "long" * 60
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason=f"no Chromium is installed (looked for {', '.join(NAMES)})"
+)
+
+DRIFT = """milliseconds => new Promise(done => {
+    const [one, other] = document.querySelectorAll("video");
+    const began = performance.now(), times = [];
+    let worst = 0;
+    const look = () => {
+        worst = Math.max(worst, Math.abs(one.currentTime - other.currentTime));
+        times.push(one.currentTime);
+        if (performance.now() - began < milliseconds) requestAnimationFrame(look);
+        else done({worst, times});
+    };
+    look();
+})"""
+"""Watches the videos: the greatest distance between them, and where the first one was."""
+
+BRIGHTEST = """() => {
+    const canvas = document.querySelector("#difference");
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
+    copy.drawImage(canvas, 0, 0);
+    const data = copy.getImageData(0, 0, canvas.width, canvas.height).data;
+    let [brightest, sum] = [0, 0];
+    for (let place = 0; place < data.length; place++) {
+        if (place % 4 === 3) continue;
+        brightest = Math.max(brightest, data[place]);
+        sum += data[place];
+    }
+    return [brightest, sum];
+}"""
+
+FAINT = """() => {
+    const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+    const luminance = colour => {
+        const [r, g, b] = parts(colour).map(value => value / 255)
+            .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ground = element => {
+        for (let here = element; here; here = here.parentElement) {
+            const colour = getComputedStyle(here).backgroundColor;
+            if ((parts(colour)[3] ?? 1) > 0) return colour;
+        }
+        return "rgb(255, 255, 255)";
+    };
+    const under = element => {  // a letter in a drawing stands on the rectangle before it
+        const box = element.closest("g")?.querySelector("rect") ?? element.previousElementSibling;
+        const on = element.matches("[class*=on-]") && box?.closest("g, svg");
+        const rect = box?.matches("rect") ? box : box?.querySelector("rect");
+        return on && rect ? getComputedStyle(rect).fill : ground(element);
+    };
+    const found = [];
+    let looked = 0;
+    for (const element of document.body.querySelectorAll("*")) {
+        const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
+        const style = getComputedStyle(element);
+        if (!own || !element.getClientRects().length || element.closest("script, title")) continue;
+        const drawn = element.namespaceURI.endsWith("svg");
+        const [ink, paper] = drawn ? [style.fill, under(element)] : [style.color, ground(element)];
+        const [low, high] = [luminance(ink), luminance(paper)].sort((a, b) => a - b);
+        const ratio = (high + 0.05) / (low + 0.05);
+        looked += 1;
+        if (ratio < 4.5) found.push([element.tagName, element.textContent.slice(0, 30), ratio]);
+    }
+    return [looked, found];
+}"""
+"""Texts whose contrast is below WCAG AA, and how many texts there are."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Opened:
+    """A page, what its console said, and what it asked the network for."""
+
+    page: Page
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def times(self) -> list[float]:
+        return self.page.evaluate("[...document.querySelectorAll('video')].map(v => v.currentTime)")
+
+    def settle(self) -> None:
+        """Wait until both videos show the frame that was asked for, and the page knows."""
+        ready = "[...document.querySelectorAll('video')].every(v => !v.seeking && v.readyState > 1)"
+        self.until(ready)
+        self.page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+
+    def until(self, condition: str) -> None:
+        """Wait for it; Playwright's own waiting takes `eval`, which the page's policy forbids."""
+        self.page.evaluate(
+            f"""async () => {{
+                const late = performance.now() + 5000;
+                while (!({condition})) {{
+                    if (performance.now() > late) throw new Error("waited in vain");
+                    await new Promise(done => setTimeout(done, 10));
+                }}
+            }}"""
+        )
+
+    def drift(self, milliseconds: int) -> dict[str, Any]:
+        return self.page.evaluate(DRIFT, milliseconds)
+
+    def focused(self) -> str:
+        return self.page.evaluate("document.activeElement.id || document.activeElement.tagName")
+
+
+Open = Callable[..., Opened]
+
+
+@pytest.fixture
+def visit(browser: Browser, tmp_path: Path) -> Iterator[Open]:
+    """Opens the page of a report; afterwards, nothing may have been said or asked for."""
+    contexts, pages = [], []
+
+    def visit(report: Report, videos: dict[str, Path], width: int = 1280, **more: Any) -> Opened:
+        more = {"reduced_motion": "reduce", **more}
+        path = save_page(report, tmp_path / f"report-{len(pages)}.html", videos)
+        contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **more))
+        opened = Opened(contexts[-1].new_page())
+        opened.page.on("console", lambda message: opened.said.append(message.text))
+        opened.page.on("pageerror", lambda error: opened.said.append(str(error)))
+        opened.page.on("dialog", lambda dialog: opened.said.append(dialog.message))
+        opened.page.on("request", lambda request: opened.asked.append(request.url))
+        opened.page.goto(path.as_uri())
+        if videos:
+            opened.settle()
+        pages.append(opened)
+        return opened
+
+    yield visit
+    for context in contexts:
+        context.close()
+    for opened in pages:
+        assert opened.said == []
+        loaded = [url for url in opened.asked if not url.startswith(("data:", "blob:"))]
+        assert [url.startswith("file:") for url in loaded] == [True]
+
+
+def full_of_strangers(make_report: MakeReport) -> Report:
+    """A hundred steps, and words in every place that try to run, and to be too wide."""
+    report = make_report(count=100, switch=30)
+    report.call["prompt"] = report.accelerators[1].name = NASTY
+    report.warnings.append(NASTY)
+    report.accelerators[0].notes[NASTY] = report.environment["platform"] = NASTY
+    report.recipe = {"name": NASTY, "accelerators": [{"use": NASTY}]}
+    report.model = {"sketch": {"class": NASTY, "name_or_path": NASTY}}
+    return report
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_fits_can_be_read_and_runs_nothing_foreign(
+    visit: Open, make_report: MakeReport, two_videos: dict[str, Path], width: int, scheme: str
+):
+    for report in (make_report(), full_of_strangers(make_report)):
+        opened = visit(report, two_videos, width, color_scheme=scheme)
+        opened.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert opened.page.evaluate("document.documentElement.scrollWidth") == width
+        outside = opened.page.evaluate(
+            "[...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, svg'))"
+            ".filter(e => e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML)"
+        )
+        assert outside == []
+        looked, faint = opened.page.evaluate(FAINT)
+        assert looked > 200
+        assert faint == []
+        assert opened.page.locator("img").count() == 0
+
+
+def test_the_schemes_differ(visit: Open, make_report: MakeReport):
+    grounds = {
+        scheme: visit(make_report(), {}, color_scheme=scheme).page.evaluate(
+            "getComputedStyle(document.body).backgroundColor"
+        )
+        for scheme in ("light", "dark")
+    }
+    assert grounds["light"] != grounds["dark"]
+
+
+def test_videos_play_in_step_by_keyboard_through_a_loop_and_pause_together(
+    visit: Open, make_report: MakeReport, two_videos: dict[str, Path]
+):
+    opened = visit(make_report(), two_videos)
+    play = opened.page.locator("#play")
+    assert play.text_content() == "Play"
+    play.focus()
+    opened.page.keyboard.press("Space")
+    assert play.text_content() == "Pause"
+    assert opened.page.locator("#state").text_content() == "Playing"
+    seen = opened.drift(3000)  # the videos take 2 s
+    assert seen["worst"] < FRAME
+    assert max(seen["times"]) > 1.8
+    turns = [after < before for before, after in pairwise(seen["times"])]
+    assert sum(turns) == 1  # it began again, once
+    opened.page.keyboard.press("Enter")
+    assert play.text_content() == "Play"
+    assert opened.page.locator("#state").text_content().startswith("Paused at frame")
+    opened.settle()
+    one, other = opened.times
+    assert one == other
+    assert opened.drift(150)["times"][-1] == one  # at rest
+
+
+def test_seeking_moves_both_videos_at_rest_and_at_play(
+    visit: Open, make_report: MakeReport, two_videos: dict[str, Path]
+):
+    opened = visit(make_report(), two_videos)
+    bar = opened.page.locator("#seek")
+    bar.focus()
+    for _ in range(5):
+        opened.page.keyboard.press("ArrowRight")
+    opened.settle()
+    assert opened.times == [pytest.approx(5.5 * FRAME)] * 2
+    assert bar.get_attribute("aria-valuetext") == "frame 6 of 16, 0.63 s"
+    assert opened.page.locator("#position").text_content() == "frame 6 of 16, 0.63 s"
+    opened.page.keyboard.press("End")
+    opened.settle()
+    assert opened.times == [pytest.approx(15.5 * FRAME)] * 2
+    opened.page.locator("#play").click()
+    opened.page.wait_for_timeout(300)
+    bar.focus()
+    opened.page.keyboard.press("Home")
+    for _ in range(4):
+        opened.page.keyboard.press("PageUp")
+    seen = opened.drift(600)
+    assert seen["worst"] < FRAME
+    assert seen["times"][-1] > seen["times"][0]
+
+
+def test_videos_that_were_pulled_apart_come_together_again(
+    visit: Open, make_report: MakeReport, two_videos: dict[str, Path]
+):
+    opened = visit(make_report(), two_videos)
+    opened.page.locator("#play").click()
+    opened.page.evaluate("document.querySelectorAll('video')[1].currentTime += 1")
+    opened.page.wait_for_timeout(400)
+    assert opened.drift(400)["worst"] < FRAME
+
+
+def test_the_page_plays_by_itself_unless_less_motion_is_wanted(
+    visit: Open, make_report: MakeReport, two_videos: dict[str, Path]
+):
+    moving = visit(make_report(), two_videos, reduced_motion="no-preference")
+    still = visit(make_report(), two_videos)
+    moving.until("document.querySelector('video').currentTime > 0.1")
+    assert moving.page.locator("#state").text_content() == ""  # nobody asked: no announcement
+    assert moving.page.locator("#play").text_content() == "Pause"
+    assert still.times == [0, 0]
+    assert still.page.locator("#play").text_content() == "Play"
+
+
+def test_the_difference_is_seen_where_videos_differ_grows_with_its_factor_and_is_else_nothing(
+    visit: Open, make_report: MakeReport, two_videos: dict[str, Path]
+):
+    opened = visit(make_report(), two_videos)
+    bright, at_eight = opened.page.evaluate(BRIGHTEST)
+    assert bright > 100
+    opened.page.locator("#amplify").select_option("1")
+    _, at_one = opened.page.evaluate(BRIGHTEST)
+    assert 0 < at_one < at_eight
+    label = opened.page.locator("#difference").get_attribute("aria-label")
+    assert label == "Difference of the two frames, amplified 1 times"
+    same = visit(make_report(), dict.fromkeys(two_videos, two_videos["bare"]))
+    for number in (0, 8):
+        same.page.locator("#seek").fill(str(number))
+        same.settle()
+        assert same.page.evaluate(BRIGHTEST) == [0, 0]
+
+
+def reachable(locator: Locator) -> list[str]:
+    return locator.evaluate_all(
+        "all => all.filter(e => e.getClientRects().length).map(e => e.id || e.tagName)"
+    )
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_tab_key_reaches_every_control_and_shows_where_it_is(
+    visit: Open, make_report: MakeReport, two_videos: dict[str, Path], width: int
+):
+    report = make_report()
+    report.recipe = {"accelerators": []}
+    opened = visit(report, two_videos, width)
+    wanted = reachable(opened.page.locator("a, button, input, select, summary, .drawing .scroll"))
+    reached: list[str] = []
+    for _ in range(2 * len(wanted)):
+        opened.page.keyboard.press("Tab")
+        if opened.focused() == "BODY":
+            break
+        reached.append(opened.focused())
+        outline = opened.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", opened.focused()
+    assert [name for name in reached if name in wanted] == wanted
+    assert {"play", "seek", "amplify", "copy", "save"} <= set(reached)
+
+
+def test_the_recipe_is_copied_and_the_report_saved_as_they_are(
+    visit: Open, make_report: MakeReport, two_videos: dict[str, Path]
+):
+    report = make_report()
+    report.recipe = {"name": "a <b> & c", "accelerators": []}
+    opened = visit(report, {}, permissions=["clipboard-read", "clipboard-write"])
+    opened.page.locator("#copy").click()
+    opened.until("document.querySelector('#copy').textContent === 'Copied'")
+    copied = opened.page.evaluate("navigator.clipboard.readText()")
+    assert copied == "name: a <b> & c\naccelerators: []\n"
+    with opened.page.expect_download() as download:
+        opened.page.locator("#save").click()
+    saved = Path(download.value.path()).read_text(encoding="utf-8")
+    assert json.loads(saved) == json.loads(report.to_json())
+
+
+def test_without_javascript_all_but_the_difference_is_there(
+    visit: Open, make_report: MakeReport, two_videos: dict[str, Path], browser: Browser
+):
+    page = visit(make_report(), two_videos).page
+    path = page.url
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto(path)
+    assert plain.locator("video[controls]").count() == 2
+    assert plain.locator(".plot").is_visible()
+    assert plain.locator(".legend").is_visible()
+    for selector in ("#play", "#difference", "#copy", "#save"):
+        assert not plain.locator(selector).is_visible()
+    context.close()
