@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
+    from sraccel.check.finding import Finding
     from sraccel.model_source import ModelSource
+    from sraccel.sampling import Sampling
+    from sraccel.stack import Stack
 
 
 class AcceleratorOptions(BaseModel):
@@ -22,6 +25,17 @@ class AcceleratorOptions(BaseModel):
     def models(self) -> Sequence[ModelSource]:
         """Models that composing will load; their size is checked before anything is loaded."""
         return ()
+
+    def doubts(self, sampling: Sampling) -> Iterable[str]:
+        """What will have no effect, as far as a recipe tells: warnings of `sraccel check`."""
+        return ()
+
+    def without_weights(self) -> Self | None:
+        """These options with outlines (on the meta device) in place of models, for checks.
+
+        None: there is no such thing, and `sraccel check` leaves the accelerator out.
+        """
+        return None if self.models() else self
 
     @model_validator(mode="before")
     @classmethod
@@ -73,6 +87,13 @@ class Accelerator:
 
     def __init__(self, options: AcceleratorOptions) -> None:
         self.options: Any = options
+
+    def outlook(self, stack: Stack) -> Iterable[Finding]:
+        """What can be said of it in a stack before a run; for `sraccel check --model`.
+
+        The stack's models may be without weights.
+        """
+        return ()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.options.model_dump(exclude={'use'})})"

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
+from pydantic_core import PydanticCustomError
 
 from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.errors import PluginError
 from sraccel.hookspecs import PROJECT, Discovery
+from sraccel.near import did_you_mean
 
 if TYPE_CHECKING:
     from sraccel.denoiser_adapter import DenoiserAdapter
@@ -61,7 +63,8 @@ class Catalogue:
             if plugin.error is not None and plugin.name == name:
                 raise PluginError(
                     f"the plugin {name!r} ({plugin.distribution}) is installed but cannot be "
-                    f"imported: {type(plugin.error).__name__}: {plugin.error}"
+                    f"imported: {type(plugin.error).__name__}: {plugin.error}",
+                    plugin=name,
                 ) from plugin.error
         raise KeyError(name)
 
@@ -86,7 +89,9 @@ class Catalogue:
         for taken in accelerators.keys() & self.accelerators.keys():
             raise PluginError(
                 f"an accelerator {taken!r} is brought by {distribution} and by "
-                f"{self.origin(taken)}: uninstall one of them"
+                f"{self.origin(taken)}: uninstall one of them",
+                accelerator=taken,
+                plugin=name,
             )
         self.adapters.extend(ask("denoiser_adapters"))
         self.metrics.update((metric.name, metric) for metric in ask("metrics"))
@@ -118,17 +123,21 @@ def resolve_options(given: Any) -> AcceleratorOptions:
     try:
         accelerator = installed().accelerator(given["use"])
     except KeyError:
-        raise ValueError(_unknown(given["use"])) from None
+        raise _unknown(given["use"]) from None
+    except PluginError as error:
+        raise ValueError(str(error)) from error
     return accelerator.Options.model_validate(given)
 
 
-def _unknown(name: str) -> str:
-    import difflib
-
+def _unknown(name: str) -> PydanticCustomError:
+    """An error of a type of its own, which says what else there is."""
     known = sorted(installed().accelerators)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"no accelerator is called {name!r}{hint} (installed: {', '.join(known)})"
+    hint, listed = did_you_mean(name, known), ", ".join(known)
+    return PydanticCustomError(
+        "unknown_accelerator",
+        "no accelerator is called {quoted}{hint} (installed: {listed})",
+        {"name": name, "known": known, "quoted": repr(name), "hint": hint, "listed": listed},
+    )
 
 
 def _discovery_hooks(name: str, implementation: object) -> Callable[[str], Iterator[Any]]:

@@ -106,7 +106,9 @@ def check_claims(accelerators: list[Accelerator], hooks: LoopHooks) -> None:
 def _refuse_several(names: list[str], what: str) -> None:
     if len(names) > 1:
         listed = " and ".join(repr(name) for name in names)
-        raise ConflictError(f"{listed} both {what}: keep one of them in the recipe")
+        raise ConflictError(
+            f"{listed} both {what}: keep one of them in the recipe", accelerators=names
+        )
 
 
 def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -> None:
@@ -122,7 +124,8 @@ def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -
                 raise ConflictError(
                     f"{accelerator.name!r} works with {', '.join(sorted(families))}; "
                     f"the target's {denoiser.role} denoiser is of the family {denoiser.family!r}: "
-                    f"leave {accelerator.name!r} out of the recipe"
+                    f"leave {accelerator.name!r} out of the recipe",
+                    accelerators=[accelerator.name],
                 )
 
 
@@ -170,7 +173,11 @@ def _contribute(stack: Stack) -> None:
         own = stack.denoisers["sketch"]
         for role, item in brought.items():
             if role in stack.denoisers:
-                raise PluginError(f"{name!r} brings a denoiser {role!r}, which is there already")
+                raise PluginError(
+                    f"{name!r} brings a denoiser {role!r}, which is there already",
+                    accelerator=name,
+                    hook="contribute_denoisers",
+                )
             new = item if isinstance(item, Contribution) else Contribution(item)
             # Equal ones become one object: they are compared at every call.
             differs = new.noise_space not in (None, own.noise_space)

@@ -56,6 +56,9 @@ class Denoiser:
             "name_or_path": self.config.get("_name_or_path"),
         }
 
+    def __repr__(self) -> str:
+        return f"Denoiser({self.role}, {type(self.module).__name__})"
+
 
 @dataclass(frozen=True, eq=False)
 class Contribution:
@@ -91,5 +94,6 @@ def recognise(
     families = ", ".join(sorted(adapter.family for adapter in adapters)) or "none"
     raise ModelError(
         f"no denoiser adapter knows {type(module).__name__} (families: {families}); a plugin can "
-        f"add one with the hook sraccel_denoiser_adapters"
+        f"add one with the hook sraccel_denoiser_adapters",
+        model=type(module).__name__,
     )

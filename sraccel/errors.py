@@ -9,12 +9,15 @@
     │   └── NonFiniteError a denoiser predicted NaN or infinity
     └── OutputError        a result cannot be written
 
-Messages say what was wrong, where, and what to do about it.
+Messages say what was wrong, where, and what to do about it. What a program would want of them is
+in attributes, which are None (or empty) where an error has nothing to say of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 
 class SraccelError(Exception):
@@ -29,14 +32,30 @@ class Problem:
         path: where, as in `accelerators[1].threshold`; empty for the recipe as a whole.
         message: what is wrong and what is allowed.
         given: `repr` of the offending value, or None if something is missing.
+        file: the file (or the override, as in `--set teacache.threshold=x`), if it came from one.
+        line: of the file, from 1; None: not known.
+        column: of the line, in characters, from 1; None: not known.
+        plugin: name and version of the package whose accelerator says so, or None.
+        suggestion: what may have been meant, or None; `message` says it, too.
     """
 
     path: str
     message: str
     given: str | None = None
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    plugin: str | None = None
+    suggestion: str | None = None
+
+    @property
+    def place(self) -> str:
+        """`recipe.yaml:3:14`, or as much of that as is known."""
+        parts = (self.file or "", self.line, self.column)
+        return ":".join(str(part) for part in parts if part is not None) if self.file else ""
 
     def __str__(self) -> str:
-        where = f"{self.path}: " if self.path else ""
+        where = "".join(f"{part}: " for part in (self.place, self.path) if part)
         given = f" (given: {self.given})" if self.given is not None else ""
         return f"{where}{self.message}{given}"
 
@@ -50,28 +69,78 @@ class RecipeError(SraccelError):
     """
 
     def __init__(self, problems: list[Problem] | str, source: str | None = None) -> None:
-        self.problems = [Problem("", problems)] if isinstance(problems, str) else problems
+        given = [Problem("", problems)] if isinstance(problems, str) else problems
+        self.problems = [
+            replace(problem, file=source) if problem.file is None else problem for problem in given
+        ]
         self.source = source
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        heading = f"{self.source}: " if self.source else ""
         if len(self.problems) == 1:
-            return heading + str(self.problems[0])
+            return str(self.problems[0])
         lines = "".join(f"\n  - {problem}" for problem in self.problems)
-        return f"{heading}{len(self.problems)} problems in the recipe:{lines}"
+        return f"{len(self.problems)} problems in the recipe:{lines}"
 
 
 class PluginError(SraccelError):
-    """A plugin cannot be imported, registers nonsense, or raised in a hook."""
+    """A plugin cannot be imported, registers nonsense, or raised in a hook.
+
+    What it raised itself is the `__cause__`.
+
+    Attributes:
+        accelerator: its name.
+        plugin: name of the entry point, where importing that failed.
+        hook: the hook that raised.
+        step: index of the step in which it raised.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        accelerator: str | None = None,
+        plugin: str | None = None,
+        hook: str | None = None,
+        step: int | None = None,
+    ) -> None:
+        self.accelerator = accelerator
+        self.plugin = plugin
+        self.hook = hook
+        self.step = step
+        super().__init__(message)
 
 
 class ConflictError(SraccelError):
-    """A recipe's accelerators contradict each other or the target."""
+    """A recipe's accelerators contradict each other or the target.
+
+    Attributes:
+        accelerators: names of those that are in conflict.
+    """
+
+    def __init__(self, message: str, *, accelerators: Sequence[str] = ()) -> None:
+        self.accelerators = tuple(accelerators)
+        super().__init__(message)
 
 
 class ModelError(SraccelError):
-    """A model is missing, of an unknown family, or does not fit its partner."""
+    """A model is missing, of an unknown family, or does not fit its partner.
+
+    Attributes:
+        model: the folder or name that cannot be used.
+        differences: where two models do not fit: what differs, and the value of each.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        model: str | None = None,
+        differences: Mapping[str, tuple[object, object]] | None = None,
+    ) -> None:
+        self.model = model
+        self.differences = dict(differences or {})
+        super().__init__(message)
 
 
 class LoopError(SraccelError):
@@ -79,8 +148,46 @@ class LoopError(SraccelError):
 
 
 class NonFiniteError(LoopError):
-    """A denoiser predicted NaN or infinity."""
+    """A denoiser predicted NaN or infinity.
+
+    Attributes:
+        step: index of the step.
+        role: which of the stack's denoisers it was.
+        model: class of that denoiser.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: int | None = None,
+        role: str | None = None,
+        model: str | None = None,
+    ) -> None:
+        self.step = step
+        self.role = role
+        self.model = model
+        super().__init__(message)
 
 
 class OutputError(SraccelError):
-    """A result cannot be written."""
+    """A result cannot be written.
+
+    Attributes:
+        path: the file or folder.
+        errno: the operating system's number of what went wrong.
+        reason: the same in words.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        path: str | Path | None = None,
+        errno: int | None = None,
+        reason: str | None = None,
+    ) -> None:
+        self.path = None if path is None else Path(path)
+        self.errno = errno
+        self.reason = reason
+        super().__init__(message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 DENOISER_FOLDERS = ("transformer", "unet")
 """Folders of a pipeline that hold its denoiser, in the order in which they are looked for."""
+
+
+class PipelineOutline(SimpleNamespace):
+    """What checks look at in a pipeline: `scheduler`, `vae` and denoisers, without weights."""
 
 
 class ModelSource(BaseModel):
@@ -43,6 +48,10 @@ class ModelSource(BaseModel):
     @classmethod
     def _from_name(cls, given: Any) -> Any:
         return {"model": str(given)} if isinstance(given, (str, Path)) else given
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return name_or(handler(core_schema), cls.model_fields["model"].description)
 
     @model_serializer(mode="wrap")
     def _short(self, serialise: Any) -> Any:
@@ -89,16 +98,26 @@ class ModelSource(BaseModel):
         with self._errors():
             return _outline(_model_class().load_config(locate(self.model), **self._where()))
 
+    def pipeline_outline(self) -> PipelineOutline:
+        """The denoiser and what comes with it, without weights; errors as `outline`."""
+        module: Any = self.outline()
+        module.register_to_config(_name_or_path=locate(self.model))  # as loading it does
+        return PipelineOutline(transformer=module, vae=self._vae(), scheduler=self.scheduler())
+
     def vae_config(self) -> dict[str, Any] | None:
         """Configuration of the VAE that the denoiser was trained with, defaults filled in.
 
         None if the denoiser comes without a VAE.
         """
+        vae = self._vae()
+        return None if vae is None else config_of(vae)
+
+    def _vae(self) -> nn.Module | None:
         config = self._config(_model_class(), "vae")
         if config is None:
             return None
         with as_model_errors(f"the VAE of {self}"):
-            return config_of(_outline(config))
+            return _outline(config)
 
     def scheduler(self) -> Any:
         """The scheduler that comes with the denoiser, or None."""
@@ -147,6 +166,11 @@ class ModelSource(BaseModel):
     def _errors(self) -> Any:
         folder = self._denoiser_folder()
         return as_model_errors(str(self.model), "/".join(filter(None, (folder, "config.json"))))
+
+
+def name_or(mapping: dict[str, Any], description: str | None) -> dict[str, Any]:
+    """The JSON schema of what is given as a name or as a mapping."""
+    return {"anyOf": [{"type": "string", "minLength": 1, "description": description}, mapping]}
 
 
 def check_room_for(sources: Sequence[ModelSource], dtype: torch.dtype) -> None:

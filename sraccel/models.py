@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import functools
 import json
+import pickle
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sraccel.errors import ModelError
+from sraccel.errors import ModelError, SraccelError
 
 if TYPE_CHECKING:
     import torch
@@ -99,12 +100,15 @@ def locate(name: str | Path) -> str:
     if path.is_file():
         raise ModelError(
             f"{name} is a file; a model is a folder in diffusers' format (it holds "
-            "model_index.json), a name on the hub such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or demo"
+            "model_index.json), a name on the hub such as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or "
+            "demo",
+            model=name,
         )
     if name.startswith((".", "/", "~")) or not HUB_NAME.fullmatch(name):
         raise ModelError(
             f"no model folder {name!r}; give a folder in diffusers' format, a name on the hub such "
-            "as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or demo for the pair that comes with sraccel"
+            "as Wan-AI/Wan2.1-T2V-1.3B-Diffusers, or demo for the pair that comes with sraccel",
+            model=name,
         )
     return name
 
@@ -112,6 +116,7 @@ def locate(name: str | Path) -> str:
 def load_pipeline(
     name: str | Path,
     *,
+    revision: str | None = None,
     dtype: DType = "auto",
     device: Device = "auto",
     offload: Offload = "none",
@@ -121,6 +126,7 @@ def load_pipeline(
 
     Args:
         name: a folder in diffusers' format, a name on the hub, or `demo`.
+        revision: branch, tag or commit on the hub.
         dtype: of the weights; `auto` is bfloat16 on CUDA and float32 elsewhere. Wan's VAE stays
             float32, as its authors advise.
         device: where to run; `auto` takes CUDA if there is one.
@@ -136,7 +142,9 @@ def load_pipeline(
     precision = precision_of(dtype, target)
     demo = str(name) == DEMO
     pipeline: Any = (
-        load_demo(role, dtype=precision) if demo else _from_folder_or_hub(source, precision)
+        load_demo(role, dtype=precision)
+        if demo
+        else _from_folder_or_hub(source, precision, revision)
     )
     if offload == "model":
         pipeline.enable_model_cpu_offload()
@@ -146,15 +154,16 @@ def load_pipeline(
     return loaded
 
 
-def _from_folder_or_hub(source: str, precision: torch.dtype) -> Any:
+def _from_folder_or_hub(source: str, precision: torch.dtype, revision: str | None) -> Any:
     import torch
     from diffusers import DiffusionPipeline
 
     loader: Any = DiffusionPipeline
+    where = {} if revision is None else {"revision": revision}
     with as_model_errors(source):
-        wan = str(loader.load_config(source).get("_class_name")).startswith("Wan")
+        wan = str(loader.load_config(source, **where).get("_class_name")).startswith("Wan")
         dtype = {"default": precision, "vae": torch.float32} if wan else precision
-        return loader.from_pretrained(source, dtype=dtype, use_safetensors=True)
+        return loader.from_pretrained(source, dtype=dtype, use_safetensors=True, **where)
 
 
 @contextmanager
@@ -162,13 +171,21 @@ def as_model_errors(source: str, wanted: str = "model_index.json") -> Iterator[N
     """Turn what diffusers and the hub raise while loading into one error with advice."""
     try:
         yield
-    except (OSError, ValueError, KeyError, AttributeError, ImportError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
+    except (SraccelError, MemoryError):
+        raise
+    except Exception as error:  # a stranger's folder may hold anything
+        reason = _reason(error)
         if len(reason) > 400:
             reason = reason[:397] + "..."
         raise ModelError(
-            f"cannot load {source}: {reason}\n{_advice(source, wanted, reason)}"
+            f"cannot load {source}: {reason}\n{_advice(source, wanted, reason)}", model=source
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):  # its advice is to trust the file
+        return "the weights are a pickle, not safetensors"
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _advice(source: str, wanted: str, reason: str) -> str:

@@ -103,7 +103,10 @@ def _refuse_differences(
             f"\n  {key}: {_short(one)} ({our_name}), {_short(other)} ({their_name})"
             for key, (one, other) in differing.items()
         )
-        raise ModelError(f"the models do not fit each other; they differ in{rows}\n{advice}")
+        raise ModelError(
+            f"the models do not fit each other; they differ in{rows}\n{advice}",
+            differences=differing,
+        )
 
 
 def _facts(denoiser: Denoiser) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.call import Call
+from sraccel.check.finding import Finding
 from sraccel.composer import compose_accelerators
 from sraccel.denoiser import Contribution, Denoiser, recognise
 from sraccel.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
@@ -18,7 +19,7 @@ from sraccel.files import output_folder, replacing
 from sraccel.free_memory import check_room, weight_bytes
 from sraccel.hookspecs import hookimpl
 from sraccel.metric import Metric
-from sraccel.model_source import ModelSource, config_of
+from sraccel.model_source import ModelSource, config_of, name_or
 from sraccel.noise_space import (
     FlowSchedule,
     NoiseSpace,
@@ -29,6 +30,7 @@ from sraccel.noise_space import (
 from sraccel.partners import check_partners
 from sraccel.placement import Placement
 from sraccel.run import Run
+from sraccel.sampling import Sampling
 from sraccel.stack import Stack
 from sraccel.step import Step, rel_l1_distance
 
@@ -42,6 +44,7 @@ __all__ = [
     "Contribution",
     "Denoiser",
     "DenoiserAdapter",
+    "Finding",
     "FlowSchedule",
     "LoopError",
     "Metric",
@@ -53,6 +56,7 @@ __all__ = [
     "Placement",
     "PluginError",
     "Run",
+    "Sampling",
     "SraccelError",
     "Stack",
     "Step",
@@ -62,6 +66,7 @@ __all__ = [
     "compose_accelerators",
     "config_of",
     "hookimpl",
+    "name_or",
     "noise_space_of",
     "output_folder",
     "recognise",

@@ -2,48 +2,81 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from sraccel.accelerator import AcceleratorOptions
 from sraccel.catalogue import installed, resolve_options
 from sraccel.errors import Problem, RecipeError
+from sraccel.near import did_you_mean
+from sraccel.reading.document import Document, is_file
+from sraccel.reading.merged import Merged, merge, read_recipe
+from sraccel.reading.override import override
+from sraccel.reading.problems import broken_plugin, problems_of
+from sraccel.sampling import Sampling
 
 
 class Recipe(BaseModel):
     """An ordered list of accelerators. The order is the order in which hooks are asked.
 
+    A key `include` names another recipe, whose content this one goes over: see `docs/recipes.md`.
+
     Raises:
         RecipeError: on construction, with everything that is wrong at once.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     name: str = Field("", description="A short name, shown in reports.")
     description: str = Field("", description="What the recipe is for.")
+    model: str | None = Field(
+        None,
+        min_length=1,
+        description="The pipeline that it is made for: a folder in diffusers' format, a name on "
+        "the hub, or `demo`. `sraccel generate` takes it where no --model is given.",
+    )
+    sampling: Sampling = Field(
+        default_factory=Sampling,
+        description="Arguments of the pipeline's call that `sraccel generate` takes where no "
+        "option gives them.",
+    )
     accelerators: list[
         Annotated[SerializeAsAny[AcceleratorOptions], BeforeValidator(resolve_options)]
     ] = Field(default_factory=list, description="The accelerators, in order.")
 
-    def __init__(self, **data: Any) -> None:
+    @model_validator(mode="wrap")
+    @classmethod
+    def _told_whole(
+        cls, data: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo
+    ) -> Self:
+        """Resolve `include`, and turn pydantic's errors into one with all problems."""
+        if isinstance(data, cls):
+            return data
+        context = info.context
+        merged = context if isinstance(context, Merged) else merge(Document("", data))
         try:
-            super().__init__(**data)
+            recipe = check(merged.content)
         except ValidationError as error:
-            raise RecipeError(_problems(error)) from None
+            if not merged.problems and (broken := broken_plugin(error)):
+                raise broken from None
+            raise _error(merged, problems_of(error, cls, merged)) from None
+        if merged.problems:
+            raise _error(merged, [])
+        return recipe
 
     @field_validator("accelerators")
     @classmethod
@@ -55,31 +88,26 @@ class Recipe(BaseModel):
         return items
 
     @classmethod
-    def load(cls, source: Any) -> Self:
+    def load(cls, source: Any, overrides: Sequence[str] = ()) -> Self:
         """Make a recipe of a recipe, a mapping, a list of accelerators, a file or a shipped name.
 
         Files are YAML, TOML or JSON by their suffix. YAML is read safely: it executes nothing.
 
+        Args:
+            source: what the recipe is made of.
+            overrides: as `--set` of the command line takes them: `teacache.threshold=0.15`.
+
         Raises:
             RecipeError: the file is missing or malformed, or the recipe is not valid.
         """
-        if isinstance(source, cls):
+        if isinstance(source, cls) and not overrides:
             return source
-        if isinstance(source, Mapping):
-            return cls(**source)
-        if isinstance(source, (str, Path)):
-            return cls._from_file(_locate(source))
-        return cls(accelerators=source)
+        return cls.of(gather(source, overrides))
 
     @classmethod
-    def _from_file(cls, path: Path) -> Self:
-        content = _parse(path)
-        if not isinstance(content, dict):
-            raise RecipeError("a recipe is a mapping with a key 'accelerators'", str(path))
-        try:
-            return cls(**content)
-        except RecipeError as error:
-            raise RecipeError(error.problems, str(path)) from None
+    def of(cls, merged: Merged) -> Self:
+        """Check content that was read; errors as `load`, each with its place."""
+        return cls.model_validate(merged.content, context=merged)
 
     def __repr__(self) -> str:
         chain = " + ".join(item.use for item in self.accelerators) or "empty"
@@ -87,48 +115,46 @@ class Recipe(BaseModel):
 
     __str__ = __repr__
 
+    def _repr_html_(self) -> str:
+        from sraccel.notebook import recipe_html
 
-def _locate(source: str | Path) -> Path:
-    """The file that a path or the name of a shipped recipe stands for."""
+        return recipe_html(self)
+
+
+def _error(merged: Merged, problems: list[Problem]) -> RecipeError:
+    """Everything that is wrong, each file's problems from its top to its bottom."""
+    found = merged.problems + problems
+    files = list(dict.fromkeys(problem.file for problem in found))
+    found.sort(key=lambda one: (files.index(one.file), one.line or 0, one.column or 0))
+    return RecipeError(found)
+
+
+def gather(source: Any, overrides: Sequence[str] = ()) -> Merged:
+    """The content of a recipe, before it is checked; arguments and errors as `Recipe.load`."""
+    if isinstance(source, (str, Path)):
+        merged = read_recipe(recipe_file(source))
+    else:
+        if isinstance(source, Recipe):
+            source = source.model_dump(exclude_unset=True)
+        content = dict(source) if isinstance(source, Mapping) else {"accelerators": source}
+        merged = merge(Document("", content))
+    override(merged, overrides)
+    return merged
+
+
+def recipe_file(source: str | Path) -> Path:
+    """The file that a path or the name of a shipped recipe stands for.
+
+    Raises:
+        RecipeError: there is none.
+    """
     path = Path(source)
-    if path.is_file():
+    if is_file(path):
         return path
     recipes = installed().recipes
     if str(source) in recipes:
         return recipes[str(source)]
     raise RecipeError(
-        f"no file {str(source)!r}, and no shipped recipe of that name "
-        f"(shipped: {', '.join(sorted(recipes)) or 'none'})"
+        f"no file {str(source)!r}, and no shipped recipe of that name"
+        f"{did_you_mean(source, recipes)} (shipped: {', '.join(sorted(recipes)) or 'none'})"
     )
-
-
-def _parse(path: Path) -> Any:
-    readers = {".toml": tomllib.loads, ".json": json.loads}
-    read = readers.get(path.suffix, yaml.safe_load)
-    try:
-        return read(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        raise RecipeError(f"cannot be read as a recipe: {error}", str(path)) from error
-    except OSError as error:
-        raise RecipeError(f"cannot be opened: {error.strerror}", str(path)) from error
-
-
-def _problems(error: ValidationError) -> list[Problem]:
-    return [
-        Problem(
-            _path(item["loc"]),
-            item["msg"].removeprefix("Value error, "),
-            None if item["type"] == "missing" else _short(item["input"]),
-        )
-        for item in error.errors()
-    ]
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return "".join(parts).removeprefix(".")
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -12,24 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sraccel.cli.failures import Debug, reported
+from sraccel.cli.generate_from import Earlier, Placing, overridden, pinned
 from sraccel.cli.options import (
     Frames,
     GuidanceScale,
     Height,
-    Model,
     NegativePrompt,
     Offloading,
     Place,
     Precision,
     Width,
 )
+from sraccel.cli.overrides import Overrides
 from sraccel.errors import LoopError, ModelError, OutputError
 from sraccel.models import (
     DEMO,
     DEMO_FPS,
-    Device,
-    DType,
-    Offload,
     device_of,
     load_pipeline,
     locate,
@@ -40,28 +38,66 @@ if TYPE_CHECKING:
     import torch
 
     from sraccel.cli.generate_reencoded import Pair
+    from sraccel.cli.outputs import Outputs
     from sraccel.cli.progress import StepCallback
+    from sraccel.comparison import Comparison
     from sraccel.recipe import Recipe
     from sraccel.report.model import Report
 
 FPS = 16
+STEPS = 50
 OPTIONS = {
     "negative_prompt": "--negative-prompt",
     "guidance_scale": "--guidance-scale",
     "num_frames": "--frames",
     "num_inference_steps": "--steps",
+    "guidance_scale_2": "sampling.guidance_scale_2",
+    "max_sequence_length": "sampling.max_sequence_length",
 }
 """Options whose name is not that of the pipeline's argument."""
 
 
 def generate(
-    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped one.")],
-    model: Model,
-    prompt: Annotated[str, typer.Option(help="What to show.")],
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="Recipe file, or name of a shipped one; not needed with --from."),
+    ] = None,
+    *,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="FILE",
+            help="Make a video again, from its report.json or from the .mp4 itself; other options "
+            "go before what was then.",
+        ),
+    ] = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help="With --from: go on though a model or a file has changed since.",
+        ),
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder in diffusers' format, name on the hub, or `demo`. Default: the recipe's."
+        ),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option(help="What to show; not needed with --from.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    overrides: Overrides = None,
     negative_prompt: NegativePrompt = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the starting noise.")] = 0,
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 50,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the starting noise. Default: 0.")
+    ] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Denoising steps. Default: the recipe's, else {STEPS}."),
+    ] = None,
     guidance_scale: GuidanceScale = None,
     height: Height = None,
     width: Width = None,
@@ -81,9 +117,19 @@ def generate(
 ) -> None:
     """Generate a video under a recipe.
 
+    What no option says of the call, the recipe's `sampling` says, else the pipeline.
+
     Writes video.mp4, report.json, report.html and timeline.png, and with --compare also bare.mp4.
     Weights are read from safetensors files only, and code that comes with a model is never run.
+
+    With `--from`, an earlier run gives all that no option does. On the same machine and with the
+    same versions that makes the same video, bit for bit; what differs is a warning, and a model
+    that has changed is refused.
     """
+    if recipe is None and again is None:
+        raise typer.BadParameter("give a recipe, or an earlier run with --from")
+    if prompt is None and again is None:
+        raise typer.BadParameter("give a --prompt")
     call = {
         "prompt": prompt,
         "negative_prompt": negative_prompt,
@@ -94,15 +140,42 @@ def generate(
         "num_frames": frames,
     }
     given = {name: value for name, value in call.items() if value is not None}
-    rate = fps or (DEMO_FPS if model == DEMO else FPS)
-    job = _Job(model, given, seed, rate, out, repeats if compare else 0)
     with reported(debug):
-        job.run(recipe, dtype, device, offload)
+        from sraccel.recipe import Recipe
+
+        earlier = None if again is None else Earlier.read(again, accept_changes)
+        then = None if earlier is None else earlier.run
+        source: Any = then.recipe_content() if then is not None and recipe is None else recipe
+        loaded = Recipe.load(source, overrides or [])
+        if earlier is None or recipe is not None:
+            sampling = loaded.sampling.arguments()
+        else:
+            sampling = overridden(loaded, overrides or [])
+        known = then.arguments if then is not None else {}
+        arguments = {"num_inference_steps": STEPS, **known, **sampling, **given}
+        name = model or (then.pipeline.name if then and not recipe else _model_of(loaded))
+        usual = DEMO_FPS if name == DEMO else FPS
+        job = _Job(
+            name,
+            arguments,
+            seed if seed is not None else then.seed if then else 0,
+            fps or (then.origin.fps if then else usual),
+            out,
+            repeats if compare else 0,
+            earlier,
+        )
+        job.run(loaded, Placing(dtype, device, offload))
+
+
+def _model_of(recipe: Recipe) -> str:
+    if recipe.model is None:
+        raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
+    return recipe.model
 
 
 @dataclass
 class _Job:
-    """What is to be made; `repeats` of 0 means: without comparison."""
+    """What is to be made; `repeats` of 0 means: without comparison. Maybe it is made again."""
 
     model: str
     call: dict[str, Any]
@@ -110,56 +183,75 @@ class _Job:
     fps: float
     out: Path
     repeats: int
+    earlier: Earlier | None = None
 
-    def run(self, recipe_name: str, dtype: DType, device: Device, offload: Offload) -> None:
+    def run(self, recipe: Recipe, placing: Placing) -> None:
         from sraccel.cli.generate_reencoded import render_pipeline_of
+        from sraccel.cli.outputs import Outputs, show
         from sraccel.cli.progress import loading
         from sraccel.files import output_folder
-        from sraccel.recipe import Recipe
+        from sraccel.origin import Origin, dtype_name, sources_of
 
-        recipe = Recipe.load(recipe_name)
         partner = render_pipeline_of(recipe)
         models = [self.model] if partner is None else [self.model, partner]
         local = [Path(locate(model)).is_dir() for model in models]
+        sources = pinned(models, self.earlier)
+        if self.earlier is not None:
+            recipe, placing = self.earlier.run.pinned(recipe), self.earlier.placing(placing)
+            self.earlier.check(sources_of(sources, recipe))
+        device = device_of(placing.device, placing.offload)
+        precision = precision_of(placing.dtype, device)
         self.out = output_folder(self.out)
-        _check_room(models, recipe, precision_of(dtype, device_of(device, offload)))
+        _check_room(models, recipe, precision)
         pipes: list[Any] = []
-        for model, here in zip(models, local, strict=True):
-            with loading(model, own_bars=not here):
-                pipes.append(load_pipeline(model, dtype=dtype, device=device, offload=offload))
-        with refusals(pipes[0], self.call):
-            if self.repeats:
-                self._compare(pipes, recipe)
-            else:
-                self._accelerated(pipes, recipe)
+        for source, here in zip(sources, local, strict=True):
+            with loading(source.model, own_bars=not here):
+                pipes.append(
+                    load_pipeline(
+                        source.model,
+                        revision=source.revision,
+                        dtype=placing.dtype,
+                        device=placing.device,
+                        offload=placing.offload,
+                    )
+                )
+        origin = Origin(
+            sources=sources_of(sources, recipe),
+            dtype=dtype_name(precision),
+            device=device,
+            offload=placing.offload,
+            fps=self.fps,
+        )
+        outputs = Outputs(self.out, origin, {**self.call, "seed": self.seed})
+        with refusals(pipes[0], self.call, " (here, or in the recipe)"):
+            make = self._compare if self.repeats else self._accelerated
+            report = make(pipes, recipe, outputs)
+        if self.earlier is not None:
+            self.earlier.judge(report)
+        show(report, outputs.save(report))
 
-    def _compare(self, pipes: list[Any], recipe: Recipe) -> None:
-        from sraccel.cli.outputs import Videos, save_report, show
+    def _compare(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         from sraccel.cli.progress import denoising
         from sraccel.comparison import compare
         from sraccel.reencode_comparison import compare_handoff
 
-        names = {"bare": "bare", "accelerated": "video"}
-        videos = Videos(self.out, names, self.fps, self._comment())
         measure: Any = compare if len(pipes) == 1 else compare_handoff
-        with denoising(*pipes) as progress:
-            comparison = measure(
+        with denoising(*pipes) as progress, outputs.kept_if_broken_off():
+            comparison: Comparison = measure(
                 *pipes,
                 recipe,
                 seed=self.seed,
                 repeats=self.repeats,
                 progress=progress,
-                keep=videos.keep,
+                keep=outputs.keep,
                 **self.call,
             )
-        paths = save_report(comparison.report, self.out, videos.by_way)
-        show(comparison.report, videos.written + paths)
+        return outputs.told(comparison.report)
 
-    def _accelerated(self, pipes: list[Any], recipe: Recipe) -> None:
+    def _accelerated(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         import torch
 
         from sraccel.cli.generate_reencoded import Pair
-        from sraccel.cli.outputs import save_output, save_report, show
         from sraccel.cli.progress import denoising
 
         call = {**self.call, "generator": torch.Generator().manual_seed(self.seed)}
@@ -167,17 +259,12 @@ class _Job:
             way: _Alone | Pair = (_Alone if len(pipes) == 1 else Pair)(pipes, recipe, call)
             try:
                 output = way.run(progress)
+                outputs.keep("accelerated", output, way.report)
             except BaseException:  # Ctrl-C, too: what was done up to here is worth keeping
                 with suppress(OutputError, LoopError):  # LoopError: nothing was done
-                    save_report(way.report, self.out)
+                    outputs.save(outputs.told(way.report))
                 raise
-        report = way.report
-        report.call = {**self.call, "seed": self.seed}
-        path = save_output(output, self.out / "video.mp4", fps=self.fps, comment=self._comment())
-        show(report, [path, *save_report(report, self.out, {"accelerated": path})])
-
-    def _comment(self) -> str:
-        return f"{self.model}, seed {self.seed}: {self.call['prompt']}"
+        return outputs.told(way.report)
 
 
 def _check_room(models: list[str], recipe: Recipe, dtype: torch.dtype) -> None:
@@ -215,13 +302,16 @@ class _Alone:
 
 
 @contextmanager
-def refusals(pipe: Any, call: dict[str, Any]) -> Iterator[None]:
-    """Turn a pipeline's complaint about its arguments into an error that says what to change."""
+def refusals(pipe: Any, call: dict[str, Any], where: str = "") -> Iterator[None]:
+    """Turn a pipeline's complaint about its arguments into an error that says what to change.
+
+    `where`: what else than the command line may have given them.
+    """
     name = type(pipe).__name__
     unknown = call.keys() - inspect.signature(type(pipe).__call__).parameters.keys()
     if unknown:
         options = ", ".join(OPTIONS.get(argument, f"--{argument}") for argument in sorted(unknown))
-        raise ModelError(f"{name} does not know {options}: leave it out")
+        raise ModelError(f"{name} does not know {options}: leave it out{where}")
     try:
         yield
     except ValueError as error:

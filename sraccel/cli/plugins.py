@@ -118,6 +118,8 @@ def _type_name(annotation: Any) -> str:
         return _type_name(parts[0])
     if isinstance(annotation, type) and not parts:
         return annotation.__name__
+    if isinstance(get_origin(annotation), type):
+        return f"{get_origin(annotation).__name__}[{', '.join(map(_type_name, parts))}]"
     return str(annotation).replace("typing.", "")
 
 

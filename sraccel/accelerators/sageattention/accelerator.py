@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
 
-from sraccel.plugin import Accelerator, AcceleratorOptions, ModelError, hookimpl
+from sraccel.plugin import (
+    Accelerator,
+    AcceleratorOptions,
+    Finding,
+    ModelError,
+    Sampling,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from sraccel.accelerators.sageattention.kernels import Choice
     from sraccel.accelerators.sageattention.tally import Tally
-    from sraccel.plugin import Denoiser, Run
+    from sraccel.plugin import Denoiser, Run, Stack
 
 
 class SageAttention(Accelerator):
@@ -50,6 +58,10 @@ class SageAttention(Accelerator):
                     f"{self.kernel!r} may smooth K whatever one asks"
                 )
             return self
+
+        def doubts(self, sampling: Sampling) -> Iterable[str]:
+            if self.kernel == "emulated":
+                yield "kernel 'emulated' shows the effect on quality; it makes nothing faster"
 
     def __init__(self, options: AcceleratorOptions) -> None:
         super().__init__(options)
@@ -102,6 +114,23 @@ class SageAttention(Accelerator):
         for role, tally in self._tallies.items():
             for warning in tally.warnings(role, computed=role in computed):
                 run.warn(warning)
+
+    def outlook(self, stack: Stack) -> Iterable[Finding]:
+        """Which kernel there is, and which models it cannot serve."""
+        from sraccel.accelerators.sageattention.processor import attention_modules
+
+        choice = self._chosen()
+        if choice.kernel is None:
+            yield Finding("warning", f"does nothing here: no kernel is usable ({choice.lack})")
+            return
+        yield Finding("note", f"the kernel {choice.kernel.name!r} is usable here")
+        for role, denoiser in stack.denoisers.items():
+            size = denoiser.config.get("attention_head_dim")
+            lack = choice.kernel.unsupported_head_dim(size) if isinstance(size, int) else None
+            if next(attention_modules(denoiser.module), None) is None:
+                yield Finding("error", f"the {role} denoiser has no attention that can be replaced")
+            elif lack is not None:
+                yield Finding("warning", f"does nothing for the {role} denoiser: {lack}")
 
     def _chosen(self) -> Choice:
         if self._choice is None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
-from sraccel.plugin import ModelError, Stack
+from sraccel.plugin import ModelError, Stack, name_or
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,6 +29,10 @@ class LoraSource(BaseModel):
     @classmethod
     def _from_name(cls, given: Any) -> Any:
         return {"model": given} if isinstance(given, str) else given
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> dict[str, Any]:
+        return name_or(handler(core_schema), cls.model_fields["model"].description)
 
     @model_serializer(mode="wrap")
     def _short(self, serialise: Any) -> Any:

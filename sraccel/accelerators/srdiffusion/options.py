@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from sraccel.accelerators.srdiffusion.lora import LoraSource
 from sraccel.accelerators.srdiffusion.switching import Rule
-from sraccel.plugin import AcceleratorOptions, ModelSource
+from sraccel.plugin import AcceleratorOptions, ModelSource, Sampling
 
 Residency = Literal["both", "swap", "prefetch"]
 Handoff = Literal["latent", "reencode"]
@@ -126,6 +126,27 @@ class SRDiffusionOptions(AcceleratorOptions):
     def models(self) -> Sequence[ModelSource]:
         named = isinstance(self.render, ModelSource) and self.handoff == "latent"
         return [self.render] if named else []
+
+    def doubts(self, sampling: Sampling) -> Iterable[str]:
+        if self.switch_step == 0:
+            yield "switch_step 0 gives every step to the render model: nothing is sketched"
+        steps = sampling.num_inference_steps
+        earliest = self.switch_step if self.switch_step is not None else self.min_step + 1
+        if steps is not None and earliest >= steps:
+            name = "min_step" if self.switch_step is None else "switch_step"
+            yield (
+                f"{name} {getattr(self, name)} lies beyond the {steps} steps of the recipe's "
+                f"sampling, so the render model is never used"
+            )
+
+    def without_weights(self) -> Self | None:
+        if self.handoff == "reencode":  # composing takes two pipelines
+            return None
+        if not self.models():
+            return self
+        return self.model_copy(
+            update={"render": self.render.pipeline_outline(), "render_lora": None}
+        )
 
     @property
     def adaptive(self) -> bool:

@@ -1,0 +1,141 @@
+"""How a model and a recipe fit together, found out without loading weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sraccel.check.finding import Finding
+from sraccel.errors import ConflictError, ModelError, PluginError
+
+if TYPE_CHECKING:
+    import torch
+
+    from sraccel.accelerator import Accelerator, AcceleratorOptions
+    from sraccel.model_source import PipelineOutline
+    from sraccel.models import DType
+    from sraccel.recipe import Recipe
+    from sraccel.stack import Stack
+
+NOT_PREDICTABLE = (
+    "not predictable without a run: it depends on which steps are skipped, where the models "
+    "switch, and what each call costs here; `sraccel generate --compare` measures it"
+)
+BRINGS = "contribute_denoisers"
+REFUSALS = (ConflictError, ModelError, PluginError)
+
+
+def check_model(recipe: Recipe, model: str, dtype: DType = "auto") -> list[Finding]:
+    """Compose a recipe with an outline of a model, and ask each accelerator what is to be expected.
+
+    Args:
+        recipe: a valid one.
+        model: a folder in diffusers' format, a name on the hub (its configurations are fetched),
+            or `demo`.
+        dtype: of the weights, as `load_pipeline` takes it.
+    """
+    import torch
+
+    from sraccel.check.pipeline_outline import outline_of
+    from sraccel.models import device_of, precision_of
+
+    device = device_of("auto", "none")
+    precision = precision_of(dtype, device)
+    try:
+        outline = outline_of(model)
+    except ModelError as error:
+        return [Finding("error", str(error), "model")]
+    found = _ModelCheck(recipe, model, outline).run(precision, torch.device(device))
+    return [*found, Finding("note", NOT_PREDICTABLE, "speedup")]
+
+
+class _ModelCheck:
+    """Composes with what can be composed without weights, so that one refusal hides no other."""
+
+    def __init__(self, recipe: Recipe, model: str, outline: PipelineOutline) -> None:
+        self._recipe = recipe
+        self._model = model
+        self._outline = outline
+        self._found: list[Finding] = []
+
+    def run(self, dtype: torch.dtype, device: torch.device) -> list[Finding]:
+        from sraccel.check.memory_check import check_memory
+
+        items = self._without_weights()
+        bringing = [item for item in items if hasattr(item.accelerator, BRINGS)]
+        stack = self._compose(bringing, "model" if not bringing else bringing[0].use)
+        if stack is not None:
+            self._found.extend(_models(stack))
+        fitting = bringing if stack is not None else []
+        for item in items:
+            if item in bringing:
+                self._expect(stack, [item.use])
+            else:
+                alone = self._compose([*fitting, item], item.use)
+                self._expect(alone, [item.use])
+        if stack is not None:
+            sampling = self._recipe.sampling
+            whole = self._whole(items) or stack
+            self._found.extend(check_memory(whole, self._model, dtype, device, sampling))
+        return self._found
+
+    def _without_weights(self) -> list[AcceleratorOptions]:
+        found = []
+        for item in self._recipe.accelerators:
+            try:
+                outlined = item.without_weights()
+            except ModelError as error:
+                message = str(error).removeprefix(f"{item.use}: ")
+                self._found.append(Finding("error", message, item.use))
+                continue
+            if outlined is None:
+                text = "not checked with the model: it cannot be composed without weights"
+                self._found.append(Finding("note", text, item.use))
+            else:
+                found.append(outlined)
+        return found
+
+    def _compose(self, items: Sequence[AcceleratorOptions], about: str) -> Stack | None:
+        try:
+            return self._stack(items)
+        except REFUSALS as error:
+            message = str(error).removeprefix(f"{about}: ")
+            self._found.append(Finding("error", message, about))
+        return None
+
+    def _whole(self, items: Sequence[AcceleratorOptions]) -> Stack | None:
+        """All together; what is refused is no news, if an accelerator was refused before."""
+        if any(finding.level == "error" for finding in self._found):
+            return None
+        return self._compose(items, "")
+
+    def _stack(self, items: Sequence[AcceleratorOptions]) -> Stack:
+        from sraccel.composer import compose_accelerators
+
+        accelerators = [item.accelerator(item) for item in items]
+        return compose_accelerators(self._outline, accelerators)
+
+    def _expect(self, stack: Stack | None, names: Sequence[str]) -> None:
+        """What the accelerators of these names say of the stack."""
+        for accelerator in stack.accelerators if stack is not None else ():
+            if accelerator.name in names and stack is not None:
+                self._found.extend(_said(accelerator, accelerator.outlook(stack)))
+
+
+def _said(accelerator: Accelerator, outlook: Iterable[Finding]) -> Iterator[Finding]:
+    try:
+        for finding in outlook:
+            yield replace(finding, about=accelerator.name)
+    except REFUSALS as error:
+        message = str(error).removeprefix(f"{accelerator.name}: ")
+        yield Finding("error", message, accelerator.name)
+
+
+def _models(stack: Stack) -> Iterator[Finding]:
+    """Which denoisers there are, and that those brought fit."""
+    for role, denoiser in stack.denoisers.items():
+        facts: dict[str, Any] = denoiser.describe()
+        size = f"{facts['parameters'] / 1e6:,.1f} million parameters"
+        fits = ", fits the pipeline's" if role in stack.contributions else ""
+        yield Finding("note", f"{role}: {facts['class']}, {size}{fits}", "model")

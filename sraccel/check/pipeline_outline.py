@@ -1,0 +1,89 @@
+"""A whole pipeline without weights: what a recipe can be composed with, and what it would weigh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sraccel.errors import ModelError
+from sraccel.free_memory import weight_bytes
+from sraccel.model_source import ModelSource, PipelineOutline
+from sraccel.models import as_model_errors, locate
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+DENOISERS = ("transformer", "transformer_2", "unet")
+TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3", "image_encoder")
+
+
+def outline_of(model: str) -> PipelineOutline:
+    """The pipeline of a folder or a name on the hub, as `load_pipeline` would load it.
+
+    Of the hub, configurations are fetched and no weights.
+
+    Raises:
+        ModelError: there is no such model, or it is in another format.
+    """
+    from diffusers import DiffusionPipeline
+
+    source = locate(model)
+    loader: Any = DiffusionPipeline
+    with as_model_errors(source):
+        index: dict[str, Any] = loader.load_config(source)
+    whole = ModelSource(model=model)
+    parts: dict[str, Any] = {"scheduler": whole.scheduler(), "vae": _vae(whole, index)}
+    for name in DENOISERS:
+        if _is_there(index, name):
+            parts[name] = _denoiser(model, name)
+    if len(parts) == 2:
+        raise ModelError(f"{model} has no denoiser (transformer or unet)")
+    kind = type(str(index.get("_class_name")), (PipelineOutline,), {})
+    outline: PipelineOutline = kind(**parts)
+    return outline
+
+
+def _is_there(index: dict[str, Any], name: str) -> bool:
+    """A part that a pipeline does without is listed as [null, null]."""
+    part = index.get(name)
+    return isinstance(part, list) and part[0] is not None
+
+
+def _denoiser(model: str, name: str) -> nn.Module:
+    module: Any = ModelSource(model=model, subfolder=name).outline()
+    source = locate(model)
+    # As loading it does: TeaCache looks for coefficients there, and for marks in the name.
+    path = str(Path(source) / name) if Path(source).is_dir() else source
+    module.register_to_config(_name_or_path=path)
+    outline: nn.Module = module
+    return outline
+
+
+def _vae(whole: ModelSource, index: dict[str, Any]) -> Any:
+    return whole.pipeline_outline().vae if _is_there(index, "vae") else None
+
+
+def encoder_bytes(model: str, dtype: torch.dtype) -> dict[str, int | None]:
+    """What the pipeline's text and image encoders weigh, by name; None: not known."""
+    from diffusers import DiffusionPipeline
+
+    loader: Any = DiffusionPipeline
+    index = loader.load_config(locate(model))
+    named = [name for name in TEXT_ENCODERS if _is_there(index, name)]
+    return {name: _encoder_bytes(model, name, index[name][1], dtype) for name in named}
+
+
+def _encoder_bytes(model: str, name: str, kind: str, dtype: torch.dtype) -> int | None:
+    import transformers
+    from accelerate import init_empty_weights
+
+    try:
+        config: Any = transformers.AutoConfig.from_pretrained(
+            locate(model), subfolder=name, trust_remote_code=False
+        )
+        with init_empty_weights():
+            module: nn.Module = getattr(transformers, kind)(config)
+    except Exception:  # an unknown class, another version: many kinds, and none matters here
+        return None
+    return weight_bytes(module, dtype)

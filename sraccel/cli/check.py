@@ -1,0 +1,151 @@
+"""`sraccel check`: everything that is wrong with a recipe, and what a model would say to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from sraccel.cli.failures import BAD_INPUT, Debug, reported
+from sraccel.cli.overrides import Overrides
+from sraccel.models import DType
+
+if TYPE_CHECKING:
+    from sraccel.check.finding import Finding
+    from sraccel.errors import Problem
+    from sraccel.recipe import Recipe
+
+STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
+
+
+def check(
+    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped one.")],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Also check whether the recipe goes with this model: a folder in diffusers' "
+            "format, a name on the hub, or `demo`. No weights are loaded."
+        ),
+    ] = None,
+    overrides: Overrides = None,
+    dtype: Annotated[DType, typer.Option(help="With --model: precision of the weights.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Check a recipe without running it: every error at once, with its place, and warnings.
+
+    With --model also: does the render model fit, are there coefficients, is there an attention
+    kernel, is there room. Exit code 2 if something is wrong, 0 with warnings.
+    """
+    with reported(debug):
+        valid, problems, findings = _check(recipe, overrides or [], model, dtype)
+        if as_json:
+            typer.echo(json.dumps(describe(valid, problems, findings), indent=2))
+        else:
+            _print(recipe, valid, problems, findings, checked_model=model is not None)
+        if problems or any(finding.level == "error" for finding in findings):
+            raise typer.Exit(BAD_INPUT)
+
+
+def _check(
+    source: str, overrides: Sequence[str], model: str | None, dtype: DType
+) -> tuple[Recipe | None, list[Problem], list[Finding]]:
+    from sraccel.check.recipe_check import check_recipe
+    from sraccel.errors import PluginError, Problem, RecipeError
+    from sraccel.recipe import Recipe, gather
+
+    try:
+        merged = gather(source, overrides)
+        recipe = Recipe.of(merged)
+    except RecipeError as error:
+        return None, error.problems, []
+    except PluginError as error:  # of the one accelerator that is wrong
+        return None, [Problem("", str(error), file=source)], []
+    findings = check_recipe(recipe, merged)
+    if model is not None and not any(finding.level == "error" for finding in findings):
+        from sraccel.check.model_check import check_model
+
+        findings += check_model(recipe, model, dtype)
+    return recipe, [], findings
+
+
+def describe(
+    recipe: Recipe | None, problems: Sequence[Problem], findings: Sequence[Finding]
+) -> dict[str, Any]:
+    """What was found, as plain data."""
+    return {
+        "valid": recipe is not None,
+        "recipe": None if recipe is None else recipe.model_dump(mode="json"),
+        "problems": [asdict(problem) for problem in problems],
+        "findings": [asdict(finding) for finding in findings],
+    }
+
+
+def _print(
+    source: str,
+    recipe: Recipe | None,
+    problems: Sequence[Problem],
+    findings: Sequence[Finding],
+    *,
+    checked_model: bool,
+) -> None:
+    console = Console(highlight=False, soft_wrap=True)
+    for problem in problems:
+        console.print(_problem(problem))
+    for finding in findings:
+        console.print(_finding(finding))
+    levels = ["error"] * len(problems) + [finding.level for finding in findings]
+    console.print(Text(f"{source}: {_summary(recipe, levels)}", style="bold"))
+    if recipe is not None and recipe.model is not None and not checked_model:
+        console.print(Text(f"not checked with its model: --model {recipe.model} does that"))
+
+
+def _summary(recipe: Recipe | None, levels: Sequence[str]) -> str:
+    counts = [(level, levels.count(level)) for level in ("error", "warning")]
+    said = [f"{count} {level}{'s' * (count > 1)}" for level, count in counts if count]
+    chain = "" if recipe is None else " + ".join(item.use for item in recipe.accelerators)
+    if "error" not in levels:
+        said = [f"valid ({chain or 'empty'})", *said]
+    return ", ".join(said)
+
+
+def _problem(problem: Problem) -> Text:
+    """`recipe.yaml:3:5: error: accelerators[0].threshold: ...`, the line itself, who says so."""
+    where = f"{problem.place}: " if problem.place else ""
+    text = Text(where).append("error: ", STYLES["error"])
+    if problem.path:
+        text.append(f"{problem.path}: ", "bold")
+    text.append(problem.message)
+    if excerpt := _excerpt(problem):
+        text.append(excerpt, "dim")
+    known = {"given": problem.given, "says": problem.plugin}
+    if facts := ", ".join(f"{name} {value}" for name, value in known.items() if value is not None):
+        text.append(f"\n    {facts}")
+    return text
+
+
+def _excerpt(problem: Problem) -> str:
+    """The line, and a mark under the column."""
+    if problem.file is None or problem.line is None:
+        return ""
+    try:
+        lines = Path(problem.file).read_text(encoding="utf-8-sig").split("\n")
+        line = lines[problem.line - 1].replace("\t", " ")
+    except (OSError, ValueError, IndexError):
+        return ""
+    number, column = str(problem.line), problem.column or 1
+    return f"\n    {number} | {line}\n    {' ' * len(number)} | {' ' * (column - 1)}^"
+
+
+def _finding(finding: Finding) -> Text:
+    where = f"{finding.place}: " if finding.place else ""
+    text = Text(where).append(f"{finding.level}: ", STYLES[finding.level])
+    if finding.about:
+        text.append(f"{finding.about}: ", "bold")
+    return text.append(finding.message)

@@ -1,0 +1,86 @@
+"""`sraccel recipes`: the recipes that are installed, what for, and their text."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sraccel.cli.failures import Debug, reported
+
+
+def recipes(
+    name: Annotated[
+        str | None, typer.Argument(help="A recipe, to see its text with its comments.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    debug: Debug = False,
+) -> None:
+    """List the recipes that can be named instead of a file, or print one of them."""
+    with reported(debug):
+        if name is None:
+            listed = describe()
+            typer.echo(json.dumps(listed, indent=2)) if as_json else _print_table(listed)
+            return
+        text = _text(name)
+        if as_json:
+            from sraccel.recipe import Recipe
+
+            typer.echo(Recipe.load(name).model_dump_json(indent=2))
+        else:
+            typer.echo(text, nl=not text.endswith("\n"))
+
+
+def describe() -> list[dict[str, Any]]:
+    """What is installed, as plain data."""
+    from sraccel.catalogue import installed
+
+    return [_row(name) for name in sorted(installed().recipes)]
+
+
+def _row(name: str) -> dict[str, Any]:
+    from sraccel.catalogue import installed
+    from sraccel.errors import RecipeError
+    from sraccel.recipe import Recipe
+
+    row = {"name": name, "file": str(installed().recipes[name]), "error": None}
+    try:
+        recipe = Recipe.load(installed().recipes[name])
+    except RecipeError as error:  # another package's: the list goes on
+        return {**row, "description": "", "model": None, "accelerators": [], "error": str(error)}
+    uses = [item.use for item in recipe.accelerators]
+    return {
+        **row,
+        "description": recipe.description,
+        "model": recipe.model,
+        "accelerators": uses,
+    }
+
+
+def _text(name: str) -> str:
+    from sraccel.catalogue import installed
+    from sraccel.near import did_you_mean
+
+    known = installed().recipes
+    if name not in known:
+        hint, listed = did_you_mean(name, known), ", ".join(sorted(known)) or "none"
+        raise typer.BadParameter(f"no recipe is called {name!r}{hint} (installed: {listed})")
+    return known[name].read_text(encoding="utf-8")
+
+
+def _print_table(listed: list[dict[str, Any]]) -> None:
+    console = Console(highlight=False)
+    rows = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    rows.add_column("recipe", no_wrap=True)
+    rows.add_column("what for")
+    for row in listed:
+        what_for = Text(row["description"] or row["error"] or "")
+        rows.add_row(Text(row["name"], style="bold"), what_for)
+        rows.add_section()
+    console.print(rows if listed else "no recipes installed")
+    console.print("\n`sraccel recipes NAME` prints one; `sraccel check NAME` checks it.")

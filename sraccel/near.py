@@ -1,0 +1,19 @@
+"""Near matches: what may have been meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(given: object, known: Iterable[str]) -> str | None:
+    """The known name that looks most like what was given, if one does; case does not matter."""
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(str(given).lower(), by_lower, n=1)
+    return by_lower[found[0]] if found else None
+
+
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """`; did you mean 'teacache'?`, or nothing."""
+    found = nearest(given, known)
+    return f"; did you mean {found!r}?" if found is not None else ""

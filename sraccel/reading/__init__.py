@@ -1,0 +1,1 @@
+"""How a recipe is read: files with the places of everything in them, includes, overrides."""

@@ -1,0 +1,346 @@
+"""`sraccel check`: everything that is wrong, where, and what a model says; nothing runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import outlined
+import pytest
+from typer.testing import Result
+
+from sraccel.accelerator import Accelerator
+from sraccel.accelerators.sageattention import kernels
+from sraccel.catalogue import Plugin, installed
+from sraccel.models import DEMO_WEIGHTS
+
+Sraccel = Callable[..., Result]
+THREE_MISTAKES = """\
+name: three
+accelerators:
+  - use: teacash
+    threshold: 0.1
+  - use: sageattention
+    kernel: tritn
+  - {use: srdiffusion, render: demo, switch_stp: 8}
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Callable[[str], Path]:
+    def write(text: str) -> Path:
+        path = tmp_path / "recipe.yaml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+def test_three_mistakes_are_told_at_once_with_line_column_and_what_may_be_meant(
+    sraccel: Sraccel, recipe: Callable[[str], Path]
+):
+    path = recipe(THREE_MISTAKES)
+    result = sraccel("check", path)
+    assert result.exit_code == 2
+    lines = result.stdout.splitlines()
+    errors = [line for line in lines if ": error: " in line]
+    assert [line.partition(": error: ")[0] for line in errors] == [
+        f"{path}:3:10",
+        f"{path}:6:13",
+        f"{path}:7:38",
+    ]
+    for error, text in zip(
+        errors,
+        ["did you mean 'teacache'?", "did you mean 'triton'?", "did you mean 'switch_step'?"],
+        strict=True,
+    ):
+        assert text in error
+    index = lines.index("    6 |     kernel: tritn")
+    assert lines[index + 1] == "      |             ^"
+    assert lines[index + 2].startswith("    given 'tritn', says sraccel ")
+    assert lines[-1] == f"{path}: 3 errors"
+
+
+def test_a_valid_recipe_is_said_to_be_with_exit_code_0(sraccel: Sraccel):
+    result = sraccel("check", "wan2.1-14b-quality")
+    assert result.exit_code == 0
+    assert "valid (sageattention + srdiffusion + teacache)" in result.stdout
+    assert "--model Wan-AI/Wan2.1-T2V-14B-Diffusers" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("name: empty\n", "lists no accelerator: it does nothing"),
+        ("accelerators: [{use: teacache, threshold: 0}]", "never skips"),
+        (
+            "sampling: {num_inference_steps: 4}\naccelerators: [{use: teacache}]",
+            "4 steps leave little to skip",
+        ),
+        (
+            "sampling: {num_inference_steps: 8}\n"
+            "accelerators: [{use: srdiffusion, render: demo, switch_step: 8}]",
+            "switch_step 8 lies beyond the 8 steps",
+        ),
+        (
+            "sampling: {num_inference_steps: 8}\n"
+            "accelerators: [{use: srdiffusion, render: demo, min_step: 7}]",
+            "min_step 7 lies beyond the 8 steps",
+        ),
+        (
+            "accelerators: [{use: srdiffusion, render: demo, switch_step: 0}]",
+            "nothing is sketched",
+        ),
+        ("accelerators: [{use: sageattention, kernel: emulated}]", "makes nothing faster"),
+    ],
+)
+def test_what_will_do_nothing_is_a_warning_with_exit_code_0(
+    sraccel: Sraccel, recipe: Callable[[str], Path], text: str, warning: str
+):
+    path = recipe(text)
+    result = sraccel("check", path)
+    assert result.exit_code == 0, result.output
+    (line,) = [line for line in result.stdout.splitlines() if "warning: " in line]
+    assert warning in line
+    assert line.startswith(str(path))
+    assert "1 warning" in result.stdout
+
+
+def test_a_switch_within_the_run_is_no_warning(sraccel: Sraccel, recipe: Callable[[str], Path]):
+    text = "sampling: {num_inference_steps: 9}\naccelerators: [{use: srdiffusion, render: demo, "
+    assert "warning" not in sraccel("check", recipe(text + "switch_step: 8}]")).stdout
+    assert "warning" not in sraccel("check", recipe(text + "min_step: 7}]")).stdout
+
+
+def test_overrides_are_checked_with_the_file(sraccel: Sraccel, recipe: Callable[[str], Path]):
+    path = recipe("accelerators: [{use: teacache, threshold: -1}]")
+    assert sraccel("check", path, "--set", "teacache.threshold=0.2").exit_code == 0
+    result = sraccel("check", path, "--set", "teacache.start=x", "--set", "teacash.a=1")
+    assert result.exit_code == 2
+    for part in ("--set teacache.start=x: error", "--set teacash.a=1: error", f"{path}:1:43"):
+        assert part in result.stdout
+    assert "3 errors" in result.stdout
+
+
+def test_accelerators_that_contradict_each_other_are_an_error(
+    sraccel: Sraccel, recipe: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+):
+    class Other(Accelerator):
+        """Owns the attention, too."""
+
+        name = "other"
+        claims = frozenset({"attention"})
+
+    monkeypatch.setitem(installed().accelerators, "other", Other)
+    result = sraccel("check", recipe("accelerators: [{use: other}, {use: sageattention}]"))
+    assert result.exit_code == 2
+    assert "'other' and 'sageattention' both own the attention" in result.stdout
+
+
+def test_a_missing_recipe_says_what_there_is(sraccel: Sraccel):
+    result = sraccel("check", "wan2.1-14b-qality")
+    assert result.exit_code == 2
+    assert "did you mean 'wan2.1-14b-quality'?" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place"),
+    [
+        ("a.yaml", "accelerators: [\n", ":2:1: error"),
+        ("a.toml", "a = = 1\n", ":1:5: error"),
+        ("a.json", '{"a": }\n', ":1:7: error"),
+    ],
+)
+def test_a_malformed_file_is_one_error_with_its_place(
+    sraccel: Sraccel, tmp_path: Path, name: str, text: str, place: str
+):
+    (tmp_path / name).write_text(text)
+    result = sraccel("check", tmp_path / name)
+    assert result.exit_code == 2
+    assert f"{tmp_path / name}{place}: cannot be read as a recipe" in result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_as_json_everything_is_structured(sraccel: Sraccel, recipe: Callable[[str], Path]):
+    path = recipe(THREE_MISTAKES)
+    result = sraccel("check", path, "--json")
+    assert result.exit_code == 2
+    data = json.loads(result.stdout)
+    assert data["valid"] is False
+    first, second, _ = data["problems"]
+    assert (first["path"], first["line"], first["column"]) == ("accelerators[0].use", 3, 10)
+    assert first["suggestion"] == "teacache"
+    assert second["plugin"].startswith("sraccel ")
+    good = json.loads(sraccel("check", "demo", "--json").stdout)
+    assert good["valid"]
+    assert good["recipe"]["name"] == "demo"
+    assert [one["level"] for one in good["findings"]] == ["warning"]
+
+
+def test_piped_output_is_plain_and_no_line_is_broken(
+    sraccel: Sraccel, recipe: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = sraccel("check", recipe(THREE_MISTAKES)).stdout
+    assert "\x1b" not in shown
+    assert sum(": error: " in line for line in shown.splitlines()) == 3
+
+
+def test_markup_in_a_recipe_is_text(sraccel: Sraccel, recipe: Callable[[str], Path]):
+    result = sraccel("check", recipe("accelerators: [{use: '[bold]x[/nothing]'}]"))
+    assert result.exit_code == 2
+    assert "[bold]x[/nothing]" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["check", "demo"], ["check", "none"], ["recipes"], ["recipes", "demo"], ["schema"]],
+)
+def test_without_a_model_nothing_heavy_is_imported(arguments: list[str]):
+    code = (
+        "import sys, sraccel.cli; sys.argv = ['sraccel', *sys.argv[1:]]\n"
+        "try: sraccel.cli.main()\n"
+        "finally: assert not {'torch', 'diffusers', 'numpy', 'jsonschema'} & sys.modules.keys()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+    )
+    assert "AssertionError" not in done.stderr
+    assert done.stdout
+
+
+def findings(result: Result) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(result.stdout)["findings"]
+    return found
+
+
+def about(result: Result, name: str) -> str:
+    return "\n".join(one["message"] for one in findings(result) if one["about"] == name)
+
+
+def test_a_model_that_fits_is_described(sraccel: Sraccel):
+    result = sraccel("check", "demo", "--model", "demo", "--json", "--dtype", "float32")
+    assert result.exit_code == 0, result.output
+    assert "render: WanTransformer3DModel" in about(result, "model")
+    assert "fits the pipeline's" in about(result, "model")
+    assert "sketch, plain, fitted" in about(result, "teacache")
+    assert "render, plain, fitted" in about(result, "teacache")
+    assert "'emulated' is usable here" in about(result, "sageattention")
+    assert "sketch 23.4 MiB, render 2.7 MiB" in about(result, "memory")
+    assert "not predictable without a run" in about(result, "speedup")
+
+
+def test_no_weights_are_needed(sraccel: Sraccel, tmp_path: Path):
+    folder = tmp_path / "demo"
+    shutil.copytree(DEMO_WEIGHTS, folder, ignore=shutil.ignore_patterns("*.safetensors"))
+    render = f"srdiffusion.render={{model: {folder}, subfolder: render}}"
+    result = sraccel("check", "demo", "--model", folder, "--set", render, "--json")
+    assert result.exit_code == 0, result.output
+    assert "fits the pipeline's" in about(result, "model")
+    assert "render, plain, fitted" in about(result, "teacache")
+
+
+@pytest.fixture
+def cogvideox(tmp_path: Path) -> Path:
+    """A model of another family, small to build."""
+    return outlined.cogvideox(tmp_path / "model", {**outlined.COGVIDEOX_2B, "num_layers": 2}, 1, 1)
+
+
+def test_everything_that_a_model_refuses_is_told_at_once(
+    sraccel: Sraccel, cogvideox: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(kernels, "_cuda_lacks", lambda: "no GPU in this test")
+    command = ("check", "demo", "--model", cogvideox, "--set", "sageattention.kernel=triton")
+    result = sraccel(*command, "--set", "teacache.retention=true", "--json")
+    assert result.exit_code == 2
+    errors = {one["about"]: one["message"] for one in findings(result) if one["level"] == "error"}
+    assert set(errors) == {"srdiffusion", "sageattention", "teacache"}
+    assert "the models do not fit each other" in errors["srdiffusion"]
+    assert "no GPU in this test" in errors["sageattention"]
+    assert "no retention variant for 'cogvideox'" in errors["teacache"]
+
+
+def test_a_model_without_coefficients_is_told_how_to_fit_them(sraccel: Sraccel, cogvideox: Path):
+    command = ("--set", "teacache.threshold=0.1", "--json")
+    result = sraccel("check", "wan2.1-1.3b", "--model", cogvideox, *command)
+    assert result.exit_code == 2
+    result = sraccel(
+        *("check", "wan2.1-1.3b", "--model", cogvideox, "--set", "teacache.retention=false"),
+        "--json",
+    )
+    assert "no coefficients are known" in about(result, "teacache")
+    assert "sraccel calibrate teacache" in about(result, "teacache")
+
+
+def test_without_a_gpu_the_real_kernels_are_a_warning(
+    sraccel: Sraccel, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(kernels, "_cuda_lacks", lambda: "no GPU in this test")
+    command = ("check", "demo", "--model", "demo", "--set", "sageattention.kernel=auto", "--json")
+    result = sraccel(*command)
+    assert result.exit_code == 0
+    assert "does nothing here: no kernel is usable" in about(result, "sageattention")
+
+
+def test_models_that_do_not_fit_into_memory_are_a_warning(
+    sraccel: Sraccel, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("sraccel.check.memory_check.free_bytes", lambda device: 25_000_000)
+    result = sraccel("check", "demo", "--model", "demo", "--dtype", "float32", "--json")
+    assert result.exit_code == 0
+    assert "All at once do not fit: offload" in about(result, "memory")
+    assert "residency: swap" in about(result, "memory")
+
+
+@pytest.mark.parametrize(
+    ("model", "advice"), [("/no/such/folder", "no model folder"), ("{tmp}", "no model_index.json")]
+)
+def test_a_missing_model_is_an_error(sraccel: Sraccel, tmp_path: Path, model: str, advice: str):
+    result = sraccel("check", "demo", "--model", model.format(tmp=tmp_path), "--json")
+    assert result.exit_code == 2
+    assert advice in about(result, "model")
+
+
+def test_two_pipelines_are_said_not_to_be_checked(sraccel: Sraccel, recipe: Callable[[str], Path]):
+    path = recipe("accelerators: [{use: srdiffusion, render: org/name, handoff: reencode}]")
+    result = sraccel("check", path, "--model", "demo", "--json")
+    assert result.exit_code == 0, result.output
+    assert "not checked with the model" in about(result, "srdiffusion")
+
+
+def test_a_plugin_that_cannot_be_imported_is_an_error_of_the_recipe(
+    sraccel: Sraccel, recipe: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+):
+    broken = Plugin("broken", "broken 1.2", ImportError("no such thing"))
+    monkeypatch.setattr(installed(), "plugins", [*installed().plugins, broken])
+    path = recipe("accelerators: [{use: broken}]")
+    result = sraccel("check", path)
+    assert result.exit_code == 2
+    assert f"{path}: error: the plugin 'broken' (broken 1.2) is installed but" in result.stdout
+
+
+def test_debug_shows_the_traceback_of_what_nobody_foresaw(
+    sraccel: Sraccel, monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("sraccel.check.recipe_check.check_recipe", broken)
+    assert sraccel("check", "demo").exit_code == 1
+    assert isinstance(sraccel("check", "demo", "--debug").exception, RuntimeError)
+
+
+def test_the_readmes_commands_do_what_it_says(sraccel: Sraccel):
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^sraccel ((?:recipes|check)\b.*)$", text, re.MULTILINE)
+    assert len(commands) >= 2
+    for command in commands:
+        result = sraccel(*shlex.split(command, comments=True))
+        assert result.exit_code == 0, result.output

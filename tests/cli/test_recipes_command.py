@@ -1,0 +1,70 @@
+"""`sraccel recipes`: what is shipped, what for, and each recipe word for word."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from sraccel.catalogue import installed
+from sraccel.recipe import Recipe
+
+Sraccel = Callable[..., Result]
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_every_recipe_is_listed_with_what_it_is_for(
+    sraccel: Sraccel, monkeypatch: pytest.MonkeyPatch, width: int
+):
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = sraccel("recipes")
+    assert result.exit_code == 0
+    words = " ".join(result.stdout.split())
+    for name in installed().recipes:
+        assert any(line.startswith(f"{name} ") for line in result.stdout.splitlines())
+        assert Recipe.load(name).description.split(",")[0] in words
+    assert "…" not in result.stdout
+
+
+@pytest.mark.parametrize("name", sorted(installed().recipes))
+def test_a_recipe_is_printed_as_its_file_with_its_comments(sraccel: Sraccel, name: str):
+    result = sraccel("recipes", name)
+    assert result.exit_code == 0
+    assert result.stdout == installed().recipes[name].read_text(encoding="utf-8")
+    assert result.stdout.startswith("#")
+
+
+def test_a_printed_recipe_is_a_file_that_works(sraccel: Sraccel, tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(sraccel("recipes", "wan2.1-14b-fast").stdout)
+    assert Recipe.load(path) == Recipe.load("wan2.1-14b-fast")
+
+
+def test_as_json_for_programs(sraccel: Sraccel):
+    listed = json.loads(sraccel("recipes", "--json").stdout)
+    assert [row["name"] for row in listed] == sorted(installed().recipes)
+    quality = next(row for row in listed if row["name"] == "wan2.1-14b-quality")
+    assert quality["accelerators"] == ["sageattention", "srdiffusion", "teacache"]
+    assert quality["model"] == "Wan-AI/Wan2.1-T2V-14B-Diffusers"
+    whole = json.loads(sraccel("recipes", "wan2.1-14b-fast", "--json").stdout)
+    assert Recipe(**whole) == Recipe.load("wan2.1-14b-fast")
+
+
+def test_an_unknown_name_says_what_may_be_meant(sraccel: Sraccel):
+    result = sraccel("recipes", "wan2.1-14b-fats")
+    assert result.exit_code == 2
+    assert "wan2.1-14b-fast" in result.stderr
+
+
+def test_a_broken_recipe_of_another_package_stops_nothing(
+    sraccel: Sraccel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "broken.yaml").write_text("accelerators: [{use: of-nobody}]\n")
+    monkeypatch.setitem(installed().recipes, "broken", tmp_path / "broken.yaml")
+    result = sraccel("recipes")
+    assert result.exit_code == 0
+    assert "of-nobody" in result.stdout
+    assert "of-nobody" in sraccel("recipes", "broken").stdout
