@@ -190,8 +190,10 @@ class Bench:
         ]
 
     def bare_stack(self) -> Stack:
-        """An empty stack on the pipeline."""
-        return compose(self.pipe, [], adapters=self.adapters)
+        """An empty stack on the pipeline; that nothing is accelerated needs no telling."""
+        stack = compose(self.pipe, [], adapters=self.adapters)
+        stack.logs_warnings = False
+        return stack
 
     def warm_up(self) -> None:
         """A few steps each way: allocators, kernels and caches are then as in later runs."""
@@ -262,11 +264,8 @@ class Bench:
         predict(report, self.recorded(), self.costs)
         if report.speedup.predicted and report.speedup.measured:
             report.speedup.rest = report.speedup.measured / report.speedup.predicted
-        report.quality = _quality(self.accelerated_output, self.bare_output)
-        if report.quality is None:
-            report.warnings.append(
-                "quality was not measured: the runs returned no frames, or of different sizes"
-            )
+        report.quality, lacks = _quality(self.accelerated_output, self.bare_output)
+        report.warnings += lacks
         return Comparison(report, self.bare[-1], self.bare_output, self.accelerated_output)
 
     def _measure_speedup(self, report: Report) -> None:
@@ -296,15 +295,28 @@ def _timing(reports: list[Report], call_seconds: list[float]) -> Timing:
     return Timing(seconds=median(repeats), call_seconds=median(call_seconds), repeats=repeats)
 
 
-def _quality(accelerated: Any, bare: Any) -> dict[str, float] | None:
-    """Each metric, averaged over the videos of the batch."""
+def _quality(accelerated: Any, bare: Any) -> tuple[dict[str, float] | None, list[str]]:
+    """Each metric, averaged over the videos of the batch; and what could not be measured.
+
+    The runs are done: no metric, whosesoever it is, may lose them.
+    """
     ours, theirs = frames_of(accelerated), frames_of(bare)
     if ours is None or theirs is None or ours.shape != theirs.shape:
-        return None
-    return {
-        name: math.fsum(_each(metric.compare, ours, theirs)) / len(ours)
-        for name, metric in installed().metrics.items()
-    }
+        return None, [
+            "quality was not measured: the runs returned no frames, or of different sizes"
+        ]
+    found, lacks = {}, []
+    for name, metric in installed().metrics.items():
+        try:
+            value = math.fsum(_each(metric.compare, ours, theirs)) / len(ours)
+        except Exception as error:
+            lacks.append(f"the metric {name!r} raised {type(error).__name__}: {error}")
+        else:
+            if math.isfinite(value):
+                found[name] = value
+            else:
+                lacks.append(f"the metric {name!r} gave {value}, which says nothing")
+    return found or None, lacks
 
 
 def _each(compare_videos: Any, ours: Any, theirs: Any) -> Iterator[float]:

@@ -30,7 +30,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        raise _output_error(f"cannot write {path}", path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -48,10 +48,15 @@ def output_folder(path: str | Path) -> Path:
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
-        raise OutputError(
-            f"cannot write to the folder {path}: {error.strerror or error}; choose another one"
+        raise _output_error(
+            f"cannot write to the folder {path}", path, error, "; choose another one"
         ) from error
     return path
+
+
+def _output_error(what: str, path: Path, error: OSError, advice: str = "") -> OutputError:
+    reason = error.strerror or str(error)
+    return OutputError(f"{what}: {reason}{advice}", path=path, errno=error.errno, reason=reason)
 
 
 def _umask() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -45,7 +46,9 @@ class LoopHooks:
             self._manager.register(accelerator, accelerator.name)
             self._manager.check_pending()
         except pluggy.PluginValidationError as error:
-            raise PluginError(f"accelerator {accelerator.name!r}: {error}") from error
+            raise PluginError(
+                f"accelerator {accelerator.name!r}: {error}", accelerator=accelerator.name
+            ) from error
 
     def _collect(self, hook: str) -> list[Implementation]:
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
@@ -92,8 +95,9 @@ class LoopHooks:
     def check_stack(self, stack: Stack) -> None:
         self._tell("check_stack", stack)
 
-    def prepare_denoiser(self, denoiser: Denoiser) -> Iterator[tuple[str, Any]]:
-        return self._ask("prepare_denoiser", denoiser)
+    def prepare_denoiser(self, denoiser: Denoiser) -> Iterator[AbstractContextManager[None]]:
+        for name, context in self._ask("prepare_denoiser", denoiser):
+            yield _prepared(name, denoiser, context)
 
     def run_started(self, run: Run) -> None:
         self._tell("run_started", run)
@@ -120,10 +124,42 @@ class LoopHooks:
         self._tell("run_finished", run)
 
 
+@contextmanager
+def _naming(accelerator: str, hook: str, where: object) -> Iterator[None]:
+    """Have an error say which accelerator raised it, in which hook, and where in the run."""
+    try:
+        yield
+    except SraccelError:
+        raise
+    except Exception as error:
+        raise _blamed(accelerator, hook, where, error) from error
+
+
+def _step_index(where: Any) -> int | None:
+    """Index of the step that a hook was asked about; `where` is a stack, run, step or call."""
+    step = getattr(where, "step", where)  # a call's
+    index = getattr(step, "index", None)
+    return index if isinstance(index, int) else None
+
+
+@contextmanager
+def _prepared(accelerator: str, denoiser: Denoiser, context: Any) -> Iterator[None]:
+    """An accelerator's context, whose errors name it, in entering and in leaving."""
+    with ExitStack() as undo:
+        with _naming(accelerator, "prepare_denoiser", denoiser):
+            undo.enter_context(context)
+        yield
+        with _naming(accelerator, "prepare_denoiser", denoiser):
+            undo.close()
+
+
 def _blamed(accelerator: str, hook: str, where: object, error: Exception) -> PluginError:
     return PluginError(
         f"accelerator {accelerator!r} raised {type(error).__name__} in hook {hook} "
-        f"({where!r}): {error}"
+        f"({where!r}): {error}",
+        accelerator=accelerator,
+        hook=hook,
+        step=_step_index(where),
     )
 
 

@@ -272,17 +272,20 @@ def _srdiffusion_of(recipe: Recipe) -> AcceleratorOptions:
     if options is None:
         raise ConflictError(
             f"a hand-off between two pipelines takes srdiffusion, which decides the switch; "
-            f"{recipe!r} has none"
+            f"{recipe!r} has none",
+            accelerators=[SRDIFFUSION],
         )
     if options.switch_step == 0:
         raise ConflictError(
             "srdiffusion: `switch_step: 0` leaves the sketch pipeline nothing to do; call the "
-            "render pipeline alone"
+            "render pipeline alone",
+            accelerators=[SRDIFFUSION],
         )
     if unused := sorted(OF_ONE_PIPELINE & options.model_fields_set):
         raise ConflictError(
             f"srdiffusion: {', '.join(unused)} would have no effect on a hand-off between two "
-            f"pipelines, which are loaded, placed and offloaded each by itself: leave it out"
+            f"pipelines, which are loaded, placed and offloaded each by itself: leave it out",
+            accelerators=[SRDIFFUSION],
         )
     found: AcceleratorOptions = options
     return found

@@ -120,7 +120,8 @@ class Stack:
         if role not in self.denoisers:
             raise PluginError(
                 f"accelerator {asked_by!r} chose the denoiser {role!r}, which this stack does not "
-                f"have (it has: {', '.join(self.denoisers)})"
+                f"have (it has: {', '.join(self.denoisers)})",
+                accelerator=asked_by,
             )
         return self.denoisers[role]
 
@@ -144,7 +145,7 @@ class Stack:
             for denoiser in self.denoisers.values():
                 _attached[denoiser.module] = self
                 undo.callback(_attached.pop, denoiser.module, None)
-                for _, context in self.hooks.prepare_denoiser(denoiser):
+                for context in self.hooks.prepare_denoiser(denoiser):
                     undo.enter_context(context)
             self._install(undo)
             self._undo = undo.pop_all()
@@ -167,7 +168,8 @@ class Stack:
                 raise ConflictError(
                     f"{rule!r} and diffusers' cache ({type(module._cache_config).__name__}) on the "
                     f"{role} denoiser both skip blocks: call disable_cache() on it, or leave "
-                    f"{rule!r} out of the recipe"
+                    f"{rule!r} out of the recipe",
+                    accelerators=[rule],
                 )
 
     @property
@@ -316,5 +318,23 @@ class Stack:
             interception.mend()
 
     def __repr__(self) -> str:
-        state = "attached" if self.attached else "detached"
-        return f"Stack({self.recipe!r}, {state}, {len(self.reports)} runs)"
+        runs = "1 run" if len(self.reports) == 1 else f"{len(self.reports)} runs"
+        return f"Stack({self.recipe!r} on {self.target_name}, {self.state}, {runs})"
+
+    def _repr_html_(self) -> str:
+        from sraccel.notebook import stack_html
+
+        return stack_html(self)
+
+    @property
+    def state(self) -> str:
+        """`attached` or `detached`."""
+        return "attached" if self.attached else "detached"
+
+    @property
+    def target_name(self) -> str:
+        """Class of the pipeline, or of the bare denoiser."""
+        target = self.pipeline
+        if target is None:
+            target = next(iter(self.denoisers.values())).module
+        return type(target).__name__

@@ -120,7 +120,10 @@ class Step:
                 f"step {self.index}: denoiser {self.denoiser!r} predicted NaN or infinity "
                 f"(dtype {str(noise_pred.dtype).removeprefix('torch.')}); run without the recipe "
                 f"to see whether the model does so by itself, then leave out one accelerator at a "
-                f"time, the attention kernel first"
+                f"time, the attention kernel first",
+                step=self.index,
+                role=self.denoiser,
+                model=type(self.calls[0].denoiser.module).__name__ if self.calls else None,
             )
 
     def open_call(self, requested: Denoiser, branch: str, model_input: torch.Tensor) -> Call:

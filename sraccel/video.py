@@ -50,7 +50,7 @@ def save_video(
         try:
             _encode(pixels, temporary, fps, dict(metadata or {}))
         except ValueError as error:  # PyAV's word for a missing encoder, too
-            raise OutputError(f"cannot encode {path}: {error}") from error
+            raise OutputError(f"cannot encode {path}: {error}", path=path) from error
     return Path(path)
 
 

@@ -6,14 +6,18 @@ code: `python tests/docs_tables.py` puts them into their pages.
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+import typer
 from pydantic import BaseModel
 from tiny import BLOCK_STACKS, TinyFamily
+from typer.models import OptionInfo, ParamMeta
+from typer.utils import get_params_from_function
 
 from sraccel.accelerators.sageattention import SageAttention
 from sraccel.accelerators.srdiffusion import SRDiffusion
@@ -21,10 +25,15 @@ from sraccel.accelerators.teacache import TeaCache
 from sraccel.accelerators.teacache.published import PUBLISHED, SOURCE
 from sraccel.accelerators.teacache.rule import Variant
 from sraccel.catalogue import installed
+from sraccel.cli import app
 from sraccel.cli.plugins import _options
+from sraccel.cli.plugins import _type_name as _type_name_of_option
 from sraccel.denoiser_adapter import DenoiserAdapter
+from sraccel.hookspecs import Discovery, Loop
 from sraccel.pairs import EVIDENCE, HANDOFFS, PAIRS
-from sraccel.plugin import Accelerator
+from sraccel.plugin import Accelerator, Sampling
+from sraccel.recipe import Recipe
+from sraccel.recipes import sraccel_recipes
 
 DOCS = Path(__file__).parent.parent / "docs"
 BUILT_IN: list[type[Accelerator]] = [SRDiffusion, TeaCache, SageAttention]
@@ -60,6 +69,22 @@ def _yaml(value: object) -> str:
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def sampling_table() -> str:
+    """The keys of `sampling`."""
+    lines = ["| key | type | meaning |", "|---|---|---|"]
+    for name, field in Sampling.model_fields.items():
+        cells = (f"`{name}`", _type_name_of_option(field.annotation), field.description or "")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def recipes_table() -> str:
+    """The recipes that come with sraccel."""
+    own = {path.stem for path in sraccel_recipes()}
+    lines = [f"| `{name}` | {Recipe.load(name).description} |" for name in sorted(own)]
+    return "\n".join(["| recipe | what for |", "|---|---|", *lines]) + "\n"
 
 
 def pairs_table() -> str:
@@ -145,6 +170,90 @@ def words_table(words: Mapping[str, str]) -> str:
     return "\n".join(["| word | meaning |", "|---|---|", *lines]) + "\n"
 
 
+def commands_reference() -> str:
+    """Every command, its arguments and its options, as `--help` has them."""
+    return "\n".join(_command(path, function) for path, function in sorted(_commands(app)))
+
+
+def _commands(group: typer.Typer, path: str = "sraccel") -> Iterator[tuple[str, Any]]:
+    for command in group.registered_commands:
+        assert command.callback is not None
+        yield f"{path} {command.name or command.callback.__name__}", command.callback
+    for subgroup in group.registered_groups:
+        assert subgroup.typer_instance is not None
+        yield from _commands(subgroup.typer_instance, f"{path} {subgroup.name}")
+
+
+def _command(path: str, function: Any) -> str:
+    parameters = list(get_params_from_function(function).values())
+    lines = ["| argument or option | type | default | meaning |", "|---|---|---|---|"]
+    for parameter in parameters:
+        names = ", ".join(f"`{name}`" for name in _parameter_names(parameter))
+        meaning = " ".join((parameter.default.help or "").split())
+        cells = (names, _parameter_type(parameter), _parameter_default(parameter), meaning)
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    usage = " ".join([path, *filter(None, map(_usage, parameters))])
+    return "\n".join(
+        [f"### {path}", "", f"    {usage}", "", inspect.getdoc(function) or "", "", *lines, ""]
+    )
+
+
+def _parameter_names(parameter: ParamMeta) -> list[str]:
+    info: Any = parameter.default
+    if not isinstance(info, OptionInfo):
+        return [info.metavar or parameter.name.upper()]
+    if info.param_decls:
+        metavar = f" {info.metavar}" if info.metavar else ""
+        return [f"{name}{metavar}" for name in info.param_decls]
+    name = parameter.name.replace("_", "-")
+    return [f"--{name}", f"--no-{name}"] if parameter.annotation is bool else [f"--{name}"]
+
+
+def _usage(parameter: ParamMeta) -> str:
+    """What must be given, and arguments; options that may be left out: empty."""
+    required, name = _is_required(parameter), _parameter_names(parameter)[0]
+    if name.startswith("-"):
+        return f"{name} ..." if required else ""
+    return name if required else f"[{name}]"
+
+
+def _is_required(parameter: ParamMeta) -> bool:
+    return parameter.default.default in (..., inspect.Parameter.empty)
+
+
+def _parameter_type(parameter: ParamMeta) -> str:
+    if parameter.annotation is bool:
+        return "flag"
+    (kind,) = [part for part in _union(parameter.annotation) if part is not NoneType]
+    if get_origin(kind) is list:
+        return f"{_type_name(get_args(kind)[0])}, repeatable"
+    name = "path" if kind is Path else _type_name(kind)
+    least = parameter.default.min
+    return name if least is None else f"{name}, at least {least}"
+
+
+def _parameter_default(parameter: ParamMeta) -> str:
+    default = parameter.default.default
+    if _is_required(parameter):
+        return "required"
+    if parameter.annotation is bool:
+        return "on" if default else "off"
+    return "" if default is None else f"`{default}`"
+
+
+def hooks_reference(owner: type) -> str:
+    """Every hook of a set: its signature, and what it is for."""
+    sections = []
+    for name in (name for name in vars(owner) if not name.startswith("_")):
+        signature = inspect.signature(getattr(owner, name))
+        parameters = list(signature.parameters.values())[1:]
+        given = ", ".join(f"{one.name}: {one.annotation}" for one in parameters)
+        about = inspect.getdoc(getattr(owner, name)) or ""
+        code = f"    {name}({given}) -> {signature.return_annotation}"
+        sections.append(f"### {name}\n\n{code}\n\n{about}\n")
+    return "\n".join(sections)
+
+
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every key of a model's JSON with its type: `steps[].index`, `int`."""
     for name, field in model.model_fields.items():
@@ -179,11 +288,16 @@ def written() -> Iterator[tuple[str, str, str]]:
     """Every table that is written from the code: its page, its name, its text."""
     for accelerator in BUILT_IN:
         yield "recipes.md", f"options {accelerator.name}", options_table(accelerator)
+    yield "recipes.md", "sampling", sampling_table()
+    yield "recipes.md", "shipped", recipes_table()
     yield "pairs.md", "pairs", pairs_table()
     yield "reference/teacache.md", "families", families_table()
     yield "reference/teacache.md", "coefficients", coefficients_table()
     yield "pairs.md", "hand-offs", words_table(HANDOFFS)
     yield "pairs.md", "evidence", words_table(EVIDENCE)
+    yield "reference/cli.md", "commands", commands_reference()
+    yield "reference/hooks.md", "loop", hooks_reference(Loop)
+    yield "reference/hooks.md", "discovery", hooks_reference(Discovery)
 
 
 def main() -> None:

@@ -125,14 +125,13 @@ def _handoff(run: Run) -> HandoffRecord | None:
 
 
 def _idle(run: Run, report: Report) -> list[str]:
-    """Warnings about accelerators that did nothing in a finished run."""
+    """Warnings about a run that is not whole, and about accelerators that did nothing."""
+    warnings = [] if run.stack.accelerators else ["the recipe is empty: nothing was accelerated"]
     if run.outcome != "finished":
-        return (
-            []
-            if run.outcome != "partial"
-            else [f"the run is partial: {len(run.steps)} of {run.num_inference_steps} steps"]
-        )
-    hooks, warnings = run.hooks, []
+        taken = f"{len(run.steps)} of {run.num_inference_steps} steps"
+        begun = "" if run.outcome == "partial" else " were begun"
+        return [*warnings, f"the run is partial: {taken}{begun}"]
+    hooks = run.hooks
     records = {record.name: record for record in report.accelerators}
     for name in hooks.who("reuse_residual"):
         if not records[name].reused_calls:

@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+
+from sraccel.origin import Origin
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -143,10 +146,18 @@ class Report(_Part):
     warnings: list[str] = Field(default_factory=list)
     versions: dict[str, str] = Field(default_factory=dict)
     environment: dict[str, str] = Field(default_factory=dict)
+    origin: Origin | None = Field(
+        None, description="What made the video; null where no command made it."
+    )
 
     def to_json(self) -> str:
-        """The report as indented JSON; `Report.from_json` reads it back."""
-        return self.model_dump_json(indent=2)
+        """The report as indented JSON; `Report.from_json` reads it back.
+
+        What fits no JSON (an object in a plugin's notes) stands in it by its class, and text that
+        is no Unicode by question marks: a report is never lost for them.
+        """
+        content = self.model_dump(mode="json", fallback=lambda value: f"<{type(value).__name__}>")
+        return to_json(_unicode(content), indent=2, inf_nan_mode="null").decode()
 
     @classmethod
     def from_json(cls, text: str) -> Report:
@@ -179,6 +190,27 @@ class Report(_Part):
         return captured.get()
 
     def __repr__(self) -> str:
-        measured = self.speedup.measured
-        speed = f", {measured:.2f}x measured" if measured is not None else ""
-        return f"Report({self.outcome}, {len(self.steps)} steps{speed})"
+        chain = " + ".join(record.name for record in self.accelerators) or "empty"
+        outcome = ": ".join(self.outcome.split(": ")[:2])  # an exception's kind, not its message
+        parts = [f"{chain}: {outcome}", f"{len(self.steps)} of {self.num_inference_steps} steps"]
+        if self.switch_step is not None:
+            parts.append(f"switch at step {self.switch_step}")
+        if self.speedup.measured is not None:
+            parts.append(f"{self.speedup.measured:.2f}x measured")
+        return f"Report({', '.join(parts)})"
+
+    def _repr_html_(self) -> str:
+        from sraccel.notebook import report_html
+
+        return report_html(self)
+
+
+def _unicode(value: Any) -> Any:
+    """A value of JSON, with question marks for what no file can hold (lone surrogates)."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, list):
+        return [_unicode(item) for item in value]
+    if isinstance(value, dict):
+        return {_unicode(key): _unicode(item) for key, item in value.items()}
+    return value

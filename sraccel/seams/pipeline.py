@@ -34,6 +34,7 @@ class PipelineSeam:
         self._scheduler = pipeline.scheduler
         self._denoisers = denoisers  # by attribute of the pipeline
         self._step_signature = inspect.signature(type(pipeline.scheduler).step)
+        self._schedule_signature = inspect.signature(type(pipeline.scheduler).set_timesteps)
         self._pending: int | None = None  # thread that called set_timesteps
         self._run: Run | None = None
         self._begin = 0
@@ -101,11 +102,19 @@ class PipelineSeam:
         self._check_target()
         self._stack.check_thread()
         self.close()
+        self._check_steps(args, kwargs)
         result = inner(*args, **kwargs)
         self._stack.mend()
         if self._stack.current_run is None:  # else the user drives a run of their own
             self._pending = threading.get_ident()
         return result
+
+    def _check_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse a run without steps, of which schedulers say nothing, or nothing clear."""
+        bound = self._schedule_signature.bind_partial(self._scheduler, *args, **kwargs)
+        steps = bound.arguments.get("num_inference_steps")
+        if isinstance(steps, int) and steps < 1:
+            raise LoopError(f"num_inference_steps must be 1 or more, not {steps}")
 
     def _begin_index(self, denoiser: Denoiser, timestep: Any) -> int:
         """Where in the schedule the loop begins (video to video begins late)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import inspect
 import io
@@ -74,22 +75,23 @@ class Reader:
                 exec(compile(snippet.text, "<page>", "exec"), self.names)
             self.printed = stdout.getvalue()
         elif snippet.language == "shell":
-            for line in snippet.text.splitlines():
-                self.command(line)
+            self.printed = "".join(self.command(line) for line in snippet.text.splitlines())
 
     @staticmethod
-    def command(line: str) -> None:
+    def command(line: str) -> str:
         """Run a command in this process; of `demo`, which has tests of its own, ask only for help.
 
-        Unknown options are an error all the same.
+        Unknown options are an error all the same; a comment `# exit code 2` says what to expect.
         """
-        program, name, *arguments = shlex.split(line)
+        program, name, *arguments = shlex.split(line, comments=True)
         assert program == "sraccel"
         asked = ["--help"] if name == "demo" else []
         result = CliRunner().invoke(app, [name, *arguments, *asked])
-        assert result.exit_code == 0, result.output
+        _, _, expected = line.partition("# exit code ")
+        assert result.exit_code == int(expected or 0), result.output
         if "--recipe" in arguments:
             Recipe.load(arguments[arguments.index("--recipe") + 1])
+        return result.stdout
 
 
 @pytest.fixture
@@ -197,6 +199,26 @@ def test_every_key_of_a_report_is_documented_with_type_and_meaning():
     documented = docs_tables.rows("report.md", "report")
     assert [(row[0].strip("`"), row[1]) for row in documented] == list(docs_tables.keys(Report))
     assert all(row[3] for row in documented)
+
+
+def message(node: ast.expr) -> str | None:
+    """A text in the code, with `...` for what is filled in; None: it is none."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(message(part) or "..." for part in node.values)
+    return None
+
+
+def test_the_messages_that_a_page_explains_are_those_of_the_code():
+    trees = [ast.parse(file.read_text("utf-8")) for file in (ROOT / "sraccel").rglob("*.py")]
+    nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.expr))
+    known = {text.replace("`", "") for text in map(message, nodes) if text and " " in text}
+    for table in ("messages warnings", "messages errors"):
+        for text, *_ in docs_tables.rows("how-to/does-nothing.md", table):
+            quoted = text.replace("`", "")
+            pattern = ".*".join(map(re.escape, quoted.split("...")))
+            assert any(re.search(pattern, text, re.DOTALL) for text in known), quoted
 
 
 @pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.name)
