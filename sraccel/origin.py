@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -46,7 +46,9 @@ class Source(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(description="Folder or file, name on the hub, or `demo`; as it was given.")
+    name: str = Field(
+        description="Folder or file, name on the hub (`name@branch`), or `demo`; as it was given."
+    )
     revision: str | None = Field(None, description="Commit on the hub; null for a local one.")
     fingerprint: str | None = Field(
         None, description="Checksum of a local one; of weights, headers and samples count."
@@ -75,8 +77,15 @@ class Origin(BaseModel):
     )
 
 
-def sources_of(pipelines: Iterable[ModelSource], recipe: Recipe) -> list[Source]:
+def sources_of(
+    pipelines: Iterable[ModelSource], recipe: Recipe, commits: Mapping[str, str] | None = None
+) -> list[Source]:
     """The pipelines, then everything that the recipe names; each once.
+
+    Args:
+        pipelines: by name, as the caller loads them.
+        recipe: as it was given.
+        commits: those of models on the hub that are taken at another one than their newest.
 
     Raises:
         ModelError: a model is neither a folder nor a name on the hub.
@@ -84,19 +93,19 @@ def sources_of(pipelines: Iterable[ModelSource], recipe: Recipe) -> list[Source]
     brought = [source for item in recipe.accelerators for source in item.models()]
     found: dict[str, Source] = {}
     for source in (*pipelines, *brought):
-        if source.model not in found:
-            found[source.model] = _model(source.model, source.revision)
+        if str(source) not in found:
+            found[str(source)] = _model(source, commits or {})
     for name in _files_in(recipe.model_dump(mode="json", fallback=str)["accelerators"]):
         if name not in found:
             found[name] = Source(name=name, fingerprint=fingerprint(name))
     return list(found.values())
 
 
-def _model(name: str, revision: str | None) -> Source:
-    place = locate(name)
+def _model(source: ModelSource, commits: Mapping[str, str]) -> Source:
+    place, name = locate(source.model), str(source)
     if Path(place).is_dir():
         return Source(name=name, fingerprint=fingerprint(place))
-    return Source(name=name, revision=hub_commit(place, revision))
+    return Source(name=name, revision=commits.get(name) or hub_commit(place, source.revision))
 
 
 def _files_in(value: Any) -> Iterator[str]:

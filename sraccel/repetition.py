@@ -55,13 +55,15 @@ class Repetition(BaseModel):
         """
         return _as_given(self.recipe)
 
-    def revision_of(self, name: str) -> str | None:
-        """The commit of a model on the hub."""
-        return next((item.revision for item in self.origin.sources if item.name == name), None)
+    @property
+    def commits(self) -> dict[str, str]:
+        """Commits of models on the hub, by the name that was given."""
+        sources = self.origin.sources
+        return {item.name: item.revision for item in sources if item.revision is not None}
 
     def pinned(self, recipe: Recipe) -> Recipe:
         """The recipe, with the models that it has from the hub at the commits of then."""
-        items = [_pinned(item, self.revision_of) for item in recipe.accelerators]
+        items = [_pinned(item, self.commits) for item in recipe.accelerators]
         return recipe.model_copy(update={"accelerators": items})
 
     def changed(self, sources: Sequence[Source]) -> dict[str, tuple[object, object]]:
@@ -106,8 +108,7 @@ class Repetition(BaseModel):
 
         if self.call != report.call:
             return False
-        recipe = self.pinned(Recipe.load(self.recipe_content()))  # as it reads today
-        return recipe == Recipe.load(_as_given(report.recipe))
+        return Recipe.load(self.recipe_content()) == Recipe.load(_as_given(report.recipe))
 
     def same_frames(self, report: Report) -> bool | None:
         """Whether the frames are the same, bit for bit; None if they were not to be."""
@@ -146,13 +147,15 @@ def _without_defaults(item: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in item.items() if defaults.get(name, ...) != value}
 
 
-def _pinned(item: Any, revision_of: Any) -> Any:
-    """An item of a recipe, with the models that it loads at the commits of then."""
-    commits = {id(source): revision_of(source.model) for source in item.models()}
+def _pinned(item: Any, commits: Mapping[str, str]) -> Any:
+    """An item of a recipe, with the models that it loads at these commits."""
+    loaded = {
+        id(source): commits[str(source)] for source in item.models() if str(source) in commits
+    }
     changes = {
-        name: value.model_copy(update={"revision": commits[id(value)]})
+        name: value.model_copy(update={"revision": loaded[id(value)]})
         for name, value in item
-        if commits.get(id(value)) is not None
+        if id(value) in loaded
     }
     return item.model_copy(update=changes) if changes else item
 

@@ -54,7 +54,8 @@ def _demo(prompt: str, seed: int, steps: int, recipe_name: str, repeats: int, ou
         fps=DEMO_FPS,
     )
     call = {"prompt": prompt, "num_inference_steps": steps, "seed": seed}
-    outputs = Outputs(folder, origin, call, {"bare": "bare", "accelerated": "accelerated"})
+    names = {"bare": "bare", "accelerated": "accelerated"}
+    outputs = Outputs(folder, origin, call, recipe, names)
     with denoising(pipe) as progress, outputs.kept_if_broken_off():
         comparison = compare(
             pipe,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sraccel.cli.failures import Debug, reported
-from sraccel.cli.generate_from import Earlier, Placing, overridden, pinned
+from sraccel.cli.generate_from import Earlier, Placing, known_from
 from sraccel.cli.options import (
     Frames,
     GuidanceScale,
@@ -141,36 +141,21 @@ def generate(
     }
     given = {name: value for name, value in call.items() if value is not None}
     with reported(debug):
-        from sraccel.recipe import Recipe
-
         earlier = None if again is None else Earlier.read(again, accept_changes)
-        then = None if earlier is None else earlier.run
-        source: Any = then.recipe_content() if then is not None and recipe is None else recipe
-        loaded = Recipe.load(source, overrides or [])
-        if earlier is None or recipe is not None:
-            sampling = loaded.sampling.arguments()
-        else:
-            sampling = overridden(loaded, overrides or [])
-        known = then.arguments if then is not None else {}
-        arguments = {"num_inference_steps": STEPS, **known, **sampling, **given}
-        name = model or (then.pipeline.name if then and not recipe else _model_of(loaded))
-        usual = DEMO_FPS if name == DEMO else FPS
+        known = known_from(recipe, overrides or [], earlier)
+        name = model or known.model
+        if name is None:
+            raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
         job = _Job(
             name,
-            arguments,
-            seed if seed is not None else then.seed if then else 0,
-            fps or (then.origin.fps if then else usual),
+            {"num_inference_steps": STEPS, **known.call, **given},
+            known.seed if seed is None else seed,
+            fps or known.fps or (DEMO_FPS if name == DEMO else FPS),
             out,
             repeats if compare else 0,
             earlier,
         )
-        job.run(loaded, Placing(dtype, device, offload))
-
-
-def _model_of(recipe: Recipe) -> str:
-    if recipe.model is None:
-        raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
-    return recipe.model
+        job.run(known.recipe, Placing(dtype, device, offload))
 
 
 @dataclass
@@ -188,41 +173,33 @@ class _Job:
     def run(self, recipe: Recipe, placing: Placing) -> None:
         from sraccel.cli.generate_reencoded import render_pipeline_of
         from sraccel.cli.outputs import Outputs, show
-        from sraccel.cli.progress import loading
         from sraccel.files import output_folder
+        from sraccel.model_source import ModelSource
         from sraccel.origin import Origin, dtype_name, sources_of
 
         partner = render_pipeline_of(recipe)
         models = [self.model] if partner is None else [self.model, partner]
-        local = [Path(locate(model)).is_dir() for model in models]
-        sources = pinned(models, self.earlier)
+        given, commits = [ModelSource(model=model) for model in models], {}
         if self.earlier is not None:
-            recipe, placing = self.earlier.run.pinned(recipe), self.earlier.placing(placing)
-            self.earlier.check(sources_of(sources, recipe))
+            placing, commits = self.earlier.placing(placing), self.earlier.run.commits
+            self.earlier.check(sources_of(given, recipe, commits))
         device = device_of(placing.device, placing.offload)
         precision = precision_of(placing.dtype, device)
+        for model in models:
+            locate(model)
         self.out = output_folder(self.out)
         _check_room(models, recipe, precision)
-        pipes: list[Any] = []
-        for source, here in zip(sources, local, strict=True):
-            with loading(source.model, own_bars=not here):
-                pipes.append(
-                    load_pipeline(
-                        source.model,
-                        revision=source.revision,
-                        dtype=placing.dtype,
-                        device=placing.device,
-                        offload=placing.offload,
-                    )
-                )
+        pipes = [_load(model, commits.get(model), placing) for model in models]
         origin = Origin(
-            sources=sources_of(sources, recipe),
+            sources=sources_of(given, recipe, commits),
             dtype=dtype_name(precision),
             device=device,
             offload=placing.offload,
             fps=self.fps,
         )
-        outputs = Outputs(self.out, origin, {**self.call, "seed": self.seed})
+        outputs = Outputs(self.out, origin, {**self.call, "seed": self.seed}, recipe)
+        if self.earlier is not None:
+            recipe = self.earlier.run.pinned(recipe)
         with refusals(pipes[0], self.call, " (here, or in the recipe)"):
             make = self._compare if self.repeats else self._accelerated
             report = make(pipes, recipe, outputs)
@@ -265,6 +242,13 @@ class _Job:
                     outputs.save(outputs.told(way.report))
                 raise
         return outputs.told(way.report)
+
+
+def _load(model: str, revision: str | None, placing: Placing) -> Any:
+    from sraccel.cli.progress import loading
+
+    with loading(model, own_bars=not Path(locate(model)).is_dir()):
+        return load_pipeline(model, revision=revision, **asdict(placing))
 
 
 def _check_room(models: list[str], recipe: Recipe, dtype: torch.dtype) -> None:

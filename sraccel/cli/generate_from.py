@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from sraccel.cli.failures import stderr
 
 if TYPE_CHECKING:
-    from sraccel.model_source import ModelSource
     from sraccel.models import Device, DType, Offload
     from sraccel.origin import Source
     from sraccel.recipe import Recipe
@@ -82,17 +81,44 @@ class Earlier:
             stderr().print(text, soft_wrap=True, markup=False, highlight=False)
 
 
-def pinned(models: Sequence[str], earlier: Earlier | None) -> list[ModelSource]:
-    """The pipelines, at the commits of an earlier run."""
-    from sraccel.model_source import ModelSource
+@dataclass(frozen=True)
+class Known:
+    """What recipe and earlier run give, before options.
 
-    return [
-        ModelSource(model=name, revision=earlier.run.revision_of(name) if earlier else None)
-        for name in models
-    ]
+    Attributes:
+        call: arguments of the pipeline's call.
+        fps: None: what is usual.
+    """
+
+    recipe: Recipe
+    model: str | None
+    call: dict[str, Any]
+    seed: int = 0
+    fps: float | None = None
 
 
-def overridden(recipe: Recipe, overrides: Sequence[str]) -> dict[str, Any]:
+def known_from(recipe_name: str | None, overrides: Sequence[str], earlier: Earlier | None) -> Known:
+    """A recipe that is given goes before the earlier run; of that run's own, what is overridden.
+
+    Raises:
+        RecipeError: there is no such recipe, or it is not valid.
+    """
+    from sraccel.recipe import Recipe
+
+    if earlier is None:
+        recipe = Recipe.load(recipe_name, overrides)
+        return Known(recipe, recipe.model, recipe.sampling.arguments())
+    run = earlier.run
+    if recipe_name is None:
+        recipe = Recipe.load(run.recipe_content(), overrides)
+        model, sampling = run.pipeline.name, _overridden(recipe, overrides)
+    else:
+        recipe = Recipe.load(recipe_name, overrides)
+        model, sampling = recipe.model or run.pipeline.name, recipe.sampling.arguments()
+    return Known(recipe, model, {**run.arguments, **sampling}, run.seed, run.origin.fps)
+
+
+def _overridden(recipe: Recipe, overrides: Sequence[str]) -> dict[str, Any]:
     """What `--set sampling.NAME=VALUE` says of the call; the recipe has it in it already."""
     names = {text.partition("=")[0].strip() for text in overrides}
     given = recipe.sampling.arguments()

@@ -20,6 +20,7 @@ from sraccel.video import save_video
 if TYPE_CHECKING:
     import torch
 
+    from sraccel.recipe import Recipe
     from sraccel.report.model import Report
 
 
@@ -33,6 +34,7 @@ class Outputs:
     Attributes:
         origin: what makes the videos.
         call: the pipeline's call, and the seed.
+        recipe: as it was given; models may be taken at a commit that `origin` has.
         names: name of the video's file, without suffix, by way (`bare`, `accelerated`).
         videos: the files so far, by way.
     """
@@ -40,6 +42,7 @@ class Outputs:
     folder: Path
     origin: Origin
     call: dict[str, Any]
+    recipe: Recipe
     names: Mapping[str, str] = field(default_factory=lambda: VIDEOS)
     videos: dict[str, Path] = field(default_factory=dict)
     _reports: dict[str, Report] = field(default_factory=dict)
@@ -58,6 +61,8 @@ class Outputs:
         told = report.model_copy(deep=True)
         told.call = self.call
         told.origin = self.origin.model_copy(update={"frames_sha256": frames_sha256(frames)})
+        if way == "accelerated":
+            told.recipe = self._recipe()
         self._reports[way] = told
         self.videos[way] = save_video(
             frames.movedim(1, -1),
@@ -75,7 +80,11 @@ class Outputs:
         kept = self._reports.get("accelerated")
         report.call = self.call
         report.origin = self.origin if kept is None else kept.origin
+        report.recipe = self._recipe()
         return report
+
+    def _recipe(self) -> dict[str, Any]:
+        return self.recipe.model_dump(mode="json")
 
     def save(self, report: Report) -> list[Path]:
         """Write `report.json`, its page, and `timeline.png` if the run took a step.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,6 +165,15 @@ def test_options_overrides_and_another_recipe_go_before_what_was_then(
     assert any(str(first.report.origin.sources[0].name) in text for text in told)
 
 
+def test_a_recipe_that_names_no_model_acts_on_that_of_then(
+    first: Made, generate: Callable[..., Made], tmp_path: Path
+) -> None:
+    (tmp_path / "none.yaml").write_text("accelerators: []\n")
+    made = generate(tmp_path / "none.yaml", "--from", first.folder / "video.mp4")
+    assert made.report.origin.sources == first.report.origin.sources[:1]
+    assert made.report.call == first.report.call
+
+
 def test_the_bare_video_of_a_comparison_comes_again_bare(
     generate: Callable[..., Made], recipe: Path, model: Path
 ) -> None:
@@ -174,6 +186,16 @@ def test_the_bare_video_of_a_comparison_comes_again_bare(
     assert np.array_equal(accelerated.video, both.video)
     for made in (bare, accelerated):
         assert "the same frames as" in made.said
+
+
+def test_the_video_of_the_demo_comes_again(
+    sraccel: Sraccel, generate: Callable[..., Made], tmp_path: Path
+) -> None:
+    demo = tmp_path / "demo"
+    result = sraccel("demo", "--steps", 3, "--repeats", 1, "--out", demo)
+    assert result.exit_code == 0, result.output
+    for file in ("report.json", "accelerated.mp4"):
+        assert f"the same frames as {demo / file}" in generate("--from", demo / file).said
 
 
 def changed_copy(first: Made, name: str, **changes: Any) -> Path:
@@ -230,6 +252,62 @@ def test_a_model_that_has_changed_is_refused_unless_accepted(
     again = generate("--from", first.folder / "video.mp4", "--accept-changes")
     assert not np.array_equal(again.video, first.video)
     assert "made again from video.mp4: the frames are not the same" in again.report.warnings
+
+
+HUB = """
+import sys
+from pathlib import Path
+from typer.testing import CliRunner
+from sraccel.cli import app
+
+def run(*arguments):
+    done = CliRunner().invoke(app, ["generate", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+
+root = Path(sys.argv[1])
+size = ("--height", 32, "--width", 32, "--frames", 5, "--steps", 2)
+new = (root / "recipe.yaml", "--model", "someone/tiny", "--prompt", "a red circle", *size)
+run(*new, "--out", root / "first")
+for ref in ("main", "small"):
+    (root / "models--someone--tiny" / "refs" / ref).write_text("b" * 40)
+run(*new, "--out", root / "later")
+run("--from", root / "first" / "video.mp4", "--out", root / "again")
+run("--from", root / "again" / "report.json", "--out", root / "once more")
+"""
+
+
+def test_models_on_the_hub_are_taken_at_their_commits_of_then(model: Path, tmp_path: Path) -> None:
+    """Offline, from a cache folder as the hub's client leaves it; both branches move on."""
+    repository = tmp_path / "models--someone--tiny"
+    (repository / "refs").mkdir(parents=True)
+    for number, (commit, ref) in enumerate(zip("abc", ("main", "moved", "small"), strict=True)):
+        folder = repository / "snapshots" / (commit * 40)
+        shutil.copytree(model, folder)
+        other = tiny_transformer(number, text_dim=64, in_channels=20, out_channels=20)
+        other.save_pretrained(folder / "transformer")
+        (repository / "refs" / ref).write_text(commit * 40)
+    (tmp_path / "recipe.yaml").write_text(
+        "accelerators:\n- use: srdiffusion\n  switch_step: 1\n"
+        "  render: {model: someone/tiny, revision: small}\n"
+    )
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    script = [sys.executable, "-c", HUB, str(tmp_path)]
+    done = subprocess.run(script, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    reports = {
+        name: Report.from_json((tmp_path / name / "report.json").read_text())
+        for name in ("first", "later", "again", "once more")
+    }
+    origins = {name: report.origin for name, report in reports.items()}
+    assert [(item.name, item.revision) for item in origins["first"].sources] == [
+        ("someone/tiny", "a" * 40),
+        ("someone/tiny@small", "c" * 40),
+    ]
+    assert {item.revision for item in origins["later"].sources} == {"b" * 40}
+    assert origins["first"].frames_sha256 != origins["later"].frames_sha256
+    assert origins["first"] == origins["again"] == origins["once more"]
+    assert reports["once more"].recipe == reports["first"].recipe
+    assert not any("made again" in text for text in reports["once more"].warnings)
 
 
 @pytest.mark.parametrize(

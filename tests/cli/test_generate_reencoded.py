@@ -82,6 +82,20 @@ def test_two_pipelines_make_the_video_and_one_report(
     assert len(load_video(out / "video.mp4")) == 9
 
 
+def test_the_video_of_two_pipelines_comes_again_bit_for_bit(
+    sraccel: Sraccel, render: Path, tmp_path: Path
+):
+    result = generate(sraccel, written(tmp_path, render), tmp_path / "out", "--seed", 3)
+    assert result.exit_code == 0, result.output
+    report = tmp_path / "out" / "report.json"
+    result = sraccel("generate", "--from", report, "--out", tmp_path / "again")
+    assert result.exit_code == 0, result.output
+    assert "the same frames as" in result.stderr
+    (one, two) = (Report.from_json(path.read_text()) for path in sorted(tmp_path.glob("*/*.json")))
+    assert one.origin == two.origin
+    assert [source.name for source in one.origin.sources] == ["demo", str(render)]
+
+
 def test_compare_runs_the_sketch_pipeline_bare_beside_it(
     sraccel: Sraccel, render: Path, tmp_path: Path
 ):
