@@ -9,12 +9,15 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import typer
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from tiny import BLOCK_STACKS, TinyFamily
 from typer.models import OptionInfo, ParamMeta
 from typer.utils import get_params_from_function
@@ -56,13 +59,21 @@ def rows(page: str, name: str) -> list[list[str]]:
 
 
 def options_table(accelerator: type[Accelerator]) -> str:
-    """All options of an accelerator, as `sraccel plugins NAME` lists them."""
+    """All options of an accelerator, as `sraccel plugins NAME` lists them, and their ranges."""
     lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
     for option in _options(accelerator):
         default = "required" if option["required"] else f"`{_yaml(option['default'])}`"
-        cells = (f"`{option['name']}`", option["type"], default, option["description"])
+        kind = option["type"] + _range(accelerator.Options.model_fields[option["name"]])
+        cells = (f"`{option['name']}`", kind, default, option["description"])
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _range(field: FieldInfo) -> str:
+    """The numbers that are allowed: `, at least 0`."""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    limits = (asdict(item) for item in field.metadata if isinstance(item, (Ge, Gt, Le, Lt)))
+    return "".join(f", {words[name]} {value}" for one in limits for name, value in one.items())
 
 
 def _yaml(value: object) -> str:

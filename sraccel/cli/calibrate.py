@@ -34,8 +34,8 @@ from sraccel.models import DEMO, Role
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.accelerators.teacache.calibration import CalibrationEntry
-    from sraccel.accelerators.teacache.calibrator import Calibration
+    from sraccel.accelerators.teacache.calibration.calibrator import Calibration
+    from sraccel.accelerators.teacache.calibration.file import CalibrationEntry
     from sraccel.cli.progress import StepCallback
 
 calibrate = typer.Typer(help="Fit what an accelerator must know of a model.", no_args_is_help=True)
@@ -132,7 +132,7 @@ class _Job:
     call: dict[str, Any]
 
     def run(self, loading_options: dict[str, Any]) -> None:
-        from sraccel.accelerators.teacache.calibrator import calibrate, check_arguments
+        from sraccel.accelerators.teacache.calibration.calibrator import calibrate, check_arguments
         from sraccel.cli.progress import denoising
 
         # Before a large model is loaded.
@@ -178,7 +178,7 @@ class _Job:
     @contextmanager
     def _kept(self) -> Iterator[None]:
         """Say what an interrupted calibration leaves."""
-        from sraccel.accelerators.teacache.runs import count_runs, runs_path
+        from sraccel.accelerators.teacache.calibration.runs import count_runs, runs_path
 
         path = runs_path(self.out, self.role)
         wanted = len(self.prompts) * len(self.seeds)

@@ -23,17 +23,18 @@ from tiny_models import TEXT_DIM, tiny_transformer
 from torch import nn
 
 import sraccel
-from sraccel.accelerators.teacache import calibrate, fitting
-from sraccel.accelerators.teacache.calibration import (
+from sraccel.accelerators.teacache import calibrate
+from sraccel.accelerators.teacache.calibration import fitting
+from sraccel.accelerators.teacache.calibration.file import (
     CalibrationEntry,
     CalibrationFile,
     matching,
     signature_of,
 )
+from sraccel.accelerators.teacache.calibration.recording import Recorder
+from sraccel.accelerators.teacache.calibration.runs import count_runs, runs_path
 from sraccel.accelerators.teacache.coefficients import Coefficients
-from sraccel.accelerators.teacache.recording import Recorder
 from sraccel.accelerators.teacache.rule import BranchState, Variant
-from sraccel.accelerators.teacache.runs import count_runs, runs_path
 from sraccel.composer import compose_accelerators
 from sraccel.denoiser import Denoiser
 from sraccel.denoisers.wan import WanAdapter
@@ -532,8 +533,8 @@ def test_five_finite_coefficients_are_needed(tmp_path: Path) -> None:
 
 def test_reading_a_calibration_file_imports_neither_torch_nor_diffusers() -> None:
     code = (
-        "import sys; import sraccel.accelerators.teacache.calibration, "
-        "sraccel.accelerators.teacache.calibrator, sraccel.cli.calibrate; "
+        "import sys; import sraccel.accelerators.teacache.calibration.file, "
+        "sraccel.accelerators.teacache.calibration.calibrator, sraccel.cli.calibrate; "
         "print(sorted({'torch', 'diffusers', 'matplotlib'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,7 +15,7 @@ from tiny import LTX
 from tiny_models import IDENTITY, tiny_transformer
 
 import sraccel
-from sraccel.accelerators.teacache.calibration import (
+from sraccel.accelerators.teacache.calibration.file import (
     CalibrationEntry,
     CalibrationFile,
     signature_of,

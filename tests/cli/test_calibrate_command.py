@@ -8,9 +8,9 @@ import yaml
 from tiny_models import tiny_transformer
 from typer.testing import Result
 
-from sraccel.accelerators.teacache import fitting
-from sraccel.accelerators.teacache.calibration import CalibrationFile
-from sraccel.accelerators.teacache.runs import Journal, RunRecord, count_runs, runs_path
+from sraccel.accelerators.teacache.calibration import fitting
+from sraccel.accelerators.teacache.calibration.file import CalibrationFile
+from sraccel.accelerators.teacache.calibration.runs import Journal, RunRecord, count_runs, runs_path
 from sraccel.cli.calibrate import snippet
 from sraccel.composer import compose
 from sraccel.demo_pipeline import DemoPipeline

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sraccel.accelerators.teacache.accelerator import TeaCache
-from sraccel.accelerators.teacache.calibrator import calibrate
+from sraccel.accelerators.teacache.calibration.calibrator import calibrate
 from sraccel.plugin import Accelerator, hookimpl
 
 __all__ = ["TeaCache", "calibrate"]

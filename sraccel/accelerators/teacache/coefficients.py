@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sraccel.accelerators.teacache.calibration import (
+from sraccel.accelerators.teacache.calibration.file import (
     CalibrationEntry,
     CalibrationFile,
     weights_checksum,
 )
-from sraccel.accelerators.teacache.calibration import matching as matching_entry
+from sraccel.accelerators.teacache.calibration.file import matching as matching_entry
 from sraccel.accelerators.teacache.published import (
     PUBLISHED,
     SOURCE,

@@ -10,7 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sraccel.accelerators.teacache.calibration import (
+from sraccel.accelerators.teacache.calibration.file import (
     CalibrationEntry,
     CalibrationFile,
     SchedulerFacts,
@@ -20,10 +20,10 @@ from sraccel.accelerators.teacache.calibration import (
     signature_of,
     weights_checksum,
 )
+from sraccel.accelerators.teacache.calibration.recording import Recorder, Series
+from sraccel.accelerators.teacache.calibration.runs import Journal, RunRecord, Setup, runs_path
 from sraccel.accelerators.teacache.coefficients import Coefficients
-from sraccel.accelerators.teacache.recording import Recorder, Series
 from sraccel.accelerators.teacache.rule import Variant
-from sraccel.accelerators.teacache.runs import Journal, RunRecord, Setup, runs_path
 from sraccel.plugin import (
     ConflictError,
     Denoiser,
@@ -36,7 +36,7 @@ from sraccel.plugin import (
 )
 
 if TYPE_CHECKING:
-    from sraccel.accelerators.teacache.fitting import Fit, Points
+    from sraccel.accelerators.teacache.calibration.fitting import Fit, Points
 
 MIN_STEPS = 6
 """A polynomial of degree 4 needs five distances, and those need six steps."""
@@ -303,14 +303,14 @@ class _Job:
         return Calibration(entries, file, [file.save(self.out), *pictures, journal.path])
 
     def _picture(self, entry: CalibrationEntry, points: Points) -> Path:
-        from sraccel.accelerators.teacache.picture import save_picture
+        from sraccel.accelerators.teacache.calibration.picture import save_picture
 
         return save_picture(entry, points, self.out.with_suffix(f".{entry.name}.png"))
 
     def _entry(
         self, denoiser: Denoiser, records: Sequence[RunRecord], points: Points
     ) -> CalibrationEntry:
-        from sraccel.accelerators.teacache import fitting
+        from sraccel.accelerators.teacache.calibration import fitting
 
         if points.distinct < fitting.MIN_POINTS:
             raise ConflictError(
@@ -342,7 +342,7 @@ class _Job:
         self, denoiser: Denoiser, records: Sequence[RunRecord], found: Fit
     ) -> list[ThresholdRow]:
         """What the rule would skip of the recorded runs with the fitted polynomial."""
-        from sraccel.accelerators.teacache.fitting import Branch, threshold_table
+        from sraccel.accelerators.teacache.calibration.fitting import Branch, threshold_table
 
         polynomial = Coefficients(tuple(found.coefficients.tolist()), "fitted")
         name = self._input_of(denoiser)
@@ -390,7 +390,7 @@ def _series(record: RunRecord, role: str) -> list[Series]:
 def _points(records: Sequence[RunRecord], role: str, name: str) -> Points:
     import numpy as np
 
-    from sraccel.accelerators.teacache.fitting import Points
+    from sraccel.accelerators.teacache.calibration.fitting import Points
 
     texts = list(dict.fromkeys(record.prompt for record in records))
     rows = [

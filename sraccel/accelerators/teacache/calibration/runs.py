@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from sraccel.accelerators.teacache.recording import Series
+from sraccel.accelerators.teacache.calibration.recording import Series
 from sraccel.plugin import ConflictError, OutputError
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sraccel.accelerators.teacache.calibration import CalibrationEntry
+from sraccel.accelerators.teacache.calibration.file import CalibrationEntry
 from sraccel.plugin import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from sraccel.accelerators.teacache.fitting import Points
+    from sraccel.accelerators.teacache.calibration.fitting import Points
 
 MUTED = "#7A8CA3"
 CURVE = "#D55E00"
