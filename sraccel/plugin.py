@@ -20,6 +20,7 @@ from sraccel.free_memory import check_room, weight_bytes
 from sraccel.hookspecs import hookimpl
 from sraccel.metric import Metric
 from sraccel.model_source import ModelSource, config_of, name_or
+from sraccel.near import did_you_mean
 from sraccel.noise_space import (
     FlowSchedule,
     NoiseSpace,
@@ -65,6 +66,7 @@ __all__ = [
     "check_room",
     "compose_accelerators",
     "config_of",
+    "did_you_mean",
     "hookimpl",
     "name_or",
     "noise_space_of",

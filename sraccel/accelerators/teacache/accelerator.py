@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,6 +22,7 @@ from sraccel.plugin import (
     Run,
     Sampling,
     Stack,
+    did_you_mean,
     hookimpl,
 )
 
@@ -210,9 +210,7 @@ def few(steps: int) -> str:
 def _check_name(given: str) -> None:
     if given in NAMES or given.endswith(".json"):
         return
-    near = difflib.get_close_matches(given, NAMES, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}? " if near else ""
     raise ValueError(
-        f"{given!r} is neither a calibration file (.json) nor a published model: {hint}"
-        f"Known: {', '.join(NAMES)}"
+        f"{given!r} is neither a calibration file (.json) nor a published model"
+        f"{did_you_mean(given, NAMES)} (known: {', '.join(NAMES)})"
     )
