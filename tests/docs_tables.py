@@ -298,14 +298,14 @@ def _type_name(annotation: Any) -> str:
 def written() -> Iterator[tuple[str, str, str]]:
     """Every table that is written from the code: its page, its name, its text."""
     for accelerator in BUILT_IN:
-        yield "recipes.md", f"options {accelerator.name}", options_table(accelerator)
-    yield "recipes.md", "sampling", sampling_table()
-    yield "recipes.md", "shipped", recipes_table()
-    yield "pairs.md", "pairs", pairs_table()
+        yield "reference/recipes.md", f"options {accelerator.name}", options_table(accelerator)
+    yield "reference/recipes.md", "sampling", sampling_table()
+    yield "reference/recipes.md", "shipped", recipes_table()
+    yield "reference/pairs.md", "pairs", pairs_table()
     yield "reference/teacache.md", "families", families_table()
     yield "reference/teacache.md", "coefficients", coefficients_table()
-    yield "pairs.md", "hand-offs", words_table(HANDOFFS)
-    yield "pairs.md", "evidence", words_table(EVIDENCE)
+    yield "reference/pairs.md", "hand-offs", words_table(HANDOFFS)
+    yield "reference/pairs.md", "evidence", words_table(EVIDENCE)
     yield "reference/cli.md", "commands", commands_reference()
     yield "reference/hooks.md", "loop", hooks_reference(Loop)
     yield "reference/hooks.md", "discovery", hooks_reference(Discovery)

@@ -140,7 +140,7 @@ def test_fenced_blocks_are_well_formed(page: Path):
 def test_the_example_is_quoted_word_for_word():
     parts = [
         snippet.text
-        for snippet in snippets(DOCS / "write-an-accelerator.md")
+        for snippet in snippets(DOCS / "how-to/write-an-accelerator.md")
         if snippet.title.startswith("sraccel_example/")
     ]
     assert lines("".join(parts)) == lines(EXAMPLE.read_text(encoding="utf-8"))
@@ -155,7 +155,7 @@ def lines(text: str) -> list[str]:
 )
 def test_every_hook_is_documented_with_its_arguments(hooks: type, name: str):
     specified = [signature(hooks, hook) for hook in vars(hooks) if not hook.startswith("_")]
-    assert [row[0] for row in docs_tables.rows("write-an-accelerator.md", name)] == specified
+    assert [row[0] for row in docs_tables.rows("how-to/write-an-accelerator.md", name)] == specified
 
 
 def signature(owner: type, method: str) -> str:
@@ -166,7 +166,7 @@ def signature(owner: type, method: str) -> str:
 def test_the_diagram_names_every_hook_of_a_run():
     diagram = next(
         snippet.text
-        for snippet in snippets(DOCS / "write-an-accelerator.md")
+        for snippet in snippets(DOCS / "how-to/write-an-accelerator.md")
         if "sraccel.compose(pipe, recipe)" in snippet.text and snippet.language == "text"
     )
     for hook in (name for name in vars(Loop) if not name.startswith("_")):
@@ -176,7 +176,7 @@ def test_the_diagram_names_every_hook_of_a_run():
 def test_everything_that_an_adapter_says_is_documented():
     annotated = [name for name in DenoiserAdapter.__annotations__ if not name.startswith("_")]
     methods = [name for name, value in vars(DenoiserAdapter).items() if inspect.isfunction(value)]
-    documented = docs_tables.rows("add-a-family.md", "adapter")
+    documented = docs_tables.rows("how-to/add-a-family.md", "adapter")
     expected = [f"`{name}`" for name in annotated]
     expected += [signature(DenoiserAdapter, name) for name in methods]
     assert [row[0] for row in documented] == expected
@@ -196,7 +196,7 @@ def test_tables_that_are_written_from_the_code_are_up_to_date(page: str, name: s
 
 
 def test_every_key_of_a_report_is_documented_with_type_and_meaning():
-    documented = docs_tables.rows("report.md", "report")
+    documented = docs_tables.rows("reference/report.md", "report")
     assert [(row[0].strip("`"), row[1]) for row in documented] == list(docs_tables.keys(Report))
     assert all(row[3] for row in documented)
 
@@ -249,8 +249,8 @@ def test_every_page_is_in_the_navigation():
 
     Loader.add_multi_constructor("tag:yaml.org,2002:python/", lambda *_: None)
     nav = yaml.load((ROOT / ".mkdocs.yml").read_text(encoding="utf-8"), Loader)["nav"]
-    listed = set(re.findall(r"[\w-]+\.md", json.dumps(nav)))
-    assert {page.name for page in PAGES} <= listed
+    listed = set(re.findall(r"[\w/-]+\.md", json.dumps(nav)))
+    assert {page.relative_to(DOCS).as_posix() for page in PAGES} == listed
 
 
 def test_ci_runs_the_readmes_own_test_command():
