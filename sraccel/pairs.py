@@ -66,7 +66,7 @@ PAIRS = (
         handoff="identity",
         evidence="measured",
         known="Tiny models of 48 x 48 shapes, trained for this project; they come with sraccel.",
-        source="docs/demo-pair.md",
+        source="docs/explanation/demo-pair.md",
     ),
     Pair(
         sketch="Wan-AI/Wan2.1-T2V-14B-Diffusers",

@@ -33,7 +33,7 @@ from sraccel.sampling import Sampling
 class Recipe(BaseModel):
     """An ordered list of accelerators. The order is the order in which hooks are asked.
 
-    A key `include` names another recipe, whose content this one goes over: see `docs/recipes.md`.
+    A key `include` names another recipe, whose content this one goes over: see `docs/reference/recipes.md`.
 
     Raises:
         RecipeError: on construction, with everything that is wrong at once.

@@ -25,7 +25,7 @@ look's answer stands (it counts where `min_step` comes between looks).
 On 64 held-out prompts of the demo pair, two thresholds each of SRDiffusion and TeaCache, 76% of the
 switches came within 2 steps of the uncached one, 0.3 steps late on average, and none stayed out.
 The paper's rule on every step had 38%; an exponential mean of D with two hits in a row 28%, 5 steps
-late. All candidates: docs/benchmarks.md, `tests/benchmarks/switching.py`.
+late. All candidates: docs/explanation/benchmarks.md, `tests/benchmarks/switching.py`.
 """
 
 from __future__ import annotations
