@@ -23,7 +23,7 @@ class LoraSource(BaseModel):
 
     model: str = Field(description="A folder, a file or a name on the hub; `none`: no LoRA.")
     weight_name: str | None = Field(None, description="File in the folder or repository.")
-    scale: float = Field(1.0, allow_inf_nan=False, description="Strength.")
+    scale: float = Field(1.0, allow_inf_nan=False, description="Strength, as a factor.")
 
     @model_validator(mode="before")
     @classmethod

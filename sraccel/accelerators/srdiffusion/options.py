@@ -57,7 +57,7 @@ class SRDiffusionOptions(AcceleratorOptions):
         0.01,
         gt=0,
         allow_inf_nan=False,
-        description="Switch when the metric D falls by less than this from step to step. "
+        description="Switch when the metric D (a ratio) falls by less than this from step to step. "
         "Lower is later: higher quality, less speed. The paper sweeps 0.01, 0.02, 0.03.",
     )
     min_step: int = Field(

@@ -63,8 +63,8 @@ class TeaCache(Accelerator):
             0.1,
             ge=0,
             allow_inf_nan=False,
-            description="Skip while the accumulated, rescaled relative L1 change is below this; "
-            "0 never skips. Its scale differs between models and variants.",
+            description="Skip while the accumulated, rescaled relative L1 change (a ratio) is below "
+            "this; 0 never skips. Its scale differs between models and variants.",
         )
         retention: bool = Field(
             False,
