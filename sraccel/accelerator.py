@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
+
+from sraccel.numbers_only import NoBooleans
 
 if TYPE_CHECKING:
     from sraccel.check.finding import Finding
+    from sraccel.check.forecast import Forecast
     from sraccel.model_source import ModelSource
     from sraccel.sampling import Sampling
     from sraccel.stack import Stack
 
 
-class AcceleratorOptions(BaseModel):
+class AcceleratorOptions(NoBooleans):
     """Options of an accelerator, as a recipe gives them. Unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
@@ -94,6 +97,14 @@ class Accelerator:
         The stack's models may be without weights.
         """
         return ()
+
+    def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
+        """What it will do in a run of so many steps; for the speedup that `sraccel check` tells.
+
+        The stack's models may be without weights. None: nothing can be said before a run, and the
+        estimate names the accelerator as what it leaves out.
+        """
+        return None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.options.model_dump(exclude={'use'})})"

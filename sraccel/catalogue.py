@@ -13,7 +13,7 @@ import pluggy
 from pydantic_core import PydanticCustomError
 
 from sraccel.accelerator import Accelerator, AcceleratorOptions
-from sraccel.errors import PluginError
+from sraccel.errors import PluginError, SraccelError
 from sraccel.hookspecs import PROJECT, Discovery
 from sraccel.near import did_you_mean
 
@@ -126,7 +126,25 @@ def resolve_options(given: Any) -> AcceleratorOptions:
         raise _unknown(given["use"]) from None
     except PluginError as error:
         raise ValueError(str(error)) from error
-    return accelerator.Options.model_validate(given)
+    try:
+        return accelerator.Options.model_validate(given)
+    except (ValueError, SraccelError):  # pydantic's is a ValueError
+        raise
+    except Exception as error:  # a third party's validator may raise anything
+        told = raised_in(given["use"], "Options", error)
+        raise ValueError(str(told)) from told
+
+
+def raised_in(accelerator: str, method: str, error: Exception) -> PluginError:
+    """That a method of an accelerator raised what it should not."""
+    reason = " ".join(f"{type(error).__name__}: {error}".split())
+    made = PluginError(
+        f"{accelerator!r} ({installed().origin(accelerator)}) raised in {method}: {reason}",
+        accelerator=accelerator,
+        hook=method,
+    )
+    made.__cause__ = error
+    return made
 
 
 def _unknown(name: str) -> PydanticCustomError:

@@ -7,8 +7,14 @@ from collections.abc import Iterable
 
 
 def nearest(given: object, known: Iterable[str]) -> str | None:
-    """The known name that looks most like what was given, if one does; case does not matter."""
-    by_lower = {name.lower(): name for name in known}
+    """The known name that looks most like what was given, if one does; case does not matter.
+
+    Of what is known already, nothing is near: the same again would be no hint.
+    """
+    names = list(known)
+    if str(given) in names:
+        return None
+    by_lower = {name.lower(): name for name in names}
     found = difflib.get_close_matches(str(given).lower(), by_lower, n=1)
     return by_lower[found[0]] if found else None
 

@@ -3,6 +3,7 @@
 from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.call import Call
 from sraccel.check.finding import Finding
+from sraccel.check.forecast import Forecast
 from sraccel.composer import compose_accelerators
 from sraccel.denoiser import Contribution, Denoiser, recognise
 from sraccel.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
@@ -47,6 +48,7 @@ __all__ = [
     "DenoiserAdapter",
     "Finding",
     "FlowSchedule",
+    "Forecast",
     "LoopError",
     "Metric",
     "ModelError",

@@ -18,22 +18,23 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from sraccel.accelerator import AcceleratorOptions
 from sraccel.catalogue import installed, resolve_options
 from sraccel.errors import Problem, RecipeError
-from sraccel.near import did_you_mean
 from sraccel.reading.document import Document, is_file
-from sraccel.reading.merged import Merged, merge, read_recipe
+from sraccel.reading.merged import Merged, merge, near_recipe, read_recipe
 from sraccel.reading.override import override
-from sraccel.reading.problems import broken_plugin, problems_of
+from sraccel.reading.problems import broken_plugin, problems_of, short
 from sraccel.sampling import Sampling
 
 
 class Recipe(BaseModel):
     """An ordered list of accelerators. The order is the order in which hooks are asked.
 
-    A key `include` names another recipe, whose content this one goes over: see `docs/reference/recipes.md`.
+    A key `include` names another recipe, whose content this one goes over: see
+    `docs/reference/recipes.md`.
 
     Raises:
         RecipeError: on construction, with everything that is wrong at once.
@@ -67,12 +68,17 @@ class Recipe(BaseModel):
         if isinstance(data, cls):
             return data
         context = info.context
+        if not isinstance(data, Mapping):
+            raise RecipeError(
+                f"a recipe is a mapping with a key 'accelerators', not {short(data)}; Recipe.load "
+                f"takes files, names and lists too"
+            )
         merged = context if isinstance(context, Merged) else merge(Document("", data))
         try:
             recipe = check(merged.content)
         except ValidationError as error:
             if not merged.problems and (broken := broken_plugin(error)):
-                raise broken from None
+                raise broken from broken.__cause__
             raise _error(merged, problems_of(error, cls, merged)) from None
         if merged.problems:
             raise _error(merged, [])
@@ -82,9 +88,10 @@ class Recipe(BaseModel):
     @classmethod
     def _names_are_unique(cls, items: list[AcceleratorOptions]) -> list[AcceleratorOptions]:
         names = [item.use for item in items]
-        for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"{name!r} is listed {names.count(name)} times; once is possible")
+        again = [index for index, name in enumerate(names) if name in names[:index]]
+        if again:
+            told = [_listed_again(names, index) for index in again]
+            raise ValidationError.from_exception_data(cls.__name__, told)
         return items
 
     @classmethod
@@ -121,6 +128,15 @@ class Recipe(BaseModel):
         return recipe_html(self)
 
 
+def _listed_again(names: Sequence[str], index: int) -> InitErrorDetails:
+    """That an accelerator was there before, told at its name."""
+    name = names[index]
+    text = "{quoted} is listed {count} times; once is possible"
+    context = {"quoted": repr(name), "count": names.count(name)}
+    kind = PydanticCustomError("listed_again", text, context)
+    return InitErrorDetails(type=kind, loc=(index, "use"), input=name)
+
+
 def _error(merged: Merged, problems: list[Problem]) -> RecipeError:
     """Everything that is wrong, each file's problems from its top to its bottom."""
     found = merged.problems + problems
@@ -154,7 +170,9 @@ def recipe_file(source: str | Path) -> Path:
     recipes = installed().recipes
     if str(source) in recipes:
         return recipes[str(source)]
-    raise RecipeError(
-        f"no file {str(source)!r}, and no shipped recipe of that name"
-        f"{did_you_mean(source, recipes)} (shipped: {', '.join(sorted(recipes)) or 'none'})"
+    hint, near = near_recipe(str(source), path, recipes)
+    message = (
+        f"no file {str(source)!r}, and no shipped recipe of that name{hint} "
+        f"(shipped: {', '.join(sorted(recipes)) or 'none'})"
     )
+    raise RecipeError([Problem("", message, suggestion=near)])

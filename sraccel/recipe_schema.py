@@ -6,6 +6,7 @@ must be known (a published model's, say).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,6 +19,8 @@ from sraccel.recipe import Recipe
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = "#/$defs/{model}"
+OVER = ".over"
+"""Behind an accelerator's name: its options over an included recipe's."""
 
 
 def recipe_schema() -> dict[str, Any]:
@@ -33,16 +36,11 @@ def recipe_schema() -> dict[str, Any]:
         "examples": sorted(installed().recipes),
     }
     properties[SCHEMA] = {"type": "string", "description": "Where the schema is; for editors."}
-    branches = []
-    for name in sorted(installed().accelerators):
+    names = sorted(installed().accelerators)
+    for name in names:
         definitions |= _of_accelerator(installed().accelerators[name])
-        branches.append({"$ref": REFERENCE.format(model=name)})
-    properties["accelerators"]["items"] = {
-        "type": "object",
-        "required": ["use"],
-        "discriminator": {"propertyName": "use"},
-        "oneOf": branches,
-    }
+        definitions[name + OVER] = _over_an_included(definitions[name])
+    del properties["accelerators"]["items"]
     return {
         "$schema": DIALECT,
         "title": "sraccel recipe",
@@ -50,8 +48,38 @@ def recipe_schema() -> dict[str, Any]:
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
+        "if": {"required": [INCLUDE]},
+        "then": _listing([name + OVER for name in names]),
+        "else": _listing(names),
         "$defs": definitions,
     }
+
+
+def _listing(definitions: Sequence[str]) -> dict[str, Any]:
+    """That the list of accelerators holds items of these definitions."""
+    items = {
+        "type": "object",
+        "required": ["use"],
+        "discriminator": {"propertyName": "use"},
+        "oneOf": [{"$ref": REFERENCE.format(model=name)} for name in definitions],
+    }
+    return {"properties": {"accelerators": {"items": items}}}
+
+
+def _over_an_included(schema: dict[str, Any]) -> dict[str, Any]:
+    """An accelerator's options over an included recipe's: none is needed, null is the default."""
+    needed = schema["required"]
+    properties = {
+        name: option if name in needed else _or_null(option)
+        for name, option in schema["properties"].items()
+    }
+    return {**schema, "properties": properties, "required": ["use"]}
+
+
+def _or_null(option: dict[str, Any]) -> dict[str, Any]:
+    about: dict[str, Any] = {key: option[key] for key in ("description", "default") if key in option}
+    allowed = {key: value for key, value in option.items() if key not in about}
+    return {**about, "anyOf": [allowed, {"type": "null"}]}
 
 
 def _of_accelerator(accelerator: type[Accelerator]) -> dict[str, Any]:

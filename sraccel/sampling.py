@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_serializer
+from pydantic import ConfigDict, Field, model_serializer
+
+from sraccel.numbers_only import NoBooleans
 
 
-class Sampling(BaseModel):
+class Sampling(NoBooleans):
     """Arguments of the pipeline's call; what is left out keeps the pipeline's default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

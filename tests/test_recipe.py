@@ -113,3 +113,9 @@ def test_every_option_of_every_accelerator_is_described(name: str) -> None:
     options: Any = installed().accelerators[name].Options
     for field, info in options.model_fields.items():
         assert field == "use" or info.description, f"{name}.{field} has no description"
+
+
+@pytest.mark.parametrize("content", [5, None, "demo", [{"use": "teacache"}], b"x"])
+def test_what_is_no_mapping_is_refused_as_a_recipe(content: Any) -> None:
+    with pytest.raises(sraccel.RecipeError, match="a recipe is a mapping"):
+        sraccel.Recipe.model_validate(content)

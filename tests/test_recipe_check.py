@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import pytest
+import torch
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import Field, field_validator
 
 from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.catalogue import Plugin, installed
 from sraccel.check.finding import Finding
-from sraccel.check.model_check import check_model
+from sraccel.check.model_check import _ModelCheck, check_model
+from sraccel.check.pipeline_outline import outline_of
 from sraccel.check.recipe_check import check_recipe
 from sraccel.errors import ConflictError, PluginError, Problem, RecipeError
 from sraccel.hookspecs import hookimpl
@@ -208,3 +212,169 @@ def problems_of(path: Path, overrides: list[str]) -> list[Problem] | None:
     except RecipeError as error:
         return error.problems
     return None
+
+
+def test_what_an_accelerator_raises_is_told_as_its_own_and_hides_nothing_else(
+    register: Register,
+) -> None:
+    class Raises(Accelerator):
+        """Raises wherever it is asked."""
+
+        name = "raises"
+
+        class Options(AcceleratorOptions):
+            def doubts(self, sampling: Sampling) -> Iterable[str]:
+                raise KeyError("lost")
+
+        def outlook(self, stack: Any) -> Iterable[Finding]:
+            raise ZeroDivisionError("by zero")
+
+    register(Raises)
+    given = {"accelerators": [{"use": "raises"}, {"use": "teacache", "threshold": 0}]}
+    error, warning = check_recipe(Recipe.load(given), gather(given))
+    assert (error.level, error.about) == ("error", "raises")
+    assert "'raises' (this program) raised in doubts: KeyError: 'lost'" in error.message
+    assert "never skips" in warning.message
+    found = said(given)
+    assert any("raised in outlook: ZeroDivisionError" in text for _, _, text in found)
+    assert any(about == "teacache" for _, about, _ in found)
+
+
+def test_an_accelerator_that_cannot_be_made_or_outlined_is_named(register: Register) -> None:
+    class Unmade(Accelerator):
+        """Cannot be made."""
+
+        name = "unmade"
+
+        def __init__(self, options: AcceleratorOptions) -> None:
+            raise TypeError("no")
+
+    class Weightless(Accelerator):
+        """Cannot do without weights."""
+
+        name = "weightless"
+
+        class Options(AcceleratorOptions):
+            def without_weights(self) -> Any:
+                raise OSError("gone")
+
+    register(Unmade)
+    register(Weightless)
+    given = [{"use": "weightless"}, {"use": "unmade"}, {"use": "teacache", "threshold": 0}]
+    error, warning = check_recipe(Recipe.load(given), gather(given))
+    assert (error.about, warning.about) == ("unmade", "teacache")
+    assert "raised in __init__: TypeError: no" in error.message
+    errors = [(about, text) for level, about, text in said(given) if level == "error"]
+    assert [about for about, _ in errors] == ["weightless", "unmade"]
+    assert "raised in without_weights: OSError: gone" in errors[0][1]
+
+
+def test_options_whose_validator_raises_are_the_plugins_fault_and_other_problems_stay(
+    register: Register,
+) -> None:
+    class Breaks(Accelerator):
+        """Its options break."""
+
+        name = "breaks"
+
+        class Options(AcceleratorOptions):
+            by: int = 1
+
+            @field_validator("by")
+            @classmethod
+            def _half(cls, by: int) -> int:
+                return 1 // (by - by)
+
+    register(Breaks)
+    with pytest.raises(PluginError, match=r"'breaks' .* raised in Options: ZeroDiv") as refused:
+        Recipe(accelerators=[{"use": "breaks", "by": 2}])
+    assert (refused.value.accelerator, refused.value.hook) == ("breaks", "Options")
+    assert isinstance(refused.value.__cause__, ZeroDivisionError)
+    with pytest.raises(RecipeError) as several:
+        Recipe(accelerators=[{"use": "breaks", "by": 2}, {"use": "teacash"}])
+    first, second = several.value.problems
+    assert "raised in Options: ZeroDivisionError" in first.message
+    assert second.suggestion == "teacache"
+
+
+def test_numbers_of_any_accelerators_options_are_no_booleans_where_these_are_not_meant(
+    register: Register,
+) -> None:
+    class Numbers(Accelerator):
+        """Takes numbers, and others."""
+
+        name = "numbers"
+
+        class Options(AcceleratorOptions):
+            whole: int = 1
+            some: Annotated[float, Field(ge=0)] | None = None
+            named: int | Literal["auto"] = "auto"
+            switch: bool | int = False
+            flag: bool = False
+            any_: Any = None
+
+    register(Numbers)
+    for name in ("whole", "some", "named"):
+        with pytest.raises(RecipeError, match=rf"{name}: true is not a number \(given: True\)"):
+            Recipe(accelerators=[{"use": "numbers", name: True}])
+    kept = {"switch": True, "flag": True, "any_": True}
+    options = Recipe(accelerators=[{"use": "numbers", **kept}]).accelerators[0].model_dump()
+    assert {name: options[name] for name in kept} == kept
+
+
+GPU, CPU = torch.device("cuda"), torch.device("cpu")
+MIB = 2**20
+
+
+def memory(
+    monkeypatch: pytest.MonkeyPatch, recipe: Any, device: torch.device = GPU, free: float = 1e12
+) -> Finding:
+    monkeypatch.setattr("sraccel.check.memory_check.free_bytes", lambda device: int(free))
+    found = _ModelCheck(Recipe.load(recipe), "demo", outline_of("demo")).run(torch.float32, device)
+    return next(one for one in found if one.about == "memory" and "weights" in one.message)
+
+
+def at_once(finding: Finding) -> float:
+    return float(re.findall(r"(?:together|has it,) ([\d.]+) MiB", finding.message)[0])
+
+
+def with_render(dtype: str = "auto", residency: str = "both", **others: Any) -> dict[str, Any]:
+    render = {"model": "demo", "dtype": dtype}
+    return {
+        "accelerators": [{"use": "srdiffusion", "render": render, "residency": residency}],
+        **others,
+    }
+
+
+def test_models_that_take_turns_are_not_added_up_nor_told_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    both = memory(monkeypatch, with_render())
+    swap = memory(monkeypatch, with_render(residency="swap"), free=1)
+    assert at_once(both) - at_once(swap) == pytest.approx(2.7, abs=0.11)  # the smaller one's
+    assert swap.level == "warning"
+    assert "or `residency: swap`" not in swap.message
+    assert "or `residency: swap`" in memory(monkeypatch, with_render(), free=1).message
+    in_main_memory = memory(monkeypatch, with_render(residency="swap"), CPU)
+    assert at_once(in_main_memory) == at_once(both)  # there, both are in it all the time
+
+
+def test_the_dtype_that_the_recipe_gives_the_render_model_counts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert "render 2.7 MiB" in memory(monkeypatch, with_render()).message
+    assert re.search(r"render 1\.[34] MiB", memory(monkeypatch, with_render("float16")).message)
+
+
+def test_what_a_cache_keeps_is_held_against_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = {"num_frames": 9, "height": 512, "width": 512}
+    caching = {"accelerators": [{"use": "teacache"}], "sampling": size}
+    without = at_once(memory(monkeypatch, {**caching, "accelerators": []}))
+    found = memory(monkeypatch, caching)
+    assert "with what the cache keeps" in found.message
+    assert at_once(found) > without + 1
+    tight = memory(monkeypatch, caching, free=(without + 0.5) * MIB)
+    assert tight.level == "warning"
+    elsewhere = [{"use": "teacache", "cache_device": "cpu"}]
+    kept = memory(monkeypatch, {**caching, "accelerators": elsewhere})
+    assert at_once(kept) == without

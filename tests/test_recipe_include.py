@@ -183,3 +183,41 @@ def test_an_accelerator_listed_twice_is_refused_although_the_include_has_it(
         folder, "include: base.yaml\naccelerators: [{use: teacache}, {use: teacache}]\n"
     )
     assert "'teacache' is listed 2 times" in problem.message
+
+
+@pytest.mark.parametrize("base", ["accelerators: [\n", "[]", None])
+def test_what_a_broken_include_may_have_given_is_not_said_to_be_missing(
+    folder: Path, base: str | None
+) -> None:
+    if base is None:
+        (folder / "base.yaml").unlink()
+    else:
+        (folder / "base.yaml").write_text(base)
+    (folder / "own.yaml").write_text(
+        "include: base.yaml\naccelerators: [{use: srdiffusion, threshold: 0.03}]\n"
+    )
+    with pytest.raises(RecipeError) as refused:
+        Recipe.load(folder / "own.yaml", ["teacache.threshold=1", "sampling.height=x"])
+    paths = [one.path for one in refused.value.problems]
+    assert len(paths) == 2
+    assert "sampling.height" in paths
+
+
+def test_options_made_in_python_go_over_an_include_and_take_overrides() -> None:
+    options = installed().accelerator("teacache").Options(threshold=0.3)
+    base = Recipe.load("demo")
+    for given in ([options], (options,)):
+        recipe = Recipe.load({"include": "demo", "accelerators": given})
+        assert uses(recipe) == uses(base)
+        assert recipe.accelerators[-1].model_dump()["threshold"] == 0.3
+        changed = Recipe.load(given, ["teacache.start=always", "teacache.threshold=0.4"])
+        assert changed.accelerators[0].model_dump()["threshold"] == 0.4
+    assert options.model_dump()["threshold"] == 0.3
+
+
+def test_a_missing_file_is_hinted_at_by_one_beside_it(folder: Path) -> None:
+    (problem,) = problems(folder, "include: bse.yaml\n")
+    assert problem.suggestion == "base.yaml"
+    with pytest.raises(RecipeError, match=r"did you mean .*base\.yaml") as refused:
+        Recipe.load(folder / "bas.yaml")
+    assert refused.value.problems[0].suggestion == str(folder / "base.yaml")

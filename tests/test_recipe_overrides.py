@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sraccel.errors import Problem, RecipeError
+from sraccel.near import nearest
 from sraccel.recipe import Recipe
 
 
@@ -96,7 +97,16 @@ def test_a_mapping_that_is_given_is_not_changed() -> None:
         ("=3", "give NAME.OPTION=VALUE", None),
         ("teacache..x=3", "give NAME.OPTION=VALUE", None),
         ("teacache=3", "which option of 'teacache'?", None),
-        ("sampling=3", "no accelerator 'sampling'", "sampling"),
+        ("sampling=3", "which part of 'sampling'? give NAME.OPTION=VALUE", None),
+        ("name.x=1", "name is one value, which has no 'x': give name=VALUE", None),
+        (
+            "sampling.num_inference_steps.foo=1",
+            "sampling.num_inference_steps is one value, which has no 'foo'",
+            None,
+        ),
+        ("teacache.use=srdiffusion", "it cannot be overridden", None),
+        ("srdiffusion.render={model: a, model: b}", "the key 'model' is given twice", None),
+        ("teacache.threshold=2024-13-45", "is no possible timestamp: month must be in", None),
         ("teacache.threshold=[1", "the value is not YAML", None),
         ("teacache.threshold=!!python/name:os.system x", "the value is not YAML", None),
         ("srdiffusion.render.dtype=float16", "is 'demo', which has no 'dtype'", None),
@@ -135,3 +145,21 @@ def test_all_wrong_overrides_and_the_files_mistakes_are_told_at_once(tmp_path) -
         f"{path}:2:32",
         f"{path}:2:43",
     }
+
+
+@pytest.mark.parametrize("listed", ["5", "teacache", "{use: teacache}", "[5, [teacache], null]"])
+def test_an_override_of_a_recipe_whose_list_is_wrong_is_told_beside_that(tmp_path, listed) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(f"accelerators: {listed}\n")
+    with pytest.raises(RecipeError) as refused:
+        Recipe.load(path, ["teacache.threshold=1"])
+    own, *others = sorted(refused.value.problems, key=lambda one: one.file or "")
+    assert own.file == "--set teacache.threshold=1"
+    assert "no accelerator 'teacache'" in own.message
+    assert {(one.file, one.line) for one in others} == {(str(path), 1)}
+
+
+@given(st.lists(st.text(max_size=4)), st.text(max_size=4))
+def test_what_was_given_is_never_the_hint(known: list[str], name: str) -> None:
+    assert nearest(name, [*known, name]) is None
+    assert nearest(name, known) != name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -227,11 +228,11 @@ def test_options_that_contradict_each_other_are_placed_at_their_accelerator(
 @pytest.mark.parametrize(
     ("name", "text", "place"),
     [
-        ("a.yaml", "accelerators:\n  - use: [teacache\n", (3, 1)),
+        ("a.yaml", "accelerators:\n  - use: [teacache\n", (2, 10)),
         ("a.yaml", "name: a\n\tmodel: demo\n", (2, 1)),
         ("a.yaml", "name: a\n---\nname: b\n", (2, 1)),
         ("a.yaml", "name: *missing\n", (1, 7)),
-        ("a.yml", "name: {a\n", (2, 1)),
+        ("a.yml", "name: {a\n", (1, 7)),
         ("a.toml", 'name = "x"\nmodel = = 3\n', (2, 9)),
         ("a.toml", "accelerators = [\n", (2, 1)),
         ("a.toml", 'name = "x"\nname = "y"\n', (2, 11)),
@@ -344,3 +345,117 @@ def test_keys_that_are_no_text_are_unknown_keys(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_text("1: a\nnull: b\naccelerators: [{use: teacache, 2: 3}]\n")
     assert places(path) == [("1", 1, 1), ("None", 2, 1), ("accelerators[0].2", 3, 32)]
+
+
+WIRED = "accelerators:\n  - use: teacache\n    threshold: 0.2\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("name: x\nmodel demo\naccelerators: []\n", (2, 1), "a colon is missing"),
+        ("name: 'abc\nmodel: demo\n", (1, 7), "this quote is never closed"),
+        ('model: demo\nname: "abc\n\n\n', (2, 7), "this quote is never closed"),
+        ("name: {a\n\n\n", (1, 7), "this bracket is never closed"),
+        ("name: a: b\n", (1, 8), "a key cannot stand here"),
+        ("accelerators:\n\t- use: teacache\n", (2, 1), "a tab stands where"),
+        (WIRED + "   start: always\n", (4, 4), "indented unlike"),
+        (WIRED + "     start: always\n", (4, 11), "a key cannot stand here"),
+        ("name: 2024-13-45\n", (1, 7), "'2024-13-45' is no possible timestamp: month"),
+        ("model: x\nname: " + "9" * 5000, (2, 7), "...' is no possible int"),
+        ("name: !!bool maybe\n", (1, 7), "'maybe' is no possible bool"),
+        ("name: x\nmodel: a\x1bb\n", (2, 9), r"the character '\x1b' is not allowed"),
+    ],
+)
+def test_a_mistake_of_yaml_is_told_in_plain_words_where_it_was_made(
+    tmp_path: Path, text: str, place: tuple[int, int], words: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(text)
+    (problem,) = problems(tmp_path / "a.yaml")
+    assert (problem.line, problem.column) == place
+    assert f"cannot be read as a recipe: {words}".rpartition(": ")[2] in problem.message
+    assert words in problem.message
+    for jargon in ("scanning", "scalar", "block end", "stream"):
+        assert jargon not in problem.message
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ('name = "x"\nname = "y"\n', (2, 11), "this key is given twice"),
+        ("[sampling]\n[sampling]\n", (2, 10), "this table is given twice"),
+        ('model = "a"\nname = ' + "9" * 5000, (2, 8), "an integer has too many digits"),
+    ],
+)
+def test_a_mistake_of_toml_is_told_in_plain_words_with_its_place(
+    tmp_path: Path, text: str, place: tuple[int, int], words: str
+) -> None:
+    (tmp_path / "a.toml").write_text(text)
+    (problem,) = problems(tmp_path / "a.toml")
+    assert problem.line == place[0]
+    assert abs((problem.column or -9) - place[1]) <= 1
+    assert words in problem.message
+
+
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_a_file_that_is_not_utf_8_is_told_where_it_is_not(tmp_path: Path, start: bytes) -> None:
+    (tmp_path / "a.yaml").write_bytes(start + "model: demo\nname: é".encode() + b"\xe9\n")
+    (problem,) = problems(tmp_path / "a.yaml")
+    assert (problem.line, problem.column) == (2, 8)
+    assert "this is not UTF-8" in problem.message
+
+
+def test_an_accelerator_listed_again_is_told_where_it_is_listed_again(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    item = "  - {use: teacache, threshold: 0.1}\n"
+    path.write_text("accelerators:\n" + 3 * item)
+    assert places(path) == [("accelerators[1].use", 3, 11), ("accelerators[2].use", 4, 11)]
+    path.write_text("include: demo\naccelerators:\n" + 2 * item)
+    (problem,) = problems(path)
+    assert (problem.file, problem.line, problem.column) == (str(path), 4, 11)
+    assert problem.message == "'teacache' is listed 2 times; once is possible"
+    assert (problem.given, problem.plugin) == ("'teacache'", None)
+
+
+@pytest.mark.parametrize(
+    ("line", "path", "given"),
+    [
+        ("accelerators: [{use: teacache, threshold: yes}]", "accelerators[0].threshold", "True"),
+        (
+            "accelerators: [{use: srdiffusion, render: demo, max_step: false}]",
+            "accelerators[0].max_step",
+            "False",
+        ),
+        ("sampling: {num_inference_steps: true}", "sampling.num_inference_steps", "True"),
+    ],
+)
+def test_yes_and_no_are_no_numbers(tmp_path: Path, line: str, path: str, given: str) -> None:
+    (tmp_path / "a.yaml").write_text(line + "\n")
+    (problem,) = problems(tmp_path / "a.yaml")
+    assert problem.message == f"{given.lower()} is not a number"
+    assert (problem.path, problem.given, problem.line) == (path, given, 1)
+
+
+def test_what_a_terminal_would_obey_is_told_as_an_escape(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('{"\\u001b]0;pwned\\u0007": 1, "sampling": {"\\u202e": {"\\u001b": 1}}}')
+    first, second = problems(path)
+    assert first.path == r"\x1b]0;pwned\x07"
+    assert second.path == r"sampling.\u202e"
+    assert all(char.isprintable() or char == "\n" for char in str(RecipeError([first, second])))
+
+
+def test_a_table_within_a_text_of_several_lines_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text('description = """\n[sampling]\nheight = 3\n"""\nmodel = 3\n')
+    (problem,) = problems(path)
+    assert (problem.path, problem.line, problem.column) == ("model", 5, 9)
+
+
+def test_a_very_long_array_of_toml_is_read_in_no_time(tmp_path: Path) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text("modle = 1\nname = [\n" + 4000 * "  1,\n" + "]\n")
+    began = time.monotonic()
+    unknown, name = problems(path)
+    assert time.monotonic() - began < 5  # a minute, where every line is read for every line
+    assert (unknown.line, name.line) == (1, 2)

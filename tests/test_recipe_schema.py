@@ -100,7 +100,7 @@ def test_every_option_has_its_description_and_its_default() -> None:
 
 
 def test_every_installed_accelerator_is_told_by_its_name_with_what_it_does() -> None:
-    branches = SCHEMA["properties"]["accelerators"]["items"]["oneOf"]
+    branches = SCHEMA["else"]["properties"]["accelerators"]["items"]["oneOf"]
     names = [branch["$ref"].rpartition("/")[2] for branch in branches]
     assert names == sorted(installed().accelerators)
     for name in names:
@@ -198,3 +198,27 @@ def test_sampling_that_the_schema_accepts_the_recipe_accepts(sampling: dict[str,
         assert accepted(content)
     if not accepted(content):
         assert not valid(content)
+
+
+DEFAULTS = [
+    (name, option)
+    for name, option in OPTIONS
+    if not installed().accelerators[name].Options.model_fields[option].is_required()
+    and option != "render"  # its default is only for `sraccel.handoff`
+]
+
+
+@pytest.mark.parametrize(("name", "option"), DEFAULTS)
+def test_over_an_included_recipe_null_is_the_default(name: str, option: str) -> None:
+    content = {"include": "demo", "accelerators": [{"use": name, option: None}]}
+    assert valid(content)
+    assert accepted(content)
+
+
+def test_what_an_included_recipe_gives_is_not_required_again() -> None:
+    content: dict[str, Any] = {"accelerators": [{"use": "srdiffusion", "threshold": 0.02}]}
+    assert valid({"include": "demo", **content})
+    assert accepted({"include": "demo", **content})
+    assert not valid({"accelerators": [{"use": "teacache", "threshold": None}]})
+    for wrong in ({"use": "teacash"}, {"use": "teacache", "threshold": "x"}, {"threshold": 1}):
+        assert not valid({"include": "demo", "accelerators": [wrong]})

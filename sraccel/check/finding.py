@@ -18,9 +18,11 @@ class Finding:
         message: what it is.
         about: an accelerator, `model`, `memory` or `speedup`; empty: the recipe.
         place: where in a file, as in `recipe.yaml:3:5`; empty: not known.
+        between: the accelerators, where they contradict each other.
     """
 
     level: Level
     message: str
     about: str = ""
     place: str = ""
+    between: tuple[str, ...] = ()

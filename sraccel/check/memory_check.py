@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sraccel.check.finding import Finding
@@ -14,63 +14,112 @@ if TYPE_CHECKING:
     import torch
 
     from sraccel.denoiser import Denoiser
+    from sraccel.recipe import Recipe
     from sraccel.sampling import Sampling
     from sraccel.stack import Stack
 
 ABOUT = "memory"
+BRANCHES = 2
+"""With guidance, each of which a cache keeps a residual of."""
 SPATIAL, TEMPORAL = "scale_factor_spatial", "scale_factor_temporal"
 
 
 def check_memory(
-    stack: Stack, model: str, dtype: torch.dtype, device: torch.device, sampling: Sampling
+    stack: Stack, recipe: Recipe, model: str, dtype: torch.dtype, device: torch.device
 ) -> Iterator[Finding]:
     """The weights of all models together, and what a cache keeps where that can be computed."""
-    parts = dict(_weights(stack, dtype))
+    parts = dict(_weights(stack, recipe, dtype))
     encoders = encoder_bytes(model, dtype)
     parts |= {name: size for name, size in encoders.items() if size is not None}
-    total, free = sum(parts.values()), free_bytes(device)
     listed = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())
-    name = str(dtype).removeprefix("torch.")
-    text = f"weights in {name}: {listed}; together {_gib(total)}, free on {device} {_gib(free)}"
-    unknown = [name for name, size in encoders.items() if size is None]
-    if unknown:
+    text = f"weights in {str(dtype).removeprefix('torch.')}: {listed}; "
+    caching = bool(stack.hooks.who("reuse_residual"))
+    kept = _residual_of_a_branch(stack, dtype, recipe.sampling) if caching else None
+    needed, said = _at_once(stack, parts, BRANCHES * (kept or 0), device)
+    free = free_bytes(device)
+    text += f"{said}, free on {device} {_gib(free)}"
+    if unknown := [name for name, size in encoders.items() if size is None]:
         text += f"; not known: {', '.join(unknown)}"
-    if total > free:
-        swap = ", or `residency: swap`" if stack.contributions else ""
+    if needed > free:
+        swap = ", or `residency: swap`" if stack.contributions and not _swaps(stack) else ""
         advice = f"offload (--offload model), take a smaller dtype{swap}"
         yield Finding("warning", f"{text}. All at once do not fit: {advice}", ABOUT)
     else:
         yield Finding("note", f"{text}. Activations come on top: not estimated", ABOUT)
-    if stack.hooks.who("reuse_residual"):
-        yield _residuals(stack, dtype, sampling)
+    if caching:
+        yield _residuals(kept)
+
+
+def _at_once(
+    stack: Stack, parts: Mapping[str, int], cached: int, device: torch.device
+) -> tuple[int, str]:
+    """Bytes on the device at the same time, and what they are."""
+    own_memory = device.type != "cpu"
+    if own_memory and _gives(stack, "cache_device", "cpu"):
+        cached = 0
+    away = _smaller_side(stack, parts) if own_memory and _swaps(stack) else 0
+    needed = sum(parts.values()) - away + cached
+    said = f"at once, as `residency: swap` has it, {_gib(needed)}" if away else ""
+    said = said or f"together {_gib(needed)}"
+    return needed, f"{said} with what the cache keeps" if cached else said
+
+
+def _swaps(stack: Stack) -> bool:
+    """Whether models that are brought take turns on the device with the pipeline's own."""
+    return _gives(stack, "residency", "swap")
+
+
+def _gives(stack: Stack, option: str, value: str) -> bool:
+    options = [accelerator.options for accelerator in stack.accelerators]
+    return any(getattr(one, option, None) == value for one in options)
+
+
+def _smaller_side(stack: Stack, parts: Mapping[str, int]) -> int:
+    """Bytes that are away while the larger of the two sides is on the device."""
+    brought = sum(parts[role] for role in stack.denoisers if role in stack.contributions)
+    own = sum(parts[role] for role in stack.denoisers if role not in stack.contributions)
+    return min(brought, own)
 
 
 def _gib(size: float) -> str:
     return f"{size / GIB:.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:.1f} MiB"
 
 
-def _weights(stack: Stack, dtype: torch.dtype) -> Iterator[tuple[str, int]]:
+def _weights(stack: Stack, recipe: Recipe, dtype: torch.dtype) -> Iterator[tuple[str, int]]:
     import torch
 
+    own = _own_dtypes(stack, recipe)
     for role, denoiser in stack.denoisers.items():
-        yield role, weight_bytes(denoiser.module, dtype)
+        yield role, weight_bytes(denoiser.module, own.get(role, dtype))
     vae = getattr(stack.pipeline, "vae", None)
     if vae is not None:  # Wan's stays float32: see `load_pipeline`
         wan = type(stack.pipeline).__name__.startswith("Wan")
         yield "vae", weight_bytes(vae, torch.float32 if wan else dtype)
 
 
-def _residuals(stack: Stack, dtype: torch.dtype, sampling: Sampling) -> Finding:
-    """One residual a guidance branch, as large as the hidden states; of one model at a time."""
+def _own_dtypes(stack: Stack, recipe: Recipe) -> dict[str, torch.dtype]:
+    """Dtypes that the recipe gives the models that are brought, by role."""
+    sources = [source for item in recipe.accelerators for source in item.models()]
+    if len(sources) != len(stack.contributions):  # which is which is not known
+        return {}
+    given = zip(stack.contributions, (source.precision(None) for source in sources), strict=True)
+    return {role: dtype for role, dtype in given if dtype is not None}
+
+
+def _residual_of_a_branch(stack: Stack, dtype: torch.dtype, sampling: Sampling) -> int | None:
+    """One residual, as large as the hidden states; of one model at a time. None: not known."""
     sketches = [one for role, one in stack.denoisers.items() if role not in stack.contributions]
     sizes = [residual_bytes(one, stack.pipeline, dtype, sampling) for one in sketches]
     known = [size for size in sizes if size is not None]
-    if len(known) < len(sizes):
+    return max(known) if known and len(known) == len(sizes) else None
+
+
+def _residuals(kept: int | None) -> Finding:
+    if kept is None:
         text = "cached residuals: not estimated (it takes height, width and num_frames in the "
         text += "recipe's `sampling`, and a Wan model); a run's report says what was kept"
         return Finding("note", text, ABOUT)
-    largest = max(known)
-    text = f"cached residuals: {_gib(largest)} a guidance branch, so {_gib(2 * largest)} "
+    text = f"cached residuals: {_gib(kept)} a guidance branch, so {_gib(BRANCHES * kept)} "
     text += "with guidance, for a batch of one"
     return Finding("note", text, ABOUT)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sraccel.check.finding import Finding
+from sraccel.check.strangers import asked, made
 from sraccel.errors import ConflictError, ModelError, PluginError
 
 if TYPE_CHECKING:
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from sraccel.recipe import Recipe
     from sraccel.stack import Stack
 
-NOT_PREDICTABLE = (
-    "not predictable without a run: it depends on which steps are skipped, where the models "
-    "switch, and what each call costs here; `sraccel generate --compare` measures it"
-)
 BRINGS = "contribute_denoisers"
 REFUSALS = (ConflictError, ModelError, PluginError)
 
@@ -46,8 +43,7 @@ def check_model(recipe: Recipe, model: str, dtype: DType = "auto") -> list[Findi
         outline = outline_of(model)
     except ModelError as error:
         return [Finding("error", str(error), "model")]
-    found = _ModelCheck(recipe, model, outline).run(precision, torch.device(device))
-    return [*found, Finding("note", NOT_PREDICTABLE, "speedup")]
+    return _ModelCheck(recipe, model, outline).run(precision, torch.device(device))
 
 
 class _ModelCheck:
@@ -61,6 +57,7 @@ class _ModelCheck:
 
     def run(self, dtype: torch.dtype, device: torch.device) -> list[Finding]:
         from sraccel.check.memory_check import check_memory
+        from sraccel.check.speedup_estimate import check_speedup
 
         items = self._without_weights()
         bringing = [item for item in items if hasattr(item.accelerator, BRINGS)]
@@ -74,18 +71,20 @@ class _ModelCheck:
             else:
                 alone = self._compose([*fitting, item], item.use)
                 self._expect(alone, [item.use])
+        whole = self._whole(items) if stack is not None else None
         if stack is not None:
-            sampling = self._recipe.sampling
-            whole = self._whole(items) or stack
-            self._found.extend(check_memory(whole, self._model, dtype, device, sampling))
+            memory = check_memory(whole or stack, self._recipe, self._model, dtype, device)
+            self._found.extend(memory)
+        self._found.append(check_speedup(whole, self._recipe))
         return self._found
 
     def _without_weights(self) -> list[AcceleratorOptions]:
         found = []
         for item in self._recipe.accelerators:
             try:
-                outlined = item.without_weights()
-            except ModelError as error:
+                with asked(item.use, "without_weights"):
+                    outlined = item.without_weights()
+            except REFUSALS as error:
                 message = str(error).removeprefix(f"{item.use}: ")
                 self._found.append(Finding("error", message, item.use))
                 continue
@@ -101,7 +100,8 @@ class _ModelCheck:
             return self._stack(items)
         except REFUSALS as error:
             message = str(error).removeprefix(f"{about}: ")
-            self._found.append(Finding("error", message, about))
+            between = getattr(error, "accelerators", ())
+            self._found.append(Finding("error", message, about, between=between))
         return None
 
     def _whole(self, items: Sequence[AcceleratorOptions]) -> Stack | None:
@@ -113,20 +113,21 @@ class _ModelCheck:
     def _stack(self, items: Sequence[AcceleratorOptions]) -> Stack:
         from sraccel.composer import compose_accelerators
 
-        accelerators = [item.accelerator(item) for item in items]
+        accelerators = list(map(made, items))
         return compose_accelerators(self._outline, accelerators)
 
     def _expect(self, stack: Stack | None, names: Sequence[str]) -> None:
         """What the accelerators of these names say of the stack."""
         for accelerator in stack.accelerators if stack is not None else ():
             if accelerator.name in names and stack is not None:
-                self._found.extend(_said(accelerator, accelerator.outlook(stack)))
+                self._found.extend(_said(accelerator, stack))
 
 
-def _said(accelerator: Accelerator, outlook: Iterable[Finding]) -> Iterator[Finding]:
+def _said(accelerator: Accelerator, stack: Stack) -> Iterator[Finding]:
     try:
-        for finding in outlook:
-            yield replace(finding, about=accelerator.name)
+        with asked(accelerator.name, "outlook"):
+            for finding in accelerator.outlook(stack):
+                yield replace(finding, about=accelerator.name)
     except REFUSALS as error:
         message = str(error).removeprefix(f"{accelerator.name}: ")
         yield Finding("error", message, accelerator.name)

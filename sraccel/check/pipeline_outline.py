@@ -26,19 +26,29 @@ def outline_of(model: str) -> PipelineOutline:
     Raises:
         ModelError: there is no such model, or it is in another format.
     """
+    source = locate(model)
+    with as_model_errors(source):  # a stranger's folder may hold anything
+        return _outline(model, _index(source))
+
+
+def _index(source: str) -> dict[str, Any]:
     from diffusers import DiffusionPipeline
 
-    source = locate(model)
     loader: Any = DiffusionPipeline
-    with as_model_errors(source):
-        index: dict[str, Any] = loader.load_config(source)
+    index = loader.load_config(source)
+    if not isinstance(index, dict):
+        raise ModelError(f"{source}: model_index.json holds no mapping", model=source)
+    return index
+
+
+def _outline(model: str, index: dict[str, Any]) -> PipelineOutline:
     whole = ModelSource(model=model)
     parts: dict[str, Any] = {"scheduler": whole.scheduler(), "vae": _vae(whole, index)}
     for name in DENOISERS:
         if _is_there(index, name):
             parts[name] = _denoiser(model, name)
     if len(parts) == 2:
-        raise ModelError(f"{model} has no denoiser (transformer or unet)")
+        raise ModelError(f"{model} has no denoiser (transformer or unet)", model=model)
     kind = type(str(index.get("_class_name")), (PipelineOutline,), {})
     outline: PipelineOutline = kind(**parts)
     return outline
@@ -47,7 +57,7 @@ def outline_of(model: str) -> PipelineOutline:
 def _is_there(index: dict[str, Any], name: str) -> bool:
     """A part that a pipeline does without is listed as [null, null]."""
     part = index.get(name)
-    return isinstance(part, list) and part[0] is not None
+    return isinstance(part, list) and len(part) == 2 and isinstance(part[1], str)
 
 
 def _denoiser(model: str, name: str) -> nn.Module:
@@ -66,10 +76,7 @@ def _vae(whole: ModelSource, index: dict[str, Any]) -> Any:
 
 def encoder_bytes(model: str, dtype: torch.dtype) -> dict[str, int | None]:
     """What the pipeline's text and image encoders weigh, by name; None: not known."""
-    from diffusers import DiffusionPipeline
-
-    loader: Any = DiffusionPipeline
-    index = loader.load_config(locate(model))
+    index = _index(locate(model))
     named = [name for name in TEXT_ENCODERS if _is_there(index, name)]
     return {name: _encoder_bytes(model, name, index[name][1], dtype) for name in named}
 

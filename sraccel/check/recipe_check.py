@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from sraccel.accelerator import AcceleratorOptions
 from sraccel.check.finding import Finding
-from sraccel.errors import ConflictError
+from sraccel.check.strangers import asked, made
+from sraccel.errors import ConflictError, PluginError
 from sraccel.reading.merged import Merged
 from sraccel.recipe import Recipe
+from sraccel.sampling import Sampling
 
 
 def check_recipe(recipe: Recipe, merged: Merged) -> list[Finding]:
@@ -18,31 +21,53 @@ def check_recipe(recipe: Recipe, merged: Merged) -> list[Finding]:
         recipe: a valid one; what is wrong with others, `RecipeError` says.
         merged: what it was made of, for places.
     """
-    found = [*_conflicts(recipe), *_doubts(recipe)]
-    return [replace(finding, place=_place(finding, merged)) for finding in found]
+    return placed([*_conflicts(recipe), *_doubts(recipe)], merged)
+
+
+def placed(findings: Iterable[Finding], merged: Merged) -> list[Finding]:
+    """With the places in the recipe's files of what is wrong or doubtful about an accelerator.
+
+    A contradiction is told at the last of those that contradict each other.
+    """
+    return [
+        finding if finding.level == "note" else replace(finding, place=_place(finding, merged))
+        for finding in findings
+    ]
 
 
 def _conflicts(recipe: Recipe) -> Iterator[Finding]:
     from sraccel.composer import check_claims
     from sraccel.hooks import LoopHooks
 
-    accelerators = [item.accelerator(item) for item in recipe.accelerators]
     try:
+        accelerators = list(map(made, recipe.accelerators))
         check_claims(accelerators, LoopHooks(accelerators))
     except ConflictError as error:
-        yield Finding("error", str(error))
+        yield Finding("error", str(error), between=error.accelerators)
+    except PluginError as error:
+        yield Finding("error", str(error), error.accelerator or "")
 
 
 def _doubts(recipe: Recipe) -> Iterator[Finding]:
     if not recipe.accelerators:
         yield Finding("warning", "the recipe lists no accelerator: it does nothing")
     for item in recipe.accelerators:
-        for doubt in item.doubts(recipe.sampling):
-            yield Finding("warning", doubt, item.use)
+        try:
+            yield from _doubts_of(item, recipe.sampling)
+        except PluginError as error:
+            yield Finding("error", str(error), item.use)
+
+
+def _doubts_of(item: AcceleratorOptions, sampling: Sampling) -> list[Finding]:
+    with asked(item.use, "doubts"):
+        return [Finding("warning", doubt, item.use) for doubt in item.doubts(sampling)]
 
 
 def _place(finding: Finding, merged: Merged) -> str:
-    index = merged.position(finding.about)
+    indices = [merged.position(name) for name in (finding.about, *finding.between)]
+    index = max((found for found in indices if found is not None), default=None)
+    if index is None and finding.about:
+        return finding.place
     file, mark = merged.place(() if index is None else ("accelerators", index))
     exact = index is not None and mark is not None
     return ":".join(map(str, (file, *mark))) if file and mark and exact else file or ""

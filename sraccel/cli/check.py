@@ -15,10 +15,12 @@ from rich.text import Text
 from sraccel.cli.failures import BAD_INPUT, Debug, reported
 from sraccel.cli.overrides import Overrides
 from sraccel.models import DType
+from sraccel.printable import printable
 
 if TYPE_CHECKING:
     from sraccel.check.finding import Finding
-    from sraccel.errors import Problem
+    from sraccel.errors import PluginError, Problem
+    from sraccel.reading.merged import Merged
     from sraccel.recipe import Recipe
 
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
@@ -56,8 +58,8 @@ def check(
 def _check(
     source: str, overrides: Sequence[str], model: str | None, dtype: DType
 ) -> tuple[Recipe | None, list[Problem], list[Finding]]:
-    from sraccel.check.recipe_check import check_recipe
-    from sraccel.errors import PluginError, Problem, RecipeError
+    from sraccel.check.recipe_check import check_recipe, placed
+    from sraccel.errors import PluginError, RecipeError
     from sraccel.recipe import Recipe, gather
 
     try:
@@ -66,13 +68,24 @@ def _check(
     except RecipeError as error:
         return None, error.problems, []
     except PluginError as error:  # of the one accelerator that is wrong
-        return None, [Problem("", str(error), file=source)], []
+        return None, [_broken(error, merged, source)], []
     findings = check_recipe(recipe, merged)
     if model is not None and not any(finding.level == "error" for finding in findings):
         from sraccel.check.model_check import check_model
 
-        findings += check_model(recipe, model, dtype)
+        findings += placed(check_model(recipe, model, dtype), merged)
     return recipe, [], findings
+
+
+def _broken(error: PluginError, merged: Merged, source: str) -> Problem:
+    from sraccel.errors import Problem
+
+    index = merged.position(error.accelerator or error.plugin or "")
+    if index is None:
+        return Problem("", str(error), file=source)
+    file, mark = merged.place(("accelerators", index))
+    line, column = mark or (None, None)
+    return Problem(f"accelerators[{index}]", str(error), None, file or source, line, column)
 
 
 def describe(
@@ -100,10 +113,12 @@ def _print(
         console.print(_problem(problem))
     for finding in findings:
         console.print(_finding(finding))
+    source = printable(source, kept="")
     levels = ["error"] * len(problems) + [finding.level for finding in findings]
     console.print(Text(f"{source}: {_summary(recipe, levels)}", style="bold"))
     if recipe is not None and recipe.model is not None and not checked_model:
-        console.print(Text(f"not checked with its model: --model {recipe.model} does that"))
+        name = printable(recipe.model, kept="")
+        console.print(Text(f"not checked with its model: --model {name} does that"))
 
 
 def _summary(recipe: Recipe | None, levels: Sequence[str]) -> str:
@@ -117,11 +132,11 @@ def _summary(recipe: Recipe | None, levels: Sequence[str]) -> str:
 
 def _problem(problem: Problem) -> Text:
     """`recipe.yaml:3:5: error: accelerators[0].threshold: ...`, the line itself, who says so."""
-    where = f"{problem.place}: " if problem.place else ""
+    where = f"{printable(problem.place, kept='')}: " if problem.place else ""
     text = Text(where).append("error: ", STYLES["error"])
     if problem.path:
         text.append(f"{problem.path}: ", "bold")
-    text.append(problem.message)
+    text.append(printable(problem.message))
     if excerpt := _excerpt(problem):
         text.append(excerpt, "dim")
     known = {"given": problem.given, "says": problem.plugin}
@@ -135,17 +150,19 @@ def _excerpt(problem: Problem) -> str:
     if problem.file is None or problem.line is None:
         return ""
     try:
-        lines = Path(problem.file).read_text(encoding="utf-8-sig").split("\n")
-        line = lines[problem.line - 1].replace("\t", " ")
+        text = Path(problem.file).read_text(encoding="utf-8-sig", errors="backslashreplace")
+        line = text.split("\n")[problem.line - 1].replace("\t", " ")
     except (OSError, ValueError, IndexError):
         return ""
     number, column = str(problem.line), problem.column or 1
-    return f"\n    {number} | {line}\n    {' ' * len(number)} | {' ' * (column - 1)}^"
+    before = " " * len(printable(line[: column - 1], kept=""))
+    shown = printable(line, kept="")
+    return f"\n    {number} | {shown}\n    {' ' * len(number)} | {before}^"
 
 
 def _finding(finding: Finding) -> Text:
-    where = f"{finding.place}: " if finding.place else ""
+    where = f"{printable(finding.place, kept='')}: " if finding.place else ""
     text = Text(where).append(f"{finding.level}: ", STYLES[finding.level])
     if finding.about:
         text.append(f"{finding.about}: ", "bold")
-    return text.append(finding.message)
+    return text.append(printable(finding.message))

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sraccel.cli.failures import Debug, reported, stderr
+from sraccel.cli.overrides import Overrides
+from sraccel.errors import ModelError
 from sraccel.models import DEMO, DEMO_FPS, load_pipeline, locate
 
+if TYPE_CHECKING:
+    from sraccel.recipe import Recipe
+
 EXAMPLE_PROMPT = "a green circle moving up left of a purple triangle moving down"
+STEPS = 50
 
 
 def demo(
     prompt: Annotated[str, typer.Option(help="What to show.")] = EXAMPLE_PROMPT,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starting noise.")] = 0,
-    steps: Annotated[int, typer.Option(min=1, help="Denoising steps.")] = 50,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Denoising steps. Default: the recipe's, else {STEPS}."),
+    ] = None,
     recipe: Annotated[str, typer.Option(help="Recipe file, or name of a shipped one.")] = "demo",
+    overrides: Overrides = None,
     repeats: Annotated[int, typer.Option(min=1, help="Timed pairs of runs.")] = 3,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("sraccel-demo"),
     debug: Debug = False,
@@ -28,20 +38,34 @@ def demo(
     accelerated.mp4, report.json, report.html and timeline.png.
     """
     with reported(debug):
-        _demo(prompt, seed, steps, recipe, repeats, out)
+        from sraccel.recipe import Recipe
+
+        loaded = Recipe.load(recipe, overrides or [])
+        _check_model(loaded, recipe)
+        given = {} if steps is None else {"num_inference_steps": steps}
+        sampling = loaded.sampling.arguments()
+        call = {"prompt": prompt, "num_inference_steps": STEPS, **sampling, **given}
+        _demo(loaded, call, seed, repeats, out)
 
 
-def _demo(prompt: str, seed: int, steps: int, recipe_name: str, repeats: int, out: Path) -> None:
+def _check_model(recipe: Recipe, name: str) -> None:
+    if recipe.model not in (None, DEMO):
+        raise ModelError(
+            f"the recipe {name} is for {recipe.model}, and `sraccel demo` runs the demo pair "
+            "alone: use `sraccel generate`, or leave `model` out of the recipe"
+        )
+
+
+def _demo(recipe: Recipe, call: dict[str, Any], seed: int, repeats: int, out: Path) -> None:
+    from sraccel.cli.generate import refusals
     from sraccel.cli.outputs import Outputs, show
     from sraccel.cli.progress import denoising, loading
     from sraccel.files import output_folder
     from sraccel.model_source import ModelSource
     from sraccel.origin import Origin, sources_of
-    from sraccel.recipe import Recipe
 
-    recipe = Recipe.load(recipe_name)
     folder = output_folder(out)
-    _note_on(prompt)
+    _note_on(call["prompt"])
     locate(DEMO)
     with loading("the demo pair"):
         from sraccel.comparison import compare
@@ -53,19 +77,21 @@ def _demo(prompt: str, seed: int, steps: int, recipe_name: str, repeats: int, ou
         device="cpu",
         fps=DEMO_FPS,
     )
-    call = {"prompt": prompt, "num_inference_steps": steps, "seed": seed}
     names = {"bare": "bare", "accelerated": "accelerated"}
-    outputs = Outputs(folder, origin, call, recipe, names)
-    with denoising(pipe) as progress, outputs.kept_if_broken_off():
+    outputs = Outputs(folder, origin, {**call, "seed": seed}, recipe, names)
+    with (
+        refusals(pipe, call, " of the recipe"),
+        denoising(pipe) as progress,
+        outputs.kept_if_broken_off(),
+    ):
         comparison = compare(
             pipe,
             recipe,
-            prompt=prompt,
             seed=seed,
-            num_inference_steps=steps,
             repeats=repeats,
             progress=progress,
             keep=outputs.keep,
+            **call,
         )
     report = outputs.told(comparison.report)
     show(report, outputs.save(report))

@@ -18,6 +18,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from sraccel.errors import ConflictError, ModelError, RecipeError, SraccelError
+from sraccel.printable import printable
 
 FAILED = 1
 BAD_INPUT = 2
@@ -56,10 +57,10 @@ def stderr() -> Console:
 
 def _panel(error: Exception) -> Panel:
     if isinstance(error, SraccelError):
-        message = Text(str(error))
+        message = Text(printable(str(error)))
         heading = next((HEADINGS[kind] for kind in HEADINGS if isinstance(error, kind)), "Error")
     else:
-        message = Text(f"{error}\n\n--debug shows where this came from.")
+        message = Text(f"{printable(str(error))}\n\n--debug shows where this came from.")
         heading = type(error).__name__
     return Panel(message, title=heading, title_align="left", border_style="red")
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sraccel.cli.failures import Debug, reported
+from sraccel.printable import printable
 
 
 def recipes(
@@ -33,7 +34,7 @@ def recipes(
 
             typer.echo(Recipe.load(name).model_dump_json(indent=2))
         else:
-            typer.echo(text, nl=not text.endswith("\n"))
+            typer.echo(printable(text), nl=not text.endswith("\n"))
 
 
 def describe() -> list[dict[str, Any]]:
@@ -45,13 +46,13 @@ def describe() -> list[dict[str, Any]]:
 
 def _row(name: str) -> dict[str, Any]:
     from sraccel.catalogue import installed
-    from sraccel.errors import RecipeError
+    from sraccel.errors import SraccelError
     from sraccel.recipe import Recipe
 
     row = {"name": name, "file": str(installed().recipes[name]), "error": None}
     try:
         recipe = Recipe.load(installed().recipes[name])
-    except RecipeError as error:  # another package's: the list goes on
+    except SraccelError as error:  # another package's: the list goes on
         return {**row, "description": "", "model": None, "accelerators": [], "error": str(error)}
     uses = [item.use for item in recipe.accelerators]
     return {
@@ -64,13 +65,20 @@ def _row(name: str) -> dict[str, Any]:
 
 def _text(name: str) -> str:
     from sraccel.catalogue import installed
+    from sraccel.errors import RecipeError
     from sraccel.near import did_you_mean
 
     known = installed().recipes
     if name not in known:
         hint, listed = did_you_mean(name, known), ", ".join(sorted(known)) or "none"
         raise typer.BadParameter(f"no recipe is called {name!r}{hint} (installed: {listed})")
-    return known[name].read_text(encoding="utf-8")
+    try:
+        return known[name].read_text(encoding="utf-8-sig")
+    except OSError as error:
+        reason = f"cannot be opened: {error.strerror}"
+        raise RecipeError(reason, str(known[name])) from error
+    except ValueError as error:
+        raise RecipeError("cannot be read: it is not UTF-8", str(known[name])) from error
 
 
 def _print_table(listed: list[dict[str, Any]]) -> None:
@@ -79,8 +87,8 @@ def _print_table(listed: list[dict[str, Any]]) -> None:
     rows.add_column("recipe", no_wrap=True)
     rows.add_column("what for")
     for row in listed:
-        what_for = Text(row["description"] or row["error"] or "")
-        rows.add_row(Text(row["name"], style="bold"), what_for)
+        what_for = Text(printable(row["description"] or row["error"] or ""))
+        rows.add_row(Text(printable(row["name"]), style="bold"), what_for)
         rows.add_section()
     console.print(rows if listed else "no recipes installed")
     console.print("\n`sraccel recipes NAME` prints one; `sraccel check NAME` checks it.")

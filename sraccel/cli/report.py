@@ -9,29 +9,43 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from sraccel.cli.failures import Debug, reported
+from sraccel.cli.failures import Debug, reported, stderr
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report
 
-ACCELERATED = ("accelerated.mp4", "video.mp4")
-"""What `sraccel demo` and `sraccel generate` call an accelerated video."""
-BARE = "bare.mp4"
-
 
 def report(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder that `demo` or `generate` wrote.")
+        Path,
+        typer.Argument(
+            metavar="DIR", help="Folder that `demo` or `generate` wrote, or the report.json in it."
+        ),
     ],
     debug: Debug = False,
 ) -> None:
-    """Make report.html again, from the report.json and the videos in a folder."""
+    """Make report.html again, from the report.json and the videos in a folder.
+
+    A video that another run left there stays out of the page, which says so.
+    """
     with reported(debug):
+        from sraccel.cli.report_videos import videos_of
         from sraccel.report.page import save_page
 
-        content = read_report(folder / "report.json")
-        path = save_page(content, folder / "report.html", videos_of(content, folder))
+        source = _report_in(folder)
+        content = read_report(source)
+        videos = videos_of(content, source.parent)
+        for note in videos.notes:
+            text = f"Note: {note}"
+            stderr().print(text, soft_wrap=True, markup=False, highlight=False)
+        path = save_page(content, source.with_name("report.html"), videos.found, videos.notes)
         Console().print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _report_in(place: Path) -> Path:
+    """The report's file: the place itself, or in it."""
+    named = place.suffix == ".json" and not place.is_dir()
+    return place if named or place.is_file() else place / "report.json"
 
 
 def read_report(path: Path) -> Report:
@@ -74,23 +88,12 @@ def _check_version(text: str, path: Path) -> None:
         content: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{path} is not JSON: {error}") from None
-    version = content.get("schema_version") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or "schema_version" not in content:
+        raise typer.BadParameter(f"{path} is not a report: it has no schema_version")
+    version = content["schema_version"]
     known = Report.model_fields["schema_version"].default
     if version != known:
         raise typer.BadParameter(
             f"{path} has schema_version {json.dumps(version)}, and this sraccel reads {known}: "
             "use the sraccel that wrote it"
         )
-
-
-def videos_of(content: Report, folder: Path) -> dict[str, Path]:
-    """The videos of this run; those of a run that failed or had no bare run would be others'."""
-    found: dict[str, Path] = {}
-    if content.outcome.startswith("failed"):
-        return found
-    if content.baseline is not None and (folder / BARE).is_file():
-        found["bare"] = folder / BARE
-    candidates = [folder / name for name in ACCELERATED if (folder / name).is_file()]
-    if candidates:
-        found["accelerated"] = max(candidates, key=lambda path: path.stat().st_mtime)
-    return found

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
 from sraccel.errors import Problem, RecipeError
+from sraccel.reading.complaints import position_of, reason_of
 from sraccel.reading.toml_marks import toml_marks
 from sraccel.reading.yaml_nodes import YamlTree, read_tree
 
 Location = tuple[int | str, ...]
 """Where in the content: `("accelerators", 1, "threshold")`."""
-TOML_END = "(at end of document)"
-TOML_POSITION = re.compile(r"\(at line (\d+), column (\d+)\)$")
 
 
 class Mark(NamedTuple):
@@ -65,6 +64,19 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):  # too long, or with a null character
         return False
+
+
+SUFFIXES = (".yaml", ".yml", ".toml", ".json")
+MOST_FILES = 500
+
+
+def files_beside(path: Path) -> list[str]:
+    """Recipe-like files of the folder in which a file was sought, as the path would name them."""
+    try:
+        found = islice(path.parent.iterdir(), MOST_FILES)
+        return sorted(one.name for one in found if one.suffix.lower() in SUFFIXES)
+    except (OSError, ValueError):
+        return []
 
 
 def read_document(path: Path) -> Document:
@@ -121,27 +133,6 @@ def _marks(found: Mapping[Location, tuple[int, int]]) -> dict[Location, Mark]:
 
 
 def _malformed(error: Exception, path: Path, text: str) -> Problem:
-    line, column = position_of(error)
-    if TOML_END in str(error):
-        line, column = text.count("\n") + 1, len(text.rpartition("\n")[2]) + 1
+    line, column = position_of(error, text)
     message = f"cannot be read as a recipe: {reason_of(error)}"
     return Problem("", message, file=str(path), line=line, column=column)
-
-
-def position_of(error: Exception) -> tuple[int | None, int | None]:
-    """Line and column of a parser's complaint, where it tells them."""
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
-        return error.problem_mark.line + 1, error.problem_mark.column + 1
-    if isinstance(error, json.JSONDecodeError):
-        return error.lineno, error.colno
-    found = TOML_POSITION.search(str(error))
-    return (int(found[1]), int(found[2])) if found else (None, None)
-
-
-def reason_of(error: Exception) -> str:
-    """A parser's complaint in one line, without the place."""
-    if isinstance(error, yaml.MarkedYAMLError):
-        return "; ".join(part for part in (error.context, error.problem) if part)
-    if isinstance(error, json.JSONDecodeError):
-        return error.msg
-    return " ".join(TOML_POSITION.sub("", str(error)).split())

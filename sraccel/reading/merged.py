@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import NoneType
 from typing import Any, get_args
 
+from sraccel.accelerator import AcceleratorOptions
 from sraccel.catalogue import installed
 from sraccel.errors import PluginError, Problem, RecipeError
 from sraccel.near import did_you_mean, nearest
-from sraccel.reading.document import Document, Location, Mark, is_file, read_document
+from sraccel.reading.document import Document, Location, Mark, files_beside, is_file, read_document
 
 INCLUDE = "include"
 SCHEMA = "$schema"
@@ -28,11 +29,13 @@ class Merged:
         origins: the document and the location in it, by location in `content`; what is not listed
             comes from where that comes from which holds it.
         problems: what was wrong with the files, before any value is checked.
+        incomplete: an include could not be read, so that what seems to be missing may be there.
     """
 
     content: dict[str, Any] = field(default_factory=dict)
     origins: dict[Location, tuple[Document, Location]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    incomplete: bool = False
 
     def place(self, location: Location, *, key: bool = False) -> tuple[str | None, Mark | None]:
         """The file that a part comes from, and where it is in there."""
@@ -61,11 +64,18 @@ class Merged:
         names = [_use(item) for item in items] if isinstance(items, list) else []
         return names.index(use) if use in names else None
 
+    def uses(self) -> list[str]:
+        """Names of the accelerators that are listed, right or wrong."""
+        items = self.content.get("accelerators")
+        named = map(_use, items if isinstance(items, list) else [])
+        return [name for name in named if name is not None]
+
     def set_option(
         self, index: int, name: str, value: Any, document: Document, there: Location
     ) -> None:
         """Override an option of an accelerator; None takes it back to its default."""
-        item = self.content["accelerators"][index]
+        items = self.content["accelerators"]
+        item = items[index] = _as_mapping(items[index])
         if value is None and _means_default(item["use"], name):
             item.pop(name, None)
         else:
@@ -95,6 +105,8 @@ def merge(document: Document, chain: tuple[Path, ...] = ()) -> Merged:
     """A document's content over that of the recipe that it includes."""
     own = dict(document.content)
     own.pop(SCHEMA, None)
+    if isinstance(own.get("accelerators"), tuple):
+        own["accelerators"] = list(own["accelerators"])
     merged = _included(own.pop(INCLUDE, None), document, chain)
     merged.problems.extend(document.problems)
     merged.origins[()] = (document, ())
@@ -123,7 +135,7 @@ def _merge_accelerators(merged: Merged, items: list[Any], document: Document) ->
             overridden.add(end)
             continue
         overridden.add(index)
-        for name, value in item.items():
+        for name, value in _as_mapping(item).items():
             if name != "use":
                 merged.set_option(index, name, _copy(value), document, (*here, name))
 
@@ -136,12 +148,12 @@ def _included(name: Any, document: Document, chain: tuple[Path, ...]) -> Merged:
         try:
             return _without_names(read_recipe(target, chain))
         except RecipeError as error:
-            return Merged(problems=list(error.problems))
+            return Merged(problems=list(error.problems), incomplete=True)
     line, column = document.mark((INCLUDE,)) or (None, None)
     given = None if isinstance(name, (dict, list)) else repr(name)
     file = document.file or None
     found = replace(target, file=file, line=line, column=column, given=given)
-    return Merged(problems=[found])
+    return Merged(problems=[found], incomplete=True)
 
 
 def _without_names(merged: Merged) -> Merged:
@@ -159,14 +171,21 @@ def _target(name: Any, folder: Path, chain: tuple[Path, ...]) -> Path | Problem:
     path = folder / name if is_file(folder / name) else shipped.get(name)
     if path is None:
         message = f"no file {name!r} beside this one, and no shipped recipe of that name"
-        hint, listed = did_you_mean(name, shipped), ", ".join(sorted(shipped)) or "none"
-        message += f"{hint} (shipped: {listed})"
-        return Problem(INCLUDE, message, suggestion=nearest(name, shipped))
+        hint, near = near_recipe(name, folder / name, shipped)
+        message += f"{hint} (shipped: {', '.join(sorted(shipped)) or 'none'})"
+        return Problem(INCLUDE, message, suggestion=near)
     if path.resolve() in chain:
         names = [known.name for known in chain[chain.index(path.resolve()) :]]
         circle = " -> ".join([*names, path.name])
         return Problem(INCLUDE, f"the includes go in a circle: {circle}")
     return path
+
+
+def near_recipe(name: str, path: Path, shipped: Iterable[str]) -> tuple[str, str | None]:
+    """A file of the same folder, or a shipped recipe, that may have been meant: a hint, and it."""
+    beside = {name.removesuffix(path.name) + one: None for one in files_beside(path)}
+    known = [*beside, *shipped]
+    return did_you_mean(name, known), nearest(name, known)
 
 
 def _means_default(use: str, option: str) -> bool:
@@ -183,7 +202,16 @@ def _means_default(use: str, option: str) -> bool:
     return known.default is None or NoneType not in get_args(known.annotation)
 
 
+def _as_mapping(item: Any) -> dict[str, Any]:
+    """What an item of the list gives; of options that were made in Python, what was given."""
+    if isinstance(item, AcceleratorOptions):
+        return {**{name: getattr(item, name) for name in item.model_fields_set}, "use": item.use}
+    return dict(item)
+
+
 def _use(item: Any) -> str | None:
+    if isinstance(item, AcceleratorOptions):
+        return item.use
     name = item.get("use") if isinstance(item, Mapping) else None
     return name if isinstance(name, str) else None
 

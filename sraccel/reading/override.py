@@ -10,7 +10,9 @@ import yaml
 from sraccel.catalogue import installed
 from sraccel.errors import Problem
 from sraccel.near import did_you_mean, nearest
-from sraccel.reading.document import Document, Location, position_of, reason_of
+from sraccel.printable import printable
+from sraccel.reading.complaints import position_of, reason_of
+from sraccel.reading.document import Document, Location
 from sraccel.reading.merged import Merged
 from sraccel.reading.yaml_nodes import read_tree
 
@@ -49,36 +51,55 @@ def _apply(merged: Merged, text: str, document: Document) -> None:
     content = _value(value)
     if first in KEYS and not rest:
         merged.put((first,), content, document, ())
-    elif first in SECTIONS and rest:
+    elif first in KEYS:
+        raise _RefusedError(f"{first} is one value, which has no {rest[0]!r}: give {first}=VALUE")
+    elif first in SECTIONS:
+        _in_section(first, rest)
         if not isinstance(merged.content.get(first), dict):
             merged.put((first,), {}, document, ())
         _put(merged, (first, *rest), content, document)
     else:
         index = _listed(merged, first)
+        if index is None:
+            return
         if not rest:
             raise _RefusedError(f"which option of {first!r}? {FORM}")
+        if rest[0] == "use":
+            raise _RefusedError("`use` says which accelerator it is: it cannot be overridden")
         if len(rest) == 1:
             merged.set_option(index, rest[0], content, document, ())
         else:
             _put(merged, ("accelerators", index, *rest), content, document)
 
 
+def _in_section(name: str, rest: Sequence[str]) -> None:
+    """Refuse a section as a whole, and parts of its values, which have none."""
+    if not rest:
+        raise _RefusedError(f"which part of {name!r}? {FORM}")
+    if len(rest) > 1:
+        raise _RefusedError(f"{name}.{rest[0]} is one value, which has no {rest[1]!r}")
+
+
 def _value(text: str) -> Any:
     try:
-        return read_tree(text).content
+        tree = read_tree(text)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        _, column = position_of(error)
+        _, column = position_of(error, text)
         where = f" (character {column} of it)" if column is not None else ""
         raise _RefusedError(f"the value is not YAML: {reason_of(error)}{where}") from None
+    if tree.problems:
+        raise _RefusedError(tree.problems[0][0])
+    return tree.content
 
 
-def _listed(merged: Merged, name: str) -> int:
+def _listed(merged: Merged, name: str) -> int | None:
+    """Where the accelerator stands; None: an include that may list it could not be read."""
     index = merged.position(name)
     if index is not None:
         return index
-    items = merged.content.get("accelerators")
-    names = [item["use"] for item in items or [] if isinstance(item, dict) and "use" in item]
-    known = [*map(str, names), *SECTIONS, *KEYS]
+    if merged.incomplete and name in installed().accelerators:
+        return None
+    known = [*map(printable, merged.uses()), *SECTIONS, *KEYS]
     hint = did_you_mean(name, known)
     if not hint and name in installed().accelerators:
         hint = "; it is installed, but an override changes only what the recipe lists"

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from sraccel.catalogue import installed
 from sraccel.errors import PluginError, Problem
 from sraccel.near import did_you_mean, nearest
+from sraccel.printable import printable
 from sraccel.reading.document import Location
 from sraccel.reading.merged import INCLUDE, Merged
 
@@ -42,6 +43,8 @@ class _Found:
 def problems_of(error: ValidationError, recipe: type[BaseModel], merged: Merged) -> list[Problem]:
     """Everything that is wrong, in the order of the recipe."""
     found = [_located(item, recipe, merged.content) for item in error.errors()]
+    if merged.incomplete:  # what is not there may be in the include that could not be read
+        found = [one for one in found if _at(merged.content, one.location) is not MISSING]
     return [_problem(group, recipe, merged) for group in _grouped(found)]
 
 
@@ -71,6 +74,8 @@ def _inside(content: Any, part: int | str) -> Any:
     """A part of a mapping or a list."""
     if isinstance(content, dict):
         return content.get(part, MISSING)
+    if isinstance(content, BaseModel):  # options that were made in Python
+        return getattr(content, str(part)) if part in content.model_fields_set else MISSING
     if isinstance(part, int) and isinstance(content, (list, tuple)) and part < len(content):
         return content[part]
     return MISSING
@@ -165,8 +170,8 @@ def _owner(content: Any, location: Location) -> str:
     if not location:
         return "a recipe"
     if location[0] == "accelerators" and len(location) == 2:
-        return str(content["accelerators"][location[1]]["use"])
-    return str(location[-1])
+        return printable(str(content["accelerators"][location[1]]["use"]))
+    return printable(str(location[-1]))
 
 
 def _at(content: Any, location: Location) -> Any:
@@ -177,7 +182,7 @@ def _at(content: Any, location: Location) -> Any:
 
 def _origin(content: Any, location: Location) -> str | None:
     """The package whose accelerator checks this part."""
-    if location[:1] != ("accelerators",) or len(location) < 2:
+    if location[:1] != ("accelerators",) or len(location) < 2 or location[2:] == ("use",):
         return None
     item = _inside(content["accelerators"], location[1])
     use = item.get("use") if isinstance(item, dict) else None
@@ -188,10 +193,10 @@ def _origin(content: Any, location: Location) -> str | None:
 def path_of(location: Location) -> str:
     """`accelerators[1].threshold`."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    return "".join(parts).removeprefix(".")
+    return printable("".join(parts).removeprefix("."), kept="")
 
 
 def short(value: object) -> str:
     """A value as a message shows it."""
-    text = repr(value)
+    text = printable(repr(value), kept="")
     return text if len(text) <= SHORT else text[: SHORT - 3] + "..."

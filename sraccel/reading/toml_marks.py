@@ -1,6 +1,7 @@
 """Lines and columns of a TOML file's tables and keys, which `tomllib` does not tell.
 
 Inside a value (an inline table, an array) no places are known: those of its key stand for them.
+Where values go over very many lines, none are known of what follows.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import tomllib
 
 Location = tuple[int | str, ...]
 At = tuple[int, int]
+MOST_LINES = 20_000
+"""Lines that are read again and again to find where values end; in a second, ten times that."""
 _NAME = r"(?:[A-Za-z0-9_-]+|\"[^\"\n]*\"|'[^'\n]*')"
 _KEY = re.compile(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=\s*")
 _HEADER = re.compile(rf"\s*(\[\[?)\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*\]")
@@ -19,13 +22,15 @@ def toml_marks(text: str) -> tuple[dict[Location, At], dict[Location, At]]:
     """Places of keys and of values, of a text that is valid TOML."""
     marks = _Marks()
     lines = text.split("\n")
-    number = 0
-    while number < len(lines):
+    number, left = 0, MOST_LINES
+    while left > 0 and number < len(lines):
         if header := _HEADER.match(lines[number]):
             marks.enter(_names(header[2]), header[1] == "[[", number, header.start(1))
         elif key := _KEY.match(lines[number]):
             marks.add(_names(key[1]), number, key)
-            number = _last_line(lines, number)
+            first, number = number, _last_line(lines, number, left)
+            height = number - first
+            left -= height * (height + 1) // 2
         number += 1
     return marks.keys, marks.values
 
@@ -73,12 +78,19 @@ def _names(dotted: str) -> list[str]:
     return [name.strip("\"'") for name in re.findall(_NAME, dotted)]
 
 
-def _last_line(lines: list[str], first: int) -> int:
-    """The last line of a statement: as soon as it is valid by itself, it is whole."""
+def _last_line(lines: list[str], first: int, most: int) -> int:
+    """The last line of a statement: as soon as it is valid by itself, it is whole.
+
+    Beyond `most` lines that were read for it, the end of the file.
+    """
+    read = 0
     for last in range(first, len(lines)):
+        read += last - first
+        if read > most:
+            break
         try:
             tomllib.loads("\n".join(lines[first : last + 1]))
         except tomllib.TOMLDecodeError:
             continue
         return last
-    return first
+    return len(lines)

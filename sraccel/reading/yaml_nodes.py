@@ -7,10 +7,13 @@ from typing import Any
 
 import yaml
 
+from sraccel.reading.complaints import STREAM_END
+
 Location = tuple[int | str, ...]
 At = tuple[int, int]
 """(line, column), both from 1."""
 MERGE = "tag:yaml.org,2002:merge"
+SHORT = 40
 MOST_NODES = 20_000
 """Aliases can make a short file as large as one likes."""
 
@@ -29,16 +32,46 @@ class YamlTree:
     problems: list[tuple[str, int, int]] = field(default_factory=list)
 
 
+def _root(loader: yaml.SafeLoader) -> yaml.Node | None:
+    """The tree of nodes; of a file that ends too early, the bracket that is open is noted."""
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        if STREAM_END in (error.problem or "") and loader.marks:
+            error.context_mark = loader.marks[-1]
+        raise
+    return node
+
+
+class _Loader(yaml.SafeLoader):
+    """Tells where a value stands that cannot be: a date of a 13th month, an integer too long."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            raise _refusal(_no_value(node, error), node) from None
+
+
+def _no_value(node: yaml.ScalarNode, error: Exception) -> str:
+    kind = node.tag.rpartition(":")[2]
+    text = node.value if len(node.value) <= SHORT else node.value[: SHORT - 3] + "..."
+    why = f": {error}" if isinstance(error, ValueError) and len(node.value) <= SHORT else ""
+    return f"{text!r} is no possible {kind}{why} (text goes into quotes)"
+
+
 def read_tree(text: str) -> YamlTree:
     """Read one YAML document; tags that would make anything but plain data are refused.
 
     Raises:
-        yaml.YAMLError: it is malformed; ValueError: a value cannot be (a date, say).
+        yaml.YAMLError: it is malformed, or a value cannot be (a 13th month, say).
     """
     tree = YamlTree()
-    loader = yaml.SafeLoader(text)
+    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
+        node = _root(loader)
         if node is None:
             return tree
         _check_size(node)

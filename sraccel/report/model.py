@@ -5,16 +5,26 @@ Whatever was not measured is null: a report without a bare run claims no speedup
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import to_json
 
 from sraccel.origin import Origin
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+
+def _from_null(value: Any, info: ValidationInfo) -> Any:
+    """JSON has no NaN: `to_json` writes null."""
+    return math.nan if value is None and info.mode == "json" else value
+
+
+Number = Annotated[float, BeforeValidator(_from_null)]
+"""A number that was measured, though what came out may be none (NaN)."""
 
 
 class _Part(BaseModel):
@@ -55,16 +65,16 @@ class StepRecord(_Part):
 class Timing(_Part):
     """Seconds of one way of running the pipeline; the median over repeats."""
 
-    seconds: float = Field(description="Denoising loop: first denoiser call to last step.")
+    seconds: Number = Field(description="Denoising loop: first denoiser call to last step.")
     call_seconds: float | None = Field(None, description="The whole pipeline call.")
-    repeats: list[float] = Field(default_factory=list, description="The loop's seconds, each.")
+    repeats: list[Number] = Field(default_factory=list, description="The loop's seconds, each.")
 
 
 class Speedup(_Part):
     """Bare seconds over accelerated seconds, of the denoising loop."""
 
     measured: float | None = Field(None, description="Median over paired repeats.")
-    measured_range: tuple[float, float] | None = Field(None, description="Least and greatest.")
+    measured_range: tuple[Number, Number] | None = Field(None, description="Least and greatest.")
     whole_call: float | None = Field(None, description="The same for the whole pipeline call.")
     predicted: float | None = Field(
         None, description="From the decisions made and costs measured outside the accelerated run."
@@ -130,7 +140,7 @@ class Report(_Part):
     speedup: Speedup = Field(default_factory=Speedup)
     baseline: Timing | None = None
     accelerated: Timing | None = None
-    quality: dict[str, float] | None = Field(
+    quality: dict[str, Number] | None = Field(
         None, description="By metric (`psnr_db`, `ssim`), against the bare run of the same seed."
     )
     switch_step: int | None = Field(None, description="First step of the render model; 0-based.")
@@ -153,8 +163,9 @@ class Report(_Part):
     def to_json(self) -> str:
         """The report as indented JSON; `Report.from_json` reads it back.
 
-        What fits no JSON (an object in a plugin's notes) stands in it by its class, and text that
-        is no Unicode by question marks: a report is never lost for them.
+        Infinity and NaN become null; where a number must be, null is read as NaN. What fits no
+        JSON (an object in a plugin's notes) stands in it by its class, and text that is no Unicode
+        by question marks: a report is never lost for them.
         """
         content = self.model_dump(mode="json", fallback=lambda value: f"<{type(value).__name__}>")
         return to_json(_unicode(content), indent=2, inf_nan_mode="null").decode()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     )
 
 NOT_MEASURED = "not measured"
+LARGEST = 1 << 80
+"""In bytes; nobody has measured more."""
 REUSED = "."
 SWITCH = "|"
 STYLES = ("cyan", "yellow", "magenta", "green")
@@ -141,8 +143,10 @@ def _handoff(handoff: HandoffRecord) -> str:
     return ", ".join(parts)
 
 
-def _mebibytes(count: int | None) -> str:
-    return NOT_MEASURED if count is None else f"{count / 2**20:,.0f} MiB"
+def _mebibytes(count: int | None, digits: int = 0) -> str:
+    if count is None or count > LARGEST:
+        return NOT_MEASURED
+    return f"{count / 2**20:,.{digits}f} MiB"
 
 
 def _times(value: float | None) -> str:
@@ -162,8 +166,9 @@ def _accelerators(records: list[AcceleratorRecord]) -> RenderableType:
 def _deeds(record: AcceleratorRecord) -> str:
     counts = {"chose the model of": record.chosen_calls, "reused": record.reused_calls}
     done = [f"{verb} {count} calls" for verb, count in counts.items() if count]
-    if record.cache_bytes is not None:
-        done.append(f"kept up to {record.cache_bytes / 2**20:,.1f} MiB")
+    kept = _mebibytes(record.cache_bytes, digits=1)
+    if kept != NOT_MEASURED:
+        done.append(f"kept up to {kept}")
     deeds = ", ".join(done)
     notes = [f"{key.replace('_', ' ')}: {_compact(value)}" for key, value in record.notes.items()]
     return "\n".join([deeds] * bool(deeds) + notes) or "nothing to note"
@@ -209,6 +214,8 @@ class StepStrip:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         lines = self.lines()
+        if not lines:  # no step had a call
+            return
         indent = max(len(label) for label in lines) + 3
         width = max(options.max_width - indent, 10)
         yield Text(" steps  ", style="bold").append(self.legend(), style="not bold")

@@ -153,7 +153,7 @@ def test_a_missing_recipe_says_what_there_is(sraccel: Sraccel):
 @pytest.mark.parametrize(
     ("name", "text", "place"),
     [
-        ("a.yaml", "accelerators: [\n", ":2:1: error"),
+        ("a.yaml", "accelerators: [\n", ":1:15: error"),
         ("a.toml", "a = = 1\n", ":1:5: error"),
         ("a.json", '{"a": }\n', ":1:7: error"),
     ],
@@ -234,7 +234,7 @@ def test_a_model_that_fits_is_described(sraccel: Sraccel):
     assert "render, plain, fitted" in about(result, "teacache")
     assert "'emulated' is usable here" in about(result, "sageattention")
     assert "sketch 23.4 MiB, render 2.7 MiB" in about(result, "memory")
-    assert "not predictable without a run" in about(result, "speedup")
+    assert "by arithmetic, not measured" in about(result, "speedup")
 
 
 def test_no_weights_are_needed(sraccel: Sraccel, tmp_path: Path):
@@ -323,7 +323,9 @@ def test_a_plugin_that_cannot_be_imported_is_an_error_of_the_recipe(
     path = recipe("accelerators: [{use: broken}]")
     result = sraccel("check", path)
     assert result.exit_code == 2
-    assert f"{path}: error: the plugin 'broken' (broken 1.2) is installed but" in result.stdout
+    assert f"{path}:1:16: error: accelerators[0]: the plugin 'broken' (broken 1.2) is" in (
+        result.stdout
+    )
 
 
 def test_debug_shows_the_traceback_of_what_nobody_foresaw(
@@ -344,3 +346,105 @@ def test_the_readmes_commands_do_what_it_says(sraccel: Sraccel):
     for command in commands:
         result = sraccel(*shlex.split(command, comments=True))
         assert result.exit_code == 0, result.output
+
+
+def test_what_a_model_refuses_is_told_at_the_accelerators_line(
+    sraccel: Sraccel, recipe: Callable[[str], Path], cogvideox: Path
+):
+    path = recipe(
+        "name: w\n# a comment\naccelerators:\n"
+        "  - use: srdiffusion\n    render: demo\n"
+        "  - {use: teacache, retention: true}\n"
+    )
+    result = sraccel("check", path, "--model", cogvideox)
+    assert result.exit_code == 2
+    assert f"{path}:4:5: error: srdiffusion: " in result.stdout
+    assert f"{path}:6:5: error: teacache: teacache has no retention" in result.stdout
+    assert f"{path}:4:5: note" not in result.stdout
+
+
+def test_accelerators_that_contradict_each_other_are_told_at_the_last_of_them(
+    sraccel: Sraccel, recipe: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+):
+    class Other(Accelerator):
+        """Owns the attention, too."""
+
+        name = "other"
+        claims = frozenset({"attention"})
+
+    monkeypatch.setitem(installed().accelerators, "other", Other)
+    uses = ("sageattention", "teacache", "other", "srdiffusion, render: demo")
+    path = recipe("accelerators:\n" + "".join(f"  - {{use: {use}}}\n" for use in uses))
+    result = sraccel("check", path)
+    assert f"{path}:4:5: error: 'sageattention' and 'other' both own" in result.stdout
+    (found,) = [one for one in findings(sraccel("check", path, "--json")) if one["between"]]
+    assert found["between"] == ["sageattention", "other"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'"\\e]0;pwned\\a": 1\n',
+        b'# \x1b]0;pwned\x07\nname: "a\n',
+        b'accelerators: [{use: "\\e[2J\\u202e"}, {use: teacache, "\\e[2J": 1}]\n',
+        b'"\\e[2J": &a 1\nname: *b\n',
+        b"name: \x1b]0;pwned\x07\n",
+        b"name: \xff\x1b]0;pwned\x07\n",
+        b'model: "\\e]0;pwned\\a"\naccelerators: []\n',
+        b'include: "\\e]0;pwned\\a"\n',
+        b'sampling: {"\\e]0;pwned\\a": 1}\n',
+    ],
+)
+def test_nothing_in_a_strangers_file_steers_the_terminal(
+    sraccel: Sraccel, tmp_path: Path, text: bytes
+):
+    path = tmp_path / "stranger.yaml"
+    path.write_bytes(text)
+    for command in (("check", path), ("check", path, "--set", "teacache.x=1")):
+        shown = sraccel(*command).output
+        assert [char for char in shown if not (char.isprintable() or char == "\n")] == []
+
+
+def test_the_mark_stands_under_its_column_behind_what_is_shown_as_an_escape(
+    sraccel: Sraccel, recipe: Callable[[str], Path]
+):
+    path = recipe('sampling: {negative_prompt: "\u200b", heigth: 3}\n')
+    lines = sraccel("check", path).stdout.splitlines()
+    shown = next(index for index, line in enumerate(lines) if line.startswith("    1 | "))
+    assert r'"\u200b"' in lines[shown]
+    assert lines[shown + 1].index("^") == lines[shown].index("heigth")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        [],
+        3,
+        {"_class_name": "WanPipeline", "transformer": []},
+        {"_class_name": "WanPipeline", "transformer": ["diffusers"]},
+        {"_class_name": "Wan\0Pipeline", "transformer": ["diffusers", "WanTransformer3DModel"]},
+        {"transformer": [1, 2], "text_encoder": ["transformers"]},
+        {"scheduler": 3, "vae": "x"},
+    ],
+)
+def test_a_strangers_folder_is_refused_as_a_model_with_exit_code_2(
+    sraccel: Sraccel, tmp_path: Path, index: Any
+):
+    outlined.wan(tmp_path / "model", {**outlined.WAN_1_3B, "num_layers": 1})
+    (tmp_path / "model" / "model_index.json").write_text(json.dumps(index))
+    result = sraccel("check", "wan2.1-1.3b", "--model", tmp_path / "model", "--json")
+    assert result.exit_code == 2, result.output
+    (error,) = [one for one in findings(result) if one["level"] == "error"]
+    assert error["about"] == "model"
+    assert str(tmp_path / "model") in error["message"]
+
+
+@pytest.mark.parametrize("encoder", [[], ["transformers"], ["transformers", 3], 3, {"a": 1}])
+def test_an_odd_text_encoder_is_left_out(sraccel: Sraccel, tmp_path: Path, encoder: Any):
+    folder = outlined.wan(tmp_path / "model", {**outlined.WAN_1_3B, "num_layers": 1})
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps({**index, "text_encoder": encoder}))
+    command = ("--set", "teacache.coefficients=[1, 2, 3, 4, 5]", "--json")
+    result = sraccel("check", "wan2.1-1.3b", "--model", folder, *command)
+    assert result.exit_code == 0, result.output
+    assert "weights in" in about(result, "memory")

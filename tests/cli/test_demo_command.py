@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from typer.testing import Result
 
 from sraccel.cli.demo import EXAMPLE_PROMPT
@@ -47,6 +48,61 @@ def test_a_prompt_beyond_the_demo_s_world_gets_a_note_with_an_example(
     assert EXAMPLE_PROMPT in result.stderr
 
 
+SMALL = "height: 32, width: 32, num_frames: 5"
+
+
+def test_the_recipe_s_sampling_holds_where_the_command_line_says_nothing(
+    sraccel: Sraccel, tmp_path: Path
+):
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(
+        f"model: demo\nsampling: {{num_inference_steps: 3, guidance_scale: 1, {SMALL}}}\n"
+        "accelerators: [{use: srdiffusion, render: demo, switch_step: 2}]\n"
+    )
+
+    def made(*options: object) -> Report:
+        command = ("demo", "--recipe", recipe, "--repeats", 1, "--out", tmp_path / "out")
+        result = sraccel(*command, *options)
+        assert result.exit_code == 0, result.output
+        return Report.from_json((tmp_path / "out" / "report.json").read_text())
+
+    report = made()
+    assert report.call == {
+        "prompt": EXAMPLE_PROMPT,
+        "num_inference_steps": 3,
+        "guidance_scale": 1,
+        "height": 32,
+        "width": 32,
+        "num_frames": 5,
+        "seed": 0,
+    }
+    assert (len(report.steps), report.switch_step) == (3, 2)
+    assert {call.branch for step in report.steps for call in step.calls} == {"cond"}
+
+    overrides = ("--set", "srdiffusion.switch_step=1", "--set", "sampling.num_inference_steps=9")
+    report = made(*overrides, "--steps", 2)
+    assert (len(report.steps), report.switch_step) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("model: org/name\n", "is for org/name, and `sraccel demo` runs the demo pair alone"),
+        ("sampling: {guidance_scale_2: 1}\n", "refuses this call"),
+        ("accelerators: [{use: teacash}]\n", "teacash"),
+    ],
+)
+def test_a_recipe_that_is_not_for_the_demo_pair_is_bad_input(
+    sraccel: Sraccel, tmp_path: Path, content: str, said: str
+):
+    (tmp_path / "recipe.yaml").write_text(content)
+    recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    result = sraccel("demo", "--recipe", recipe, "--steps", 2, "--repeats", 1, "--out", out)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", "").split())
+    assert not list(out.glob("*"))
+
+
 def test_the_example_prompt_is_of_the_demo_s_world():
     assert len(parse_caption(EXAMPLE_PROMPT).figures) == 2
 
@@ -62,7 +118,7 @@ def test_an_output_folder_that_cannot_be_written_is_noticed_before_the_work(
 
 def test_the_shipped_recipe_is_valid():
     recipe = Recipe.load("demo")
-    assert recipe.name == "demo"
+    assert (recipe.name, recipe.model) == ("demo", "demo")
     assert [item.use for item in recipe.accelerators] == [
         "sageattention",
         "srdiffusion",

@@ -66,6 +66,12 @@ def test_an_option_of_an_accelerator_is_overridden(generate: Generate):
     assert report.switch_step == 2
 
 
+def test_the_shipped_recipe_demo_needs_no_model(sraccel: Sraccel, tmp_path: Path):
+    size = ("--height", 32, "--width", 32, "--frames", 5, "--steps", 2)
+    result = sraccel("generate", "demo", "--prompt", "x", *size, "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+
+
 def test_without_a_model_anywhere_it_says_so(sraccel: Sraccel, recipe: Path, tmp_path: Path):
     recipe.write_text("accelerators: []\n")
     result = sraccel("generate", recipe, "--prompt", "x", "--out", tmp_path / "out")

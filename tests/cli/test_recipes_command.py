@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from sraccel.catalogue import installed
+from sraccel.catalogue import Plugin, installed
 from sraccel.recipe import Recipe
 
 Sraccel = Callable[..., Result]
@@ -68,3 +68,44 @@ def test_a_broken_recipe_of_another_package_stops_nothing(
     assert result.exit_code == 0
     assert "of-nobody" in result.stdout
     assert "of-nobody" in sraccel("recipes", "broken").stdout
+
+
+def test_a_broken_plugin_stops_only_the_recipes_that_need_it(
+    sraccel: Sraccel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    broken = Plugin("broken", "broken 1.2", ImportError("no such thing"))
+    monkeypatch.setattr(installed(), "plugins", [*installed().plugins, broken])
+    (tmp_path / "theirs.yaml").write_text("accelerators: [{use: broken}]\n")
+    monkeypatch.setitem(installed().recipes, "theirs", tmp_path / "theirs.yaml")
+    rows = {row["name"]: row for row in json.loads(sraccel("recipes", "--json").stdout)}
+    assert "the plugin 'broken' (broken 1.2) is installed but" in rows["theirs"]["error"]
+    assert rows["demo"]["error"] is None
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(None, "No such file"), (b"name: \xff\n", "not UTF-8")]
+)
+def test_a_recipe_whose_file_cannot_be_read_says_so(
+    sraccel: Sraccel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes | None,
+    reason: str,
+):
+    if content is not None:
+        (tmp_path / "gone.yaml").write_bytes(content)
+    monkeypatch.setitem(installed().recipes, "gone", tmp_path / "gone.yaml")
+    result = sraccel("recipes", "gone")
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.replace("│", " ").split())
+    assert "demo" in sraccel("recipes").stdout
+
+
+def test_a_description_does_not_steer_the_terminal(
+    sraccel: Sraccel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "theirs.yaml"
+    path.write_text('# \u202e2J\ndescription: "\\e[2Jfor all"\n', encoding="utf-8")
+    monkeypatch.setitem(installed().recipes, "theirs", path)
+    assert "\\x1b[2Jfor all" in sraccel("recipes").stdout
+    assert "\\u202e2J" in sraccel("recipes", "theirs").stdout

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
 import torch
 from diffusers import WanPipeline, WanTransformer3DModel
+from pydantic import ValidationError
 from tiny_models import IDENTITY
 
 import sraccel
+from sraccel.report.model import Report, Speedup, StepRecord, Timing
 
 
 @pytest.fixture
@@ -69,6 +72,29 @@ def test_nothing_is_claimed_that_was_not_measured(stack: sraccel.Stack) -> None:
 
 def test_a_report_survives_json_unchanged(stack: sraccel.Stack) -> None:
     assert sraccel.Report.from_json(stack.report.to_json()) == stack.report
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_report_is_read_back_whatever_was_not_finite(value: float) -> None:
+    report = Report(
+        outcome="finished",
+        num_inference_steps=1,
+        quality={"psnr_db": value, "ssim": 1.0},
+        speedup=Speedup(measured=value, measured_range=(value, 2.0)),
+        baseline=Timing(seconds=value, call_seconds=value, repeats=[value]),
+        steps=[StepRecord(index=0, denoiser="sketch", sigma=value, seconds=value)],
+    )
+    text = report.to_json()
+    assert json.loads(text)["quality"] == {"psnr_db": None, "ssim": 1.0}
+    again = Report.from_json(text)
+    assert math.isnan(again.quality["psnr_db"])
+    assert math.isnan(again.speedup.measured_range[0])
+    assert again.to_json() == text
+
+
+def test_a_number_that_must_be_there_is_not_none() -> None:
+    with pytest.raises(ValidationError):
+        Timing(seconds=None)
 
 
 def test_who_decided_what_is_recorded(stack: sraccel.Stack) -> None:

@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import av
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -32,6 +33,7 @@ from sraccel.report.model import (
 from sraccel.report.page import render_page, save_page
 from sraccel.report.page.attribution import MARGIN, attribution
 from sraccel.report.page.timeline import timeline
+from sraccel.report.page.words import size
 
 MakeReport = Callable[..., Report]
 NASTY = "</script></style><!--<script><img src=x onerror=alert(1)>\"'&{{7*7}}</pre>"
@@ -225,6 +227,8 @@ def test_the_page_s_policy_forbids_the_network_and_any_script_but_its_own(make_r
     assert rules["default-src"] == "'none'"
     assert rules["script-src"] == f"'sha256-{digest}'"
     assert rules["media-src"] == "data:"
+    assert rules["base-uri"] == "'none'"
+    assert rules["form-action"] == "'none'"
 
 
 def test_the_videos_are_in_the_page_the_bare_one_first(
@@ -238,6 +242,31 @@ def test_the_videos_are_in_the_page_the_bare_one_first(
         assert "controls" in video  # without JavaScript, the browser's own are there
     (player,) = made.all("div", class_="player")
     assert (player["data-fps"], player["data-frames"]) == ("8.0", "16")
+
+
+def test_the_frames_of_a_video_that_does_not_say_how_many_it_has_are_counted(
+    bare_minimum: Report, two_videos: dict[str, Path], tmp_path: Path
+):
+    """A fragmented MP4, as cameras and streams write it."""
+    path, options = tmp_path / "video.mp4", {"movflags": "frag_keyframe+empty_moov"}
+    with av.open(str(two_videos["bare"])) as source, av.open(str(path), "w", options=options) as to:
+        stream = to.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                to.mux(packet)
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 0
+    (player,) = page(bare_minimum, {"accelerated": path}).all("div", class_="player")
+    assert player["data-frames"] == "16"
+
+
+def test_notes_on_the_page_stand_after_the_report_s_warnings(make_report: MakeReport):
+    text = render_page(make_report(), {}, [NASTY])
+    made = Page(text)
+    notices = [item["text"] for item in made.all("li", dir="auto")]
+    assert notices == [*make_report().warnings, NASTY]
+    assert made.data == json.loads(make_report().to_json())
 
 
 def test_without_a_bare_video_there_is_no_difference(
@@ -344,7 +373,10 @@ def test_a_branch_that_a_step_lacks_is_called_that(make_report: MakeReport):
 
 
 RATIOS = st.floats(0.05, 20) | st.none()
-SECONDS = st.floats(0, 1e6) | st.none() | st.sampled_from([math.nan, math.inf, 5e-324])
+EXTREMES = st.sampled_from([math.nan, math.inf, 5e-324, 1e-300, 1e99, 1e150, 1e300, 1e308])
+NUMBERS = st.floats(0, 1e6) | EXTREMES
+ANY = NUMBERS | st.none()
+COUNTS = st.integers(0, 1 << 50) | st.sampled_from([10**99, 10**101, 10**400])
 
 
 @given(ratios=st.lists(st.tuples(RATIOS, RATIOS, st.booleans()), max_size=6), measured=RATIOS)
@@ -393,36 +425,90 @@ def test_any_report_makes_a_page(data: st.DataObject):
         requested=st.just("sketch"),
         denoiser=st.sampled_from(["sketch", "sketch_2", "render", "x", "y", "z"]),
         reused=st.booleans(),
-        seconds=SECONDS,
+        seconds=ANY,
     )
     step = st.builds(
         StepRecord,
         index=st.integers(0, 99),
         denoiser=st.sampled_from(["sketch", "render", "none"]),
-        noise_rel_l1=SECONDS,
-        noise_rel_l1_per_step=SECONDS,
-        seconds=SECONDS,
+        noise_rel_l1=ANY,
+        noise_rel_l1_per_step=ANY,
+        seconds=ANY,
         calls=st.lists(call, max_size=4),
     )
-    timing = st.builds(Timing, seconds=st.floats(0, 1e6)) | st.none()
+    timing = st.builds(Timing, seconds=NUMBERS, repeats=st.lists(NUMBERS, max_size=3))
+    record = st.builds(
+        AcceleratorRecord,
+        name=st.just("some"),
+        factor=ANY,
+        overhead=ANY,
+        estimated=st.booleans(),
+        chosen_calls=COUNTS,
+        reused_calls=COUNTS,
+        cache_bytes=COUNTS | st.none(),
+    )
+    speedup = st.builds(
+        Speedup,
+        measured=ANY,
+        measured_range=st.tuples(NUMBERS, NUMBERS) | st.none(),
+        whole_call=ANY,
+        predicted=ANY,
+        rest=ANY,
+    )
+    handoff = st.builds(HandoffRecord, kind=st.just("identity"), seconds=ANY, share=ANY)
     report = data.draw(
         st.builds(
             Report,
             outcome=st.sampled_from(["finished", "partial", "failed: ValueError"]),
-            num_inference_steps=st.integers(0, 99),
+            num_inference_steps=st.integers(0, 99) | COUNTS,
             steps=st.lists(step, max_size=5),
-            baseline=timing,
-            accelerated=timing,
-            quality=st.dictionaries(
-                st.sampled_from(["psnr_db", "ssim", "own"]),
-                SECONDS.filter(lambda value: value is not None),
-            )
+            baseline=timing | st.none(),
+            accelerated=timing | st.none(),
+            speedup=speedup,
+            accelerators=st.lists(record, max_size=8),
+            handoff=handoff | st.none(),
+            peak_memory_bytes=COUNTS | st.none(),
+            quality=st.dictionaries(st.sampled_from(["psnr_db", "ssim", "own"]), NUMBERS)
             | st.none(),
         )
     )
     made = page(report)
+    assert made.data == json.loads(report.to_json())
+    assert Report.from_json(report.to_json()).to_json() == report.to_json()
     assert "nan" not in made.text.lower().split()
-    assert not re.search(r"\b(nan|inf)\b", " ".join(str(e.get("y", "")) for e in made.elements))
+    assert not re.search(r"\b(nan|inf)\b", " ".join(map(str, placed(made))))
+
+
+def placed(made: Page) -> list[str]:
+    """Where the drawings' parts are, and how large."""
+    names = ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height", "points", "d")
+    return [element[name] for element in made.elements for name in names if name in element]
+
+
+@pytest.mark.parametrize("factor", [1e300, 1e-300, 1e90, 1e-90])
+def test_factors_whose_product_is_no_number_are_drawn_all_the_same(factor: float):
+    records = [AcceleratorRecord(name=name, factor=factor) for name in "abcde"]
+    report = Report(outcome="finished", num_inference_steps=1, accelerators=records)
+    made = attribution(report)
+    drawn = [bar for bar in made.bars if bar.width is not None]
+    assert len(drawn) == (5 if 1e-100 < factor < 1e100 else 0)
+    for bar in drawn:
+        assert bar.width == pytest.approx((100 - 2 * MARGIN) / 5)
+    assert len(page(report).one("table", class_="bars")["text"]) < 800
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (None, "not measured"),
+        (1023, "1,023 bytes"),
+        (3 << 30, "3.0 GiB"),
+        (10**30, "9.31e+20 GiB"),
+        (10**400, "not measured"),
+    ],
+)
+def test_a_size_is_short_however_large(count: int | None, said: str):
+    assert size(count) == said
 
 
 def test_the_recipe_of_the_page_can_be_used_again(tmp_path: Path, bare_minimum: Report):

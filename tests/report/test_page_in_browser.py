@@ -342,6 +342,30 @@ def test_the_tab_key_reaches_every_control_and_shows_where_it_is(
     assert {"play", "seek", "amplify", "copy", "save"} <= set(reached)
 
 
+def test_a_drawing_that_is_too_wide_says_so_and_shades_the_edge_behind_which_it_goes_on(
+    visit: Open, make_report: MakeReport
+):
+    page = visit(make_report(), {}, width=390).page
+    hint, box = page.locator("#sideways"), page.locator(".drawing .scroll")
+
+    def shaded() -> tuple[float, ...]:
+        page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done, 50)))")
+        style = "getComputedStyle(document.querySelector('.drawing'), '{}').opacity"
+        return tuple(float(page.evaluate(style.format(edge))) for edge in ("::before", "::after"))
+
+    assert hint.is_visible()
+    assert box.get_attribute("aria-describedby") == "sideways"
+    assert shaded() == (0, 1)
+    box.evaluate("box => box.scrollLeft = 200")
+    assert shaded() == (1, 1)
+    box.evaluate("box => box.scrollLeft = box.scrollWidth")
+    assert shaded() == (1, 0)
+    page.set_viewport_size({"width": 1280, "height": 800})
+    assert shaded() == (0, 0)
+    assert not hint.is_visible()
+    assert box.get_attribute("aria-describedby") is None
+
+
 def test_the_recipe_is_copied_and_the_report_saved_as_they_are(
     visit: Open, make_report: MakeReport, two_videos: dict[str, Path]
 ):

@@ -139,3 +139,17 @@ def test_the_table_survives_a_terminal_without_unicode(make_report: MakeReport, 
 
 def test_print_and_str_of_a_report_show_the_table(make_report: MakeReport):
     assert "measured 3.42x" in str(make_report())
+
+
+def test_more_bytes_than_anybody_has_are_not_measured(make_report: MakeReport):
+    report = make_report(count=4, switch=2)
+    report.peak_memory_bytes = report.accelerators[0].cache_bytes = 10**400
+    (line,) = [line for line in text(report).splitlines() if "peak memory" in line]
+    assert "not measured" in line
+    assert "kept up to" not in text(report)
+
+
+def test_steps_without_calls_have_no_strip(bare_minimum: Report):
+    for step in bare_minimum.steps:
+        step.calls = []
+    assert "steps  " not in text(bare_minimum)

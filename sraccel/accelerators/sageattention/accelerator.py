@@ -12,6 +12,7 @@ from sraccel.plugin import (
     Accelerator,
     AcceleratorOptions,
     Finding,
+    Forecast,
     ModelError,
     Sampling,
     hookimpl,
@@ -131,6 +132,10 @@ class SageAttention(Accelerator):
                 yield Finding("error", f"the {role} denoiser has no attention that can be replaced")
             elif lack is not None:
                 yield Finding("warning", f"does nothing for the {role} denoiser: {lack}")
+
+    def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
+        """Nothing where no kernel is usable; else only a run tells a kernel's speed."""
+        return Forecast() if self._chosen().kernel is None else None
 
     def _chosen(self) -> Choice:
         if self._choice is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sraccel.accelerators.srdiffusion.forecast import forecast_of
 from sraccel.accelerators.srdiffusion.lora import check_lora
 from sraccel.accelerators.srdiffusion.options import SRDiffusionOptions
 from sraccel.accelerators.srdiffusion.render_model import RENDER, bring_render_model
@@ -14,6 +15,7 @@ from sraccel.plugin import (
     AcceleratorOptions,
     Contribution,
     FlowSchedule,
+    Forecast,
     LoopError,
     NoiseSpace,
     Run,
@@ -52,6 +54,10 @@ class SRDiffusion(Accelerator):
     @hookimpl
     def check_stack(self, stack: Stack) -> None:
         check_lora(stack, stack.denoisers[RENDER].module, self.options.render_lora)
+
+    def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast:
+        """How many steps the render model takes."""
+        return forecast_of(self.options, stack, num_inference_steps)
 
     @hookimpl
     def run_started(self, run: Run) -> None:

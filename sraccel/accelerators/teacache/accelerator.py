@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field, FiniteFloat, WithJsonSchema, field_validator
 
 from sraccel.accelerators.teacache.coefficients import Coefficients, choose, fitted, known, named
+from sraccel.accelerators.teacache.forecast import forecast_of
 from sraccel.accelerators.teacache.published import PUBLISHED
 from sraccel.accelerators.teacache.rule import COEFFICIENT_COUNT, BranchState, Rule, Variant
 from sraccel.plugin import (
@@ -18,6 +19,7 @@ from sraccel.plugin import (
     ConflictError,
     Denoiser,
     Finding,
+    Forecast,
     ModelError,
     Run,
     Sampling,
@@ -63,8 +65,8 @@ class TeaCache(Accelerator):
             0.1,
             ge=0,
             allow_inf_nan=False,
-            description="Skip while the accumulated, rescaled relative L1 change (a ratio) is below "
-            "this; 0 never skips. Its scale differs between models and variants.",
+            description="Skip while the accumulated, rescaled relative L1 change (a ratio) is "
+            "below this; 0 never skips. Its scale differs between models and variants.",
         )
         retention: bool = Field(
             False,
@@ -142,6 +144,13 @@ class TeaCache(Accelerator):
             sources = " or ".join(item.source for item in found)
             which = "" if len(found) == 1 else "; the size of the latents decides"
             yield Finding("note", f"coefficients for the {role} denoiser: {sources}{which}")
+
+    def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast:
+        """The share of skipped steps, where a calibration's table tells."""
+        waits = self.options.start == "after_switch"
+        roles = stack.contributions if waits else self._known
+        found = {role: item for role, item in self._known.items() if role in roles}
+        return forecast_of(found, self.options.threshold, num_inference_steps)
 
     @hookimpl
     def run_started(self, run: Run) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,12 +43,14 @@ class Coefficients:
         latent_area: height times width of the latents that it was published for, where models of
             one configuration differ by nothing else.
         caveat: what a user should know before trusting them.
+        entry: of the calibration file that they were read from, if any.
     """
 
     values: tuple[float, ...]
     source: str
     latent_area: int | None = None
     caveat: str = ""
+    entry: CalibrationEntry | None = field(default=None, repr=False, compare=False)
 
     def __call__(self, distance: float) -> float:
         """The polynomial's value (Horner's scheme, as `numpy.poly1d` evaluates it)."""
@@ -168,6 +170,7 @@ def fitted(path: Path, denoiser: Denoiser, variant: Variant) -> Coefficients:
         tuple(entry.coefficients),
         f"{entry.role}, {entry.variant}, fitted ({quality}, {path.name})",
         caveat=_caveat(entry, denoiser, path),
+        entry=entry,
     )
 
 

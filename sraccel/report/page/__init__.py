@@ -10,7 +10,7 @@ import base64
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,24 +29,30 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent
 
 
-def save_page(report: Report, path: str | Path, videos: Mapping[str, Path] | None = None) -> Path:
+def save_page(
+    report: Report,
+    path: str | Path,
+    videos: Mapping[str, Path] | None = None,
+    notes: Sequence[str] = (),
+) -> Path:
     """Write a run's page.
 
     Args:
         report: of the run; parts that it lacks are called "not measured", or left out.
         path: the file to write, `report.html`.
         videos: MP4 files by way of running (`bare`, `accelerated`); they are put into the page.
+        notes: what else a reader must know, besides the report's warnings.
 
     Raises:
         OutputError: a video cannot be read, or the page cannot be written.
     """
-    text = render_page(report, videos or {})
+    text = render_page(report, videos or {}, notes)
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8", "replace"))
     return Path(path)
 
 
-def render_page(report: Report, videos: Mapping[str, Path]) -> str:
+def render_page(report: Report, videos: Mapping[str, Path], notes: Sequence[str] = ()) -> str:
     """The page's text."""
     clips = load_clips(videos)
     script = _text("page.js")
@@ -55,7 +61,7 @@ def render_page(report: Report, videos: Mapping[str, Path]) -> str:
         .get_template("page.html.jinja")
         .render(
             title=title(report),
-            notices=notices(report),
+            notices=[*notices(report), *notes],
             figures=figures(report),
             clips=clips,
             timeline=timeline(report),

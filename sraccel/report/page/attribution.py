@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 MARGIN = 4.0
 """Room at both ends of the axis, in percent."""
+SMALLEST = 1e-100
+LONGEST_POWER = 32
+"""Powers of two beyond are written as such."""
 
 
 @dataclass(frozen=True)
@@ -58,44 +61,51 @@ class Attribution:
 def attribution(report: Report) -> Attribution:
     """The rows of all accelerators, then what they multiply to, then what was measured."""
     axis = _Axis(report)
-    reached = 1.0
+    reached = 0.0
     bars = []
     for record in report.accelerators:
-        ratio = _ratio(record)
         bars.append(_bar(record, axis, reached))
-        reached *= ratio if ratio is not None else 1.0
+        reached += math.log(_ratio(record) or 1.0)
     bars += _totals(report, axis)
     deeds = [_deeds(record) for record in report.accelerators]
     return Attribution(bars, axis.ticks(), deeds)
 
 
 class _Axis:
-    """Speedups to percent of the width, logarithmic, with 1x always on it."""
+    """Logarithms of speedups to percent of the width, with that of 1x always on it.
+
+    (A product of many factors may be too large for a number; the sum of their logarithms is not.)
+    """
 
     def __init__(self, report: Report) -> None:
-        points = [1.0]
+        points = [0.0]
         for record in report.accelerators:
-            points.append(points[-1] * (_ratio(record) or 1.0))
+            points.append(points[-1] + math.log(_ratio(record) or 1.0))
         speedup = report.speedup
         known = [speedup.measured, speedup.predicted, *(speedup.measured_range or ())]
-        points += [value for value in map(_positive, known) if value is not None]
-        self.low, self.high = math.log(min(points)), math.log(max(points))
+        points += [math.log(value) for value in map(_positive, known) if value is not None]
+        self.low, self.high = min(points), max(points)
 
-    def percent(self, value: float) -> float:
+    def percent(self, logarithm: float) -> float:
         span = (self.high - self.low) or 1.0
-        return MARGIN + (100 - 2 * MARGIN) * (math.log(value) - self.low) / span
+        return MARGIN + (100 - 2 * MARGIN) * (logarithm - self.low) / span
 
     def ticks(self) -> list[tuple[float, str]]:
         """Powers of two within the axis: where they are, and what they say."""
         first, last = math.ceil(self.low / math.log(2)), math.floor(self.high / math.log(2))
         apart = max(1, math.ceil((last - first) / 6))
         powers = [power for power in range(first, last + 1) if power % apart == 0]
-        return [(self.percent(2.0**power), f"{2.0**power:g}{TIMES}") for power in powers]
+        return [(self.percent(power * math.log(2)), _power(power)) for power in powers]
+
+
+def _power(power: int) -> str:
+    text = f"{2.0**power:g}" if abs(power) <= LONGEST_POWER else f"2^{power}"
+    return f"{text}{TIMES}"
 
 
 def _positive(value: float | None) -> float | None:
     value = finite(value)
-    return value if value is not None and value > 0 else None
+    return value if value is not None and value >= SMALLEST else None
 
 
 def _ratio(record: AcceleratorRecord) -> float | None:
@@ -107,7 +117,7 @@ def _bar(record: AcceleratorRecord, axis: _Axis, reached: float) -> Bar:
     if ratio is None:
         return Bar(record.name, NOT_MEASURED, "missing")
     overhead = record.factor is None
-    start, end = sorted((axis.percent(reached), axis.percent(reached * ratio)))
+    start, end = sorted((axis.percent(reached), axis.percent(reached + math.log(ratio))))
     remarks = ["overhead; claims no speed"] * overhead + ["estimate"] * record.estimated
     kind = "overhead" if overhead else "estimate" if record.estimated else "factor"
     return Bar(record.name, times(ratio), kind, start, end - start, remark=", ".join(remarks))
@@ -120,7 +130,7 @@ def _totals(report: Report, axis: _Axis) -> list[Bar]:
         known = _positive(value)
         if known is None:
             continue
-        start, end = sorted((axis.percent(1.0), axis.percent(known)))
+        start, end = sorted((axis.percent(0.0), axis.percent(math.log(known))))
         whisker = _whisker(report, axis) if label == "measured" else None
         remark = "{} to {}".format(*map(times, speedup.measured_range or ())) if whisker else ""
         bars.append(Bar(label, times(known), label, start, end - start, whisker, remark))
@@ -131,7 +141,7 @@ def _whisker(report: Report, axis: _Axis) -> tuple[float, float] | None:
     least, greatest = map(_positive, report.speedup.measured_range or (None, None))
     if least is None or greatest is None or least == greatest:
         return None
-    return axis.percent(least), axis.percent(greatest)
+    return axis.percent(math.log(least)), axis.percent(math.log(greatest))
 
 
 def _deeds(record: AcceleratorRecord) -> Deeds:

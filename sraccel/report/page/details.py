@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sraccel.report.page.words import digits, duration, name, spoken
+from sraccel.report.page.words import digits, duration, finite, name, spoken
 
 if TYPE_CHECKING:
     from sraccel.report.model import HandoffRecord, Report
@@ -79,7 +79,8 @@ def _handoff(handoff: HandoffRecord) -> Iterator[tuple[str, str]]:
     if handoff.render_first_step is not None:
         yield "that place in the render schedule", f"step {handoff.render_first_step}"
     if handoff.seconds is not None:
-        share = f", {handoff.share:.0%} of the run" if handoff.share is not None else ""
+        part = finite(handoff.share)
+        share = "" if part is None else f", {part:.0%} of the run"
         yield "time", duration(handoff.seconds) + share
     parts = {"decoding": handoff.decode_seconds, "encoding": handoff.encode_seconds}
     yield from ((f"of it, {part}", duration(value)) for part, value in parts.items() if value)

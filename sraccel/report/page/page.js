@@ -202,8 +202,26 @@ function save() {
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 }
 
+/** Says so where a part of the drawing is out of sight, and shades the edge behind which it is. */
+function hint(drawing) {
+  const box = drawing.querySelector(".scroll");
+  const look = () => {
+    const hidden = box.scrollWidth - box.clientWidth;
+    find("#sideways").hidden = hidden < 2;
+    if (hidden < 2) box.removeAttribute("aria-describedby");
+    else box.setAttribute("aria-describedby", "sideways");
+    drawing.classList.toggle("more-before", box.scrollLeft > 1);
+    drawing.classList.toggle("more-after", box.scrollLeft < hidden - 1);
+  };
+  box.addEventListener("scroll", look, { passive: true });
+  new ResizeObserver(look).observe(box);
+  look();
+}
+
 for (const element of document.querySelectorAll(".scripted")) element.hidden = false;
 find("#copy")?.addEventListener("click", copy);
 find("#save").addEventListener("click", save);
+const drawing = find(".drawing");
+if (drawing) hint(drawing);
 const root = find(".player");
 if (root) new Player(root).start();

@@ -138,7 +138,8 @@ class _Drawing:
         longest = max(_time(step) or 0.0 for step in self.steps)
         baseline = self.report.baseline
         bare = (finite(baseline.seconds) or 0.0) if baseline else 0.0
-        level = bare / max(self.report.num_inference_steps, 1)
+        steps = finite(self.report.num_inference_steps)
+        level = bare / max(steps, 1) if steps is not None else 0.0
         self.seconds.scale_to(1000 * max(longest, level), "{:,.4g}")
         said = f"bare run: {duration(level)} per step, on average"
         return (self.seconds.y(1000 * level), said) if level > 0 else None

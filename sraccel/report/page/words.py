@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 NOT_MEASURED = "not measured"
 TIMES = "\N{MULTIPLICATION SIGN}"
 DASH = "\N{EN DASH}"
+LARGEST = 1e100
+"""Beyond, a number was not measured, whatever a report says; sums and products overflow there."""
+LONGEST = 1e9
+"""So large a number is written with an exponent."""
 
 
 def finite(value: float | None) -> float | None:
     """The number, or None for what cannot be drawn or claimed."""
-    return value if value is not None and math.isfinite(value) else None
+    return value if value is not None and -LARGEST <= value <= LARGEST else None
 
 
 def times(value: float | None) -> str:
     """A ratio: 3.97 and the sign for times."""
     value = finite(value)
-    return NOT_MEASURED if value is None else f"{value:.2f}{TIMES}"
+    if value is None:
+        return NOT_MEASURED
+    return f"{value:.2f}{TIMES}" if value < LONGEST else f"{value:.3g}{TIMES}"
 
 
 def duration(value: float | None) -> str:
@@ -30,19 +35,19 @@ def duration(value: float | None) -> str:
 
 
 def _three(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{value:,.0f}" if 100 <= value < LONGEST else f"{value:.3g}"
 
 
 def size(count: int | None) -> str:
     """A number of bytes in the unit that fits."""
-    if count is None:
+    amount = finite(count)
+    if amount is None:
         return NOT_MEASURED
-    amount = float(count)
     for unit in ("bytes", "KiB", "MiB"):
         if amount < 1024:
             return f"{amount:,.0f} {unit}"
         amount /= 1024
-    return f"{amount:,.1f} GiB"
+    return f"{amount:,.1f} GiB" if amount < LONGEST else f"{amount:.3g} GiB"
 
 
 def digits(value: float | None, count: int = 4) -> str:

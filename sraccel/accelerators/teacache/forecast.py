@@ -1,0 +1,68 @@
+"""What TeaCache will skip, where a calibration says so."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sraccel.plugin import Forecast
+
+if TYPE_CHECKING:
+    from sraccel.accelerators.teacache.calibration.file import ThresholdRow
+    from sraccel.accelerators.teacache.coefficients import Coefficients
+
+
+def forecast_of(
+    found: Mapping[str, Sequence[Coefficients]], threshold: float, steps: int
+) -> Forecast:
+    """The shares of skipped steps in a run of so many.
+
+    Args:
+        found: the candidates for each denoiser that may be skipped, by role.
+        threshold: as the option gives it.
+        steps: of the run.
+    """
+    if threshold == 0:
+        return Forecast()
+    shares: dict[str, tuple[float, float]] = {}
+    unknown: dict[str, list[str]] = {}
+    for role, candidates in found.items():
+        told = told_share(candidates, threshold, steps)
+        if isinstance(told, str):
+            unknown.setdefault(told, []).append(role)
+        else:
+            shares[role] = (told, told)
+    reasons = ", ".join(f"{' and '.join(roles)}: {why}" for why, roles in unknown.items())
+    return Forecast(
+        skipped=shares,
+        assumes=_in_words(shares),
+        unknown=f"what teacache skips ({reasons})" if reasons else "",
+    )
+
+
+def told_share(candidates: Sequence[Coefficients], threshold: float, steps: int) -> float | str:
+    """Share of a denoiser's steps that is skipped, or why it is not known."""
+    entry = candidates[0].entry if len(candidates) == 1 else None
+    if entry is None or not entry.thresholds:
+        return "no table of thresholds, which `sraccel calibrate teacache` makes"
+    if entry.num_inference_steps != [steps]:
+        numbers = ", ".join(map(str, entry.num_inference_steps)) or "unknown numbers of"
+        return f"the table is of {numbers} steps"
+    rows = sorted(entry.thresholds, key=lambda row: row.threshold)
+    if not rows[0].threshold <= threshold <= rows[-1].threshold:
+        return f"the table goes from {rows[0].threshold:g} to {rows[-1].threshold:g}"
+    return _interpolated(rows, threshold)
+
+
+def _interpolated(rows: Sequence[ThresholdRow], threshold: float) -> float:
+    for low, high in itertools.pairwise(rows):
+        if low.threshold <= threshold <= high.threshold and low.threshold < high.threshold:
+            along = (threshold - low.threshold) / (high.threshold - low.threshold)
+            return low.skipped + along * (high.skipped - low.skipped)
+    return rows[0].skipped
+
+
+def _in_words(shares: Mapping[str, tuple[float, float]]) -> str:
+    listed = ", ".join(f"{share:.0%} of the {role} steps" for role, (share, _) in shares.items())
+    return f"teacache skips {listed}, as in the calibration's whole runs" if shares else ""

@@ -1,0 +1,66 @@
+"""Which videos in a folder belong to its report: another run may have left some there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sraccel.errors import RecipeError
+
+if TYPE_CHECKING:
+    from sraccel.repetition import Repetition
+    from sraccel.report.model import Report
+
+WAYS = {"bare.mp4": "bare", "accelerated.mp4": "accelerated", "video.mp4": "accelerated"}
+"""What `sraccel demo` and `sraccel generate` call their videos."""
+
+
+@dataclass
+class Videos:
+    """The videos of a report, by way of running, and why others were left out."""
+
+    found: dict[str, Path] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+def videos_of(report: Report, folder: Path) -> Videos:
+    """Those whose tag tells of the report's run, or of the bare run beside it."""
+    videos = Videos()
+    there = [folder / name for name in WAYS if (folder / name).is_file()]
+    for path in sorted(there, key=lambda path: path.stat().st_mtime):  # the newest goes last
+        reason = _reason_against(report, path)
+        if reason:
+            videos.notes.append(f"{path.name} is left out: {reason}")
+        else:
+            videos.found[WAYS[path.name]] = path
+    return videos
+
+
+def _reason_against(report: Report, path: Path) -> str:
+    from sraccel.repetition import read_repetition
+
+    try:
+        video = read_repetition(path)
+    except RecipeError as error:
+        return "; ".join(problem.message for problem in error.problems)
+    if report.outcome.startswith("failed"):
+        return "the run of the report failed, and made none"
+    if _is_of(report, video) or (WAYS[path.name] == "bare" and _is_beside(report, video)):
+        return ""
+    return "it is of another run than the report"
+
+
+def _is_of(report: Report, video: Repetition) -> bool:
+    """Whether it shows the report's frames."""
+    return video.origin == report.origin and video.origin.frames_sha256 is not None
+
+
+def _is_beside(report: Report, video: Repetition) -> bool:
+    """Whether it is of the same call on the same models and machine, without accelerators."""
+    if report.origin is None or video.recipe.get("accelerators"):
+        return False
+    same_frames = {"frames_sha256": video.origin.frames_sha256}
+    same = video.origin == report.origin.model_copy(update=same_frames)
+    versions = (video.versions, video.environment) == (report.versions, report.environment)
+    return same and versions and video.call == report.call
