@@ -77,7 +77,9 @@ def _over_an_included(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _or_null(option: dict[str, Any]) -> dict[str, Any]:
-    about: dict[str, Any] = {key: option[key] for key in ("description", "default") if key in option}
+    about: dict[str, Any] = {
+        key: option[key] for key in ("description", "default") if key in option
+    }
     allowed = {key: value for key, value in option.items() if key not in about}
     return {**about, "anyOf": [allowed, {"type": "null"}]}
 

@@ -327,10 +327,14 @@ MIB = 2**20
 
 
 def memory(
-    monkeypatch: pytest.MonkeyPatch, recipe: Any, device: torch.device = GPU, free: float = 1e12
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: Any,
+    device: torch.device = GPU,
+    free: float = 1e12,
+    dtype: torch.dtype = torch.float32,
 ) -> Finding:
     monkeypatch.setattr("sraccel.check.memory_check.free_bytes", lambda device: int(free))
-    found = _ModelCheck(Recipe.load(recipe), "demo", outline_of("demo")).run(torch.float32, device)
+    found = _ModelCheck(Recipe.load(recipe), "demo", outline_of("demo")).run(dtype, device)
     return next(one for one in found if one.about == "memory" and "weights" in one.message)
 
 
@@ -355,6 +359,11 @@ def test_models_that_take_turns_are_not_added_up_nor_told_to(
     assert swap.level == "warning"
     assert "or `residency: swap`" not in swap.message
     assert "or `residency: swap`" in memory(monkeypatch, with_render(), free=1).message
+    larger = with_render("float32", "swap")
+    larger["accelerators"][0]["render"]["subfolder"] = "transformer"
+    half = memory(monkeypatch, larger, dtype=torch.bfloat16)  # the pipeline's own is the smaller
+    assert "sketch 11.7 MiB, render 23.4 MiB" in half.message
+    assert at_once(half) == pytest.approx(23.4 + 7.5 + 0.2, abs=0.2)
     in_main_memory = memory(monkeypatch, with_render(residency="swap"), CPU)
     assert at_once(in_main_memory) == at_once(both)  # there, both are in it all the time
 

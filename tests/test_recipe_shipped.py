@@ -74,7 +74,7 @@ def test_the_caches_threshold_is_in_the_table_of_published_ones(name: str) -> No
 
 @cache
 def published(model: str, variant: str) -> list[float]:
-    page = (docs_tables.DOCS / "recipes.md").read_text(encoding="utf-8")
+    page = (docs_tables.DOCS / "reference" / "recipes.md").read_text(encoding="utf-8")
     (row,) = re.findall(rf"^\| {model} \| {variant} \|.*\|(.*)\|$", page, re.MULTILINE)
     return [float(number) for number in re.findall(r"([\d.]+): ", row)]
 

@@ -360,7 +360,8 @@ def test_what_a_model_refuses_is_told_at_the_accelerators_line(
     assert result.exit_code == 2
     assert f"{path}:4:5: error: srdiffusion: " in result.stdout
     assert f"{path}:6:5: error: teacache: teacache has no retention" in result.stdout
-    assert f"{path}:4:5: note" not in result.stdout
+    fits = recipe("accelerators: [{use: teacache}]").as_posix()
+    assert "\nnote: teacache: " in sraccel("check", fits, "--model", "demo").stdout
 
 
 def test_accelerators_that_contradict_each_other_are_told_at_the_last_of_them(
