@@ -49,12 +49,21 @@ class Deeds:
 
 @dataclass(frozen=True)
 class Attribution:
+    """Who contributed what, as the page draws it.
+
+    Attributes:
+        bars: one for each accelerator, then predicted and measured, on a logarithmic axis.
+        ticks: places on that axis and their labels.
+        deeds: what each accelerator did, in words.
+    """
+
     bars: list[Bar] = field(default_factory=list)
     ticks: list[tuple[float, str]] = field(default_factory=list)
     deeds: list[Deeds] = field(default_factory=list)
 
     @property
     def drawn(self) -> bool:
+        """Whether there is any bar to look at."""
         return any(bar.width is not None for bar in self.bars)
 
 

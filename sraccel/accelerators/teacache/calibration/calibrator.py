@@ -5,24 +5,24 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from sraccel.accelerators.teacache.calibration.entry import (
+    Circumstances,
+    entry_of,
+    points_of,
+)
 from sraccel.accelerators.teacache.calibration.file import (
     CalibrationEntry,
     CalibrationFile,
     SchedulerFacts,
-    ThresholdRow,
     differences,
-    num_experts,
     signature_of,
     weights_checksum,
 )
-from sraccel.accelerators.teacache.calibration.recording import Recorder, Series
+from sraccel.accelerators.teacache.calibration.recording import Recorder
 from sraccel.accelerators.teacache.calibration.runs import Journal, RunRecord, Setup, runs_path
-from sraccel.accelerators.teacache.coefficients import Coefficients
 from sraccel.accelerators.teacache.rule import Variant
 from sraccel.plugin import (
     ConflictError,
@@ -36,7 +36,7 @@ from sraccel.plugin import (
 )
 
 if TYPE_CHECKING:
-    from sraccel.accelerators.teacache.calibration.fitting import Fit, Points
+    from sraccel.accelerators.teacache.calibration.fitting import Points
 
 MIN_STEPS = 6
 """A polynomial of degree 4 needs five distances, and those need six steps."""
@@ -295,82 +295,27 @@ class _Job:
         file = self._older()
         entries, pictures = [], []
         for denoiser in self.stack.denoisers.values():
-            points = _points(records, denoiser.role, self._input_of(denoiser))
-            entry = self._entry(denoiser, records, points)
+            points = points_of(records, denoiser.role, self._input_of(denoiser))
+            entry = entry_of(denoiser, self.variant, records, points, self._circumstances())
             file.models[entry.name] = entry
             entries.append(entry)
             pictures.append(self._picture(entry, points))
         return Calibration(entries, file, [file.save(self.out), *pictures, journal.path])
 
+    def _circumstances(self) -> Circumstances:
+        given = {**self._parameters, **self.call}
+        guidance = given.get("guidance_scale")
+        return Circumstances(
+            scheduler=self._scheduler(),
+            num_inference_steps=self.num_inference_steps,
+            size={name: given[name] for name in SIZES if isinstance(given.get(name), int)},
+            guidance_scale=guidance if isinstance(guidance, (int, float)) else None,
+        )
+
     def _picture(self, entry: CalibrationEntry, points: Points) -> Path:
         from sraccel.accelerators.teacache.calibration.picture import save_picture
 
         return save_picture(entry, points, self.out.with_suffix(f".{entry.name}.png"))
-
-    def _entry(
-        self, denoiser: Denoiser, records: Sequence[RunRecord], points: Points
-    ) -> CalibrationEntry:
-        from sraccel.accelerators.teacache.calibration import fitting
-
-        if points.distinct < fitting.MIN_POINTS:
-            raise ConflictError(
-                f"the {denoiser.role} denoiser's input changed by {points.distinct} different "
-                f"amounts, and a polynomial of degree 4 needs {fitting.MIN_POINTS}: give more steps"
-            )
-        found = fitting.fit(points)
-        return CalibrationEntry(
-            role=denoiser.role,
-            family=denoiser.family,
-            class_name=type(denoiser.module).__name__,
-            signature=signature_of(denoiser.config),
-            weights=weights_checksum(denoiser.module),
-            num_experts=num_experts(denoiser),
-            variant=self.variant.value,
-            coefficients=found.coefficients.tolist(),
-            r2=found.r2,
-            r2_held_out=found.r2_held_out,
-            error=found.error,
-            error_held_out=found.error_held_out,
-            x_range=(float(points.x.min()), float(points.x.max())),
-            num_points=len(points.x),
-            thresholds=self._thresholds(denoiser, records, found),
-            warnings=fitting.warnings_of(found, points),
-            **self._circumstances(denoiser, records),
-        )
-
-    def _thresholds(
-        self, denoiser: Denoiser, records: Sequence[RunRecord], found: Fit
-    ) -> list[ThresholdRow]:
-        """What the rule would skip of the recorded runs with the fitted polynomial."""
-        from sraccel.accelerators.teacache.calibration.fitting import Branch, threshold_table
-
-        polynomial = Coefficients(tuple(found.coefficients.tolist()), "fitted")
-        name = self._input_of(denoiser)
-        runs = [
-            Branch(series.inputs[name], series.steps, record.num_inference_steps)
-            for record in records
-            for series in _series(record, denoiser.role)
-        ]
-        return threshold_table(
-            lambda threshold: self.variant.rule(denoiser.adapter, polynomial, threshold), runs
-        )
-
-    def _circumstances(self, denoiser: Denoiser, records: Sequence[RunRecord]) -> dict[str, Any]:
-        """How the runs were made."""
-        given = {**self._parameters, **self.call}
-        guidance = given.get("guidance_scale")
-        return {
-            "scheduler": self._scheduler(),
-            "num_inference_steps": [self.num_inference_steps],
-            "prompts": list(dict.fromkeys(record.prompt for record in records)),
-            "seeds": sorted({record.seed for record in records}),
-            "size": {name: given[name] for name in SIZES if isinstance(given.get(name), int)},
-            "latent_shape": _series(records[0], denoiser.role)[0].latent_shape,
-            "guidance_scale": guidance if isinstance(guidance, (int, float)) else None,
-            "dtype": denoiser.describe()["dtype"],
-            "versions": {name: _version(name) for name in ("sraccel", "torch", "diffusers")},
-            "date": datetime.now(UTC).date().isoformat(),
-        }
 
 
 def _teller(progress: Progress | None, before: int, total: int) -> Callable[[int], object]:
@@ -383,33 +328,6 @@ def _teller(progress: Progress | None, before: int, total: int) -> Callable[[int
     return tell
 
 
-def _series(record: RunRecord, role: str) -> list[Series]:
-    return [series for series in record.series if series.role == role]
-
-
-def _points(records: Sequence[RunRecord], role: str, name: str) -> Points:
-    import numpy as np
-
-    from sraccel.accelerators.teacache.calibration.fitting import Points
-
-    texts = list(dict.fromkeys(record.prompt for record in records))
-    rows = [
-        (x, y, texts.index(record.prompt))
-        for record in records
-        for series in _series(record, role)
-        for x, y in series.pairs(name)
-    ]
-    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
-    return Points(table[:, 0], table[:, 1], table[:, 2].astype(np.int64))
-
-
 def _plain(value: Any) -> Any:
     """A value as it fits JSON."""
     return value if isinstance(value, (str, int, float, bool, type(None))) else type(value).__name__
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # a checkout on the path
-        return "unknown"
