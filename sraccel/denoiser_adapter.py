@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sraccel.errors import ConflictError
+from sraccel.errors import ConflictError, ModelError
 from sraccel.placement import arrives_late
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class DenoiserAdapter(ABC):
         timestep_offset: what they add then.
         latents: name of the argument of `forward` that holds the noisy latents.
         timestep: name of the argument of `forward` that holds the timestep.
+        of_one_model: arguments of `forward` that fit only the model that they were made for, and
+            what each is, in words; where a loop passes one, no other model can answer.
         predicts_for_scheduler: whether the family's pipelines hand the model's prediction to the
             scheduler as it is (guidance aside); False where they negate or rescale it.
     """
@@ -59,6 +61,7 @@ class DenoiserAdapter(ABC):
     timestep_offset: ClassVar[float] = 0.0
     latents: ClassVar[str] = "hidden_states"
     timestep: ClassVar[str] = "timestep"
+    of_one_model: ClassVar[Mapping[str, str]] = {}
     predicts_for_scheduler: ClassVar[bool] = True
 
     def recognises(self, module: nn.Module) -> bool:
@@ -117,7 +120,18 @@ class DenoiserAdapter(ABC):
         return
 
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
-        """What to pass to `module` of the arguments that a loop passes to another of the family."""
+        """What to pass to `module` of the arguments that a loop passes to another of the family.
+
+        Raises:
+            ModelError: one of them was made for the loop's own model.
+        """
+        for name, what in self.of_one_model.items():
+            if arguments.get(name):
+                raise ModelError(
+                    f"the pipeline passes `{name}` ({what}), which was made for its own model and "
+                    f"means something else to another one: leave it out, or run without a second "
+                    f"model"
+                )
         return arguments
 
     def tail(self, module: nn.Module) -> nn.Module | None:

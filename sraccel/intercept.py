@@ -79,11 +79,6 @@ class Interception:
         _restore(self._obj.__dict__, self._attr, self._link.previous)
 
 
-def intercept(obj: object, attr: str, layer: Layer) -> Interception:
-    """Put `layer` around the callable `obj.attr` (see `Interception`)."""
-    return Interception(obj, attr, layer)
-
-
 class Bypass:
     """Replaces the calls of several modules for a moment, with all layers that lie on them.
 

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from sraccel.intercept import CALL, Bypass, intercept
+from sraccel.intercept import CALL, Bypass, Interception
 
 
 class Doubler(nn.Module):
@@ -40,7 +40,7 @@ def adding(amount: int):
 def test_layers_come_off_in_any_order_and_leave_nothing(order: list[int]) -> None:
     module = Doubler()
     before = dict(module.__dict__)
-    layers = [intercept(module, CALL, adding(10**n)) for n in range(4)]
+    layers = [Interception(module, CALL, adding(10**n)) for n in range(4)]
     left = set(range(4))
     for n in order:
         assert int(module(torch.tensor(1))) == 2 + sum(10**k for k in left)
@@ -53,7 +53,7 @@ def test_layers_come_off_in_any_order_and_leave_nothing(order: list[int]) -> Non
 
 def test_a_foreign_wrapper_put_on_top_keeps_working_after_undo() -> None:
     scheduler = Scheduler()
-    layer = intercept(scheduler, "step", lambda inner, value: inner(value + 1))
+    layer = Interception(scheduler, "step", lambda inner, value: inner(value + 1))
     ours = scheduler.step
     scheduler.step = lambda value: ours(value) * 10  # type: ignore[method-assign]
     assert scheduler.step(1) == 20
@@ -64,15 +64,15 @@ def test_a_foreign_wrapper_put_on_top_keeps_working_after_undo() -> None:
 def test_the_wrapped_signature_shows() -> None:
     scheduler = Scheduler()
     before = inspect.signature(scheduler.step)
-    intercept(scheduler, "step", lambda inner, *args, **kwargs: inner(*args, **kwargs))
+    Interception(scheduler, "step", lambda inner, *args, **kwargs: inner(*args, **kwargs))
     assert inspect.signature(scheduler.step) == before
 
 
 def test_a_deep_copy_is_not_watched() -> None:
     scheduler, module = Scheduler(), Doubler()
     seen = []
-    intercept(scheduler, "step", lambda inner, value: seen.append(value) or inner(value))
-    intercept(module, CALL, adding(100))
+    Interception(scheduler, "step", lambda inner, value: seen.append(value) or inner(value))
+    Interception(module, CALL, adding(100))
     copied_scheduler, copied_module = copy.deepcopy(scheduler), copy.deepcopy(module)
     copied_scheduler.step(3)
     assert (seen, scheduler.log, copied_scheduler.log) == ([], [], [3])
@@ -81,7 +81,7 @@ def test_a_deep_copy_is_not_watched() -> None:
 
 def test_mend_puts_a_replaced_layer_back_once() -> None:
     module = Doubler()
-    layer = intercept(module, CALL, adding(5))
+    layer = Interception(module, CALL, adding(5))
     module.__dict__[CALL] = module._call_impl  # as `module.compile()` replaces it
     assert int(module(torch.tensor(1))) == 2
     layer.mend()
@@ -91,7 +91,7 @@ def test_mend_puts_a_replaced_layer_back_once() -> None:
 
 def test_mend_leaves_a_layer_alone_that_another_layer_covers() -> None:
     module = Doubler()
-    below, above = intercept(module, CALL, adding(1)), intercept(module, CALL, adding(10))
+    below, above = Interception(module, CALL, adding(1)), Interception(module, CALL, adding(10))
     below.mend()
     above.mend()
     assert int(module(torch.tensor(1))) == 13
@@ -99,7 +99,7 @@ def test_mend_leaves_a_layer_alone_that_another_layer_covers() -> None:
 
 def test_mend_does_not_apply_a_layer_twice_under_a_foreign_wrapper() -> None:
     module = Doubler()
-    layer = intercept(module, CALL, adding(5))
+    layer = Interception(module, CALL, adding(5))
     covered = module.__dict__[CALL]
     module.__dict__[CALL] = lambda x: covered(x) * 10
     layer.mend()
@@ -119,7 +119,7 @@ class TestBypass:
     def modules(self) -> list[Doubler]:
         """A plain one, one with layers, one that was compiled, one that has a foreign call."""
         found = [Doubler() for _ in range(4)]
-        intercept(found[1], CALL, adding(1))
+        Interception(found[1], CALL, adding(1))
         found[2].compile(backend="eager")
         found[3].__dict__[CALL] = lambda x: x * 7
         return found
@@ -141,7 +141,7 @@ class TestBypass:
     @given(st.lists(st.sampled_from(["open", "close", "undo", "mend"])))
     def test_opened_and_closed_in_any_order_it_leaves_no_trace(self, actions: list[str]) -> None:
         modules = [Doubler(), Doubler()]
-        intercept(modules[1], CALL, adding(1))
+        Interception(modules[1], CALL, adding(1))
         before = [dict(module.__dict__) for module in modules]
         bypass = Bypass(modules, lambda x: x)
         for action in actions:
@@ -177,7 +177,7 @@ class TestBypass:
     def test_a_layer_taken_away_while_it_is_open_does_not_come_back(self) -> None:
         module = Doubler()
         before = dict(module.__dict__)
-        layer = intercept(module, CALL, adding(1))
+        layer = Interception(module, CALL, adding(1))
         bypass = Bypass((module,), lambda x: x)
         bypass.open()
         layer.undo()

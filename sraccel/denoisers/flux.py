@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
 
@@ -27,6 +27,10 @@ class FluxAdapter(DenoiserAdapter):
     shared_config = ("in_channels", "out_channels", "joint_attention_dim", "pooled_projection_dim")
     modulated_inputs = ("modulated_hidden_states",)
     timestep_scale = 1e-3
+    of_one_model: ClassVar[Mapping[str, str]] = {
+        "controlnet_block_samples": "what a ControlNet adds after its blocks",
+        "controlnet_single_block_samples": "what a ControlNet adds after its blocks",
+    }
 
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
         block = self.first_block(call.denoiser.module)
@@ -47,13 +51,7 @@ class FluxAdapter(DenoiserAdapter):
         Raises:
             ModelError: they were computed for the pipeline's own model.
         """
-        for name in ("controlnet_block_samples", "controlnet_single_block_samples"):
-            if arguments.get(name):
-                raise ModelError(
-                    f"the pipeline passes `{name}` (what a ControlNet adds after the blocks), "
-                    f"which was made for its own model and means something else to another one: "
-                    f"leave the ControlNet out, or run without a second model"
-                )
+        arguments = super().sibling_arguments(module, arguments)
         extra = arguments.get("joint_attention_kwargs") or {}
         if "ip_adapter_image_embeds" in extra and getattr(module, "encoder_hid_proj", None) is None:
             raise ModelError(

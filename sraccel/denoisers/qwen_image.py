@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, argument, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +28,9 @@ class QwenImageAdapter(DenoiserAdapter):
     shared_config = ("in_channels", "out_channels", "patch_size", "joint_attention_dim")
     modulated_inputs = ("modulated_hidden_states",)
     timestep_scale = 1 / 1000
+    of_one_model: ClassVar[Mapping[str, str]] = {
+        "controlnet_block_samples": "what a ControlNet adds after its blocks"
+    }
 
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
         block = self.first_block(call.denoiser.module)
@@ -45,20 +48,6 @@ class QwenImageAdapter(DenoiserAdapter):
         config = cast(Any, module).config
         of_layers = ("use_additional_t_cond", "use_layer3d_rope")
         return {**super().interface(module), **{key: bool(config.get(key)) for key in of_layers}}
-
-    def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The arguments.
-
-        Raises:
-            ModelError: they were computed for the pipeline's own model.
-        """
-        if arguments.get("controlnet_block_samples"):
-            raise ModelError(
-                "the pipeline passes `controlnet_block_samples` (what a ControlNet adds after the "
-                "blocks), which was made for its own model and means something else to another "
-                "one: leave the ControlNet out, or run without a second model"
-            )
-        return arguments
 
 
 @hookimpl

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
 
@@ -28,6 +28,10 @@ class SD3Adapter(DenoiserAdapter):
     streams = (ENCODER, HIDDEN)
     shared_config = ("in_channels", "out_channels", "joint_attention_dim", "pooled_projection_dim")
     modulated_inputs = ("modulated_hidden_states",)
+    of_one_model: ClassVar[Mapping[str, str]] = {
+        "skip_layers": "numbers of blocks to skip, for skip-layer guidance",
+        "block_controlnet_hidden_states": "what a ControlNet adds after its blocks",
+    }
 
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
         block = self.first_block(call.denoiser.module)
@@ -42,13 +46,7 @@ class SD3Adapter(DenoiserAdapter):
         Raises:
             ModelError: they name blocks of the pipeline's own model, or were computed for it.
         """
-        for name, what in OF_ONE_MODEL.items():
-            if arguments.get(name):
-                raise ModelError(
-                    f"the pipeline passes `{name}` ({what}), which was made for its own model and "
-                    f"means something else to another one: leave it out, or run without a second "
-                    f"model"
-                )
+        arguments = super().sibling_arguments(module, arguments)
         extra = arguments.get("joint_attention_kwargs") or {}
         if "ip_adapter_image_embeds" in extra and getattr(module, "image_proj", None) is None:
             raise ModelError(
@@ -56,13 +54,6 @@ class SD3Adapter(DenoiserAdapter):
                 "IP-Adapter: load one on it too, or leave the image prompt out"
             )
         return arguments
-
-
-OF_ONE_MODEL = {
-    "skip_layers": "numbers of blocks to skip, for skip-layer guidance",
-    "block_controlnet_hidden_states": "what a ControlNet adds after its blocks",
-}
-"""Arguments that fit only the model that they were made for."""
 
 
 @hookimpl

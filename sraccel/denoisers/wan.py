@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from sraccel.plugin import Call, DenoiserAdapter, hookimpl
+from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -37,8 +37,7 @@ class WanAdapter(DenoiserAdapter):
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
         if name == "time_embedding":
             return call.taps[name]
-        args, kwargs = call.block_arguments
-        temb: torch.Tensor = kwargs["temb"] if "temb" in kwargs else args[2]
+        temb: torch.Tensor = argument(*call.block_arguments, 2, "temb")
         return temb
 
 
