@@ -35,6 +35,7 @@ class Call:
     """
 
     __slots__ = (
+        "_shape",
         "block_arguments",
         "block_input",
         "branch",
@@ -57,6 +58,7 @@ class Call:
         self.requested = requested
         self.denoiser = denoiser
         self.model_input = model_input
+        self._shape = tuple(model_input.shape)
         self.chosen_by: str | None = None
         self.reused_by: str | None = None
         self.block_input: torch.Tensor = model_input
@@ -75,8 +77,8 @@ class Call:
 
         It is fresh (made by `factory`) unless it was asked for in the previous step of this run.
         """
-        shape = tuple(self.model_input.shape)  # guidance may come and go within one batch
-        key = (accelerator.name, self.denoiser.role, self.branch, shape)
+        # The shape, since guidance may come and go within one batch.
+        key = (accelerator.name, self.denoiser.role, self.branch, self._shape)
         return self.step.run.memory.recall(key, self.step.index, factory)
 
     def release(self) -> None:

@@ -13,7 +13,7 @@ from diffusers import WanPipeline, WanTransformer3DModel
 from tiny_models import IDENTITY, call_arguments, tiny_pipeline
 
 import sraccel
-from sraccel.plugin import Accelerator, Call, hookimpl
+from sraccel.plugin import Accelerator, Call, Step, hookimpl
 
 Generate = Callable[..., torch.Tensor]
 CACHE = {"use": "teacache", "threshold": 0.6, "coefficients": IDENTITY}
@@ -240,3 +240,20 @@ def test_a_deep_copy_of_an_attached_pipeline_is_bare(pipe: WanPipeline, generate
         assert torch.equal(generate(copied, steps=12), bare)
         assert not stack.reports
         assert not torch.equal(generate(pipe, steps=12), bare)
+
+
+class LooksBack(Recorder):
+    """Asks for its memory once more when the step is over and the call's tensors are gone."""
+
+    name = "looks-back"
+
+    @hookimpl
+    def step_finished(self, step: Step) -> None:
+        for call in step.calls:
+            assert len(call.memory(self, list)) == 1
+
+
+def test_memory_can_still_be_read_when_the_step_is_over(pipe: WanPipeline) -> None:
+    with sraccel.compose(pipe, [LooksBack.Options()]) as stack:
+        pipe(**call_arguments(steps=4))
+    assert stack.report.outcome == "finished"
