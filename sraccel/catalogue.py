@@ -15,11 +15,12 @@ from pydantic_core import PydanticCustomError
 from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.errors import PluginError, SraccelError
 from sraccel.hookspecs import PROJECT, Discovery
+from sraccel.metric import Metric
 from sraccel.near import did_you_mean
+from sraccel.score import Score
 
 if TYPE_CHECKING:
     from sraccel.denoiser_adapter import DenoiserAdapter
-    from sraccel.metric import Metric
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class Catalogue:
     accelerators: dict[str, type[Accelerator]] = field(default_factory=dict)
     adapters: list[DenoiserAdapter] = field(default_factory=list)
     metrics: dict[str, Metric] = field(default_factory=dict)
+    scores: dict[str, Score] = field(default_factory=dict)
     recipes: dict[str, Path] = field(default_factory=dict)
     _origin: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -93,12 +95,34 @@ class Catalogue:
                 accelerator=taken,
                 plugin=name,
             )
+        judges = self._judges(name, list(ask("metrics")), distribution)
         self.adapters.extend(ask("denoiser_adapters"))
-        self.metrics.update((metric.name, metric) for metric in ask("metrics"))
+        for judge in judges:
+            known: dict[str, Any] = self.metrics if isinstance(judge, Metric) else self.scores
+            known[judge.name] = judge
         self.recipes.update((path.stem, path) for path in ask("recipes"))
         self.accelerators.update(accelerators)
         self._origin.update(dict.fromkeys(accelerators, distribution))
         return list(accelerators)
+
+    def _judges(self, name: str, brought: list[Any], distribution: str) -> list[Metric | Score]:
+        """What a plugin brings to judge quality, if it is that and under names of its own."""
+        taken = {*self.metrics, *self.scores}
+        for judge in brought:
+            if not isinstance(judge, (Metric, Score)):
+                raise PluginError(
+                    f"{distribution} brings a {type(judge).__name__} in sraccel_metrics, which is "
+                    f"for Metric and Score",
+                    plugin=name,
+                )
+            if judge.name in taken:
+                raise PluginError(
+                    f"{distribution} brings a metric or score {judge.name!r}, which is there "
+                    f"already: give it another name",
+                    plugin=name,
+                )
+            taken.add(judge.name)
+        return brought
 
 
 @functools.cache

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sraccel.denoiser_adapter import DenoiserAdapter
     from sraccel.metric import Metric
     from sraccel.run import Run
+    from sraccel.score import Score
     from sraccel.stack import Stack
     from sraccel.step import Step
 
@@ -44,8 +45,11 @@ class Discovery:
         """Adapters, each for one family of denoisers."""
 
     @hookspec
-    def sraccel_metrics(self) -> Iterable[Metric]:  # type: ignore[empty-body]
-        """Quality metrics that compare an accelerated video with the bare one."""
+    def sraccel_metrics(self) -> Iterable[Metric | Score]:  # type: ignore[empty-body]
+        """Quality metrics that compare an accelerated video with the bare one; and scores.
+
+        A score judges one video by itself, against its prompt.
+        """
 
     @hookspec
     def sraccel_recipes(self) -> Iterable[Path]:  # type: ignore[empty-body]

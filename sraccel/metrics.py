@@ -1,4 +1,4 @@
-"""Quality metrics that come with sraccel: PSNR and SSIM of decoded frames."""
+"""What judges quality and comes with sraccel: PSNR, SSIM, the demo pair's semantic score."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sraccel.hookspecs import hookimpl
 from sraccel.metric import Metric
+from sraccel.score import Score
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +32,14 @@ def psnr_db(accelerated: torch.Tensor, bare: torch.Tensor) -> float:
 
     _check(accelerated, bare)
     return min(float(peak_signal_noise_ratio(accelerated, bare, data_range=1.0)), PSNR_CAP)
+
+
+def psnr_to_rmse(decibels: float) -> float:
+    """The root mean square error of frames in [0, 1] that a PSNR stands for, in dB; 0 at the cap.
+
+    Unlike decibels, what two accelerators lose can be added up.
+    """
+    return 0.0 if decibels >= PSNR_CAP else 10.0 ** (-decibels / 20)
 
 
 def ssim(accelerated: torch.Tensor, bare: torch.Tensor) -> float:
@@ -69,18 +78,53 @@ def window_sigma(side: int) -> float:
     return min(SSIM_SIGMA, (side - 1) // 2 / 3.5)
 
 
+def semantic(video: torch.Tensor, prompt: str) -> float | None:
+    """Share of its caption's attributes that a video of the demo world shows, from 0 to 1.
+
+    Args:
+        video: float32 in [0, 1], shape (frames, channels, height, width).
+        prompt: its caption.
+
+    Returns:
+        The mean over the attributes; None if the prompt is no caption of the demo world, or the
+        frames are not of its size: then another model made them.
+
+    Raises:
+        ValueError: the video holds NaN or infinity.
+    """
+    from sraccel.demo.score import score_video
+    from sraccel.demo.shapes import SIZE, parse_caption
+
+    if tuple(video.shape[1:]) != (3, SIZE, SIZE):
+        return None
+    try:
+        wanted = parse_caption(prompt)
+    except ValueError:
+        return None
+    _check_finite("judged", video)
+    return score_video(video.permute(0, 2, 3, 1).cpu().numpy(), wanted).mean
+
+
 def _check(accelerated: torch.Tensor, bare: torch.Tensor) -> None:
     if accelerated.shape != bare.shape:
         raise ValueError(
             f"videos of different shapes: {tuple(accelerated.shape)} accelerated, "
             f"{tuple(bare.shape)} bare"
         )
-    for name, video in (("accelerated", accelerated), ("bare", bare)):
-        if not bool(video.isfinite().all()):
-            raise ValueError(f"the {name} video holds NaN or infinity")
+    _check_finite("accelerated", accelerated)
+    _check_finite("bare", bare)
+
+
+def _check_finite(name: str, video: torch.Tensor) -> None:
+    if not bool(video.isfinite().all()):
+        raise ValueError(f"the {name} video holds NaN or infinity")
 
 
 @hookimpl
-def sraccel_metrics() -> Iterable[Metric]:
-    """PSNR and SSIM."""
-    return [Metric("psnr_db", psnr_db), Metric("ssim", ssim)]
+def sraccel_metrics() -> Iterable[Metric | Score]:
+    """PSNR and SSIM, and the semantic score of the demo pair's videos."""
+    return [
+        Metric("psnr_db", psnr_db, loss=psnr_to_rmse),
+        Metric("ssim", ssim),
+        Score("semantic", semantic),
+    ]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from sraccel.errors import ModelError
 from sraccel.free_memory import check_room, weight_bytes
 from sraccel.models import DEMO, DType, as_model_errors, locate, torch_dtype
+from sraccel.shared_loading import share, shared_module
 
 if TYPE_CHECKING:
     import torch
@@ -61,15 +62,34 @@ class ModelSource(BaseModel):
     def __str__(self) -> str:
         return self.model if self.revision is None else f"{self.model}@{self.revision}"
 
-    def load(self, like: torch.dtype | None = None) -> nn.Module:
+    def load(self, like: torch.dtype | None = None, *, shared: bool = True) -> nn.Module:
         """The denoiser, ready to infer, on the CPU.
 
         Args:
             like: dtype of the weights where `dtype` is `auto`; None keeps diffusers' default.
+            shared: whether it may be the one that others got, within `shared_loading()`. False
+                for a caller that changes it for good.
 
         Raises:
             ModelError: there is no such model, or it is in another format.
         """
+        if not shared:
+            return self._load(like)
+        module = self.loaded(like)
+        if module is None:
+            module = self._load(like)
+            share(self._loads(like), module)
+        return module
+
+    def loaded(self, like: torch.dtype | None = None) -> nn.Module | None:
+        """What `load` would share, if it is there already: then it needs no more memory."""
+        return shared_module(self._loads(like))
+
+    def _loads(self, like: torch.dtype | None) -> tuple[ModelSource, torch.dtype | None]:
+        """What the loaded denoiser depends on; of `dtype`, the precision that it comes to."""
+        return self.model_copy(update={"dtype": "auto"}), self.precision(like)
+
+    def _load(self, like: torch.dtype | None) -> nn.Module:
         from diffusers import AutoModel
 
         options = {

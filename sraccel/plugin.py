@@ -4,6 +4,7 @@ from sraccel.accelerator import Accelerator, AcceleratorOptions
 from sraccel.call import Call
 from sraccel.check.finding import Finding
 from sraccel.check.forecast import Forecast
+from sraccel.checksum import weights_checksum
 from sraccel.composer import compose_accelerators
 from sraccel.denoiser import Contribution, Denoiser, recognise
 from sraccel.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
@@ -33,6 +34,7 @@ from sraccel.partners import check_partners
 from sraccel.placement import Placement
 from sraccel.run import Run
 from sraccel.sampling import Sampling
+from sraccel.score import Score
 from sraccel.stack import Stack
 from sraccel.step import Step, rel_l1_distance
 
@@ -60,6 +62,7 @@ __all__ = [
     "PluginError",
     "Run",
     "Sampling",
+    "Score",
     "SraccelError",
     "Stack",
     "Step",
@@ -79,4 +82,5 @@ __all__ = [
     "scheduled_levels",
     "scheduled_sigma",
     "weight_bytes",
+    "weights_checksum",
 ]

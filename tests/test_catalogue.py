@@ -104,6 +104,45 @@ print([str(p.error) for p in installed().plugins if p.name == "wrong"][0])
     assert "nonsense" in shown
 
 
+JUDGES = """
+from sraccel.plugin import Metric, Score, hookimpl
+
+@hookimpl
+def sraccel_metrics():
+    return [{brought}]
+"""
+LIST_JUDGES = """
+from sraccel.catalogue import installed
+print(sorted(installed().metrics), sorted(installed().scores))
+print([str(p.error) for p in installed().plugins if p.name == "witness"][0])
+"""
+
+
+def test_metrics_and_scores_come_by_one_hook_and_are_kept_apart(tmp_path: Path) -> None:
+    brought = 'Metric("likeness", max), Score("beauty", max)'
+    make_distribution(tmp_path, "witness", "witness_module", JUDGES.format(brought=brought))
+    shown = in_a_fresh_process(tmp_path, LIST_JUDGES).splitlines()
+    assert shown == ["['likeness', 'psnr_db', 'ssim'] ['beauty', 'semantic']", "None"]
+
+
+@pytest.mark.parametrize(
+    ("brought", "error"),
+    [
+        ('Metric("fine", max), Score("ssim", max)', "a metric or score 'ssim', which is there"),
+        ('Metric("semantic", max)', "a metric or score 'semantic', which is there already"),
+        ('Metric("new", max), Score("new", max)', "a metric or score 'new', which is there"),
+        ('Score("fine", max), max', "witness 9.9 brings a builtin_function_or_method"),
+    ],
+)
+def test_a_name_taken_twice_and_what_judges_nothing_are_refused_whole(
+    tmp_path: Path, brought: str, error: str
+) -> None:
+    make_distribution(tmp_path, "witness", "witness_module", JUDGES.format(brought=brought))
+    kept, told = in_a_fresh_process(tmp_path, LIST_JUDGES).splitlines()
+    assert kept == "['psnr_db', 'ssim'] ['semantic']"
+    assert error in told
+
+
 @pytest.mark.parametrize(
     "module", ["sraccel", "sraccel.plugin", "sraccel.recipe", "sraccel.catalogue", "sraccel.cli"]
 )

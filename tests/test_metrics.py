@@ -8,7 +8,18 @@ import sys
 import pytest
 import torch
 
-from sraccel.metrics import PSNR_CAP, psnr_db, sraccel_metrics, ssim, window_sigma
+from sraccel.demo.shapes import Description, Figure, Placement, Scene, render
+from sraccel.metric import Metric
+from sraccel.metrics import (
+    PSNR_CAP,
+    psnr_db,
+    psnr_to_rmse,
+    semantic,
+    sraccel_metrics,
+    ssim,
+    window_sigma,
+)
+from sraccel.score import Score
 
 
 @pytest.fixture
@@ -54,14 +65,54 @@ def test_videos_that_cannot_be_compared_are_refused(compare, video: torch.Tensor
         compare(torch.full_like(video, torch.nan), video)
 
 
-def test_both_register_under_the_report_s_keys():
-    assert {metric.name: metric.compare for metric in sraccel_metrics()} == {
-        "psnr_db": psnr_db,
-        "ssim": ssim,
-    }
+def test_what_a_psnr_says_is_lost_is_the_root_mean_square_error(video: torch.Tensor):
+    noisy = (video + 0.1 * torch.randn_like(video)).clamp(0, 1)
+    rmse = (noisy - video).square().mean().sqrt().item()
+    assert psnr_to_rmse(psnr_db(noisy, video)) == pytest.approx(rmse, rel=1e-4)
+    assert psnr_to_rmse(psnr_db(video, video)) == 0
+    assert 0 < psnr_to_rmse(60) < psnr_to_rmse(20) < psnr_to_rmse(0) == 1
 
 
-def test_importing_the_plugin_does_not_import_torch():
-    code = "import sys, sraccel.metrics as m; m.sraccel_metrics(); print('torch' in sys.modules)"
+SCENE = Scene(Description((Figure("red", "circle", "moving left"),)), (Placement(24, 24, 5.2),))
+
+
+@pytest.fixture
+def shapes() -> torch.Tensor:
+    """A clip of the demo world, as a score gets it."""
+    return torch.from_numpy(render(SCENE)).permute(0, 3, 1, 2)
+
+
+def test_the_semantic_score_is_the_share_of_the_caption_s_attributes(shapes: torch.Tensor):
+    assert semantic(shapes, SCENE.caption) == 1
+    assert semantic(shapes, "a red circle moving right") == 0.75  # of colour, shape, motion, count
+    assert semantic(shapes, "a blue square moving right") == 0.25
+    assert semantic(torch.full_like(shapes, 0.08), SCENE.caption) == 0
+
+
+@pytest.mark.parametrize("prompt", ["", "a fox in the snow", "a pink circle moving left"])
+def test_the_semantic_score_does_not_judge_what_is_no_caption(shapes: torch.Tensor, prompt: str):
+    assert semantic(shapes, prompt) is None
+
+
+@pytest.mark.parametrize("shape", [(9, 3, 96, 48), (9, 3, 48, 96), (9, 1, 48, 48), (9, 3, 96, 96)])
+def test_the_semantic_score_does_not_judge_another_model_s_video(shape: tuple[int, ...]):
+    assert semantic(torch.rand(shape), SCENE.caption) is None
+
+
+def test_the_semantic_score_refuses_what_is_not_finite(shapes: torch.Tensor):
+    with pytest.raises(ValueError, match="judged video holds NaN"):
+        semantic(torch.full_like(shapes, torch.nan), SCENE.caption)
+
+
+def test_all_register_under_the_report_s_keys():
+    assert list(sraccel_metrics()) == [
+        Metric("psnr_db", psnr_db, loss=psnr_to_rmse),
+        Metric("ssim", ssim),
+        Score("semantic", semantic),
+    ]
+
+
+def test_importing_the_plugin_imports_neither_torch_nor_numpy():
+    code = "import sys, sraccel.metrics as m; m.sraccel_metrics(); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert not {"torch", "numpy"} & set(done.stdout.split())

@@ -46,6 +46,7 @@ def describe(catalogue: Catalogue) -> dict[str, Any]:
     return {
         "accelerators": [_row(catalogue, name) for name in sorted(catalogue.accelerators)],
         "metrics": sorted(catalogue.metrics),
+        "scores": sorted(catalogue.scores),
         "recipes": sorted(catalogue.recipes),
         "families": sorted(adapter.family for adapter in catalogue.adapters),
         "failed": [
@@ -147,7 +148,7 @@ def _print_catalogue(data: dict[str, Any]) -> None:
         )
         rows.add_section()
     console.print(rows if data["accelerators"] else "no accelerators installed")
-    for label in ("families", "metrics", "recipes"):
+    for label in ("families", "metrics", "scores", "recipes"):
         console.print(Text(f"\n{label}: ", style="bold").append(_listed(data[label]), "not bold"))
     for failure in data["failed"]:
         console.print(_failure(failure))

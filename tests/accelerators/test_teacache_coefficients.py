@@ -19,12 +19,12 @@ from sraccel.accelerators.teacache.calibration.file import (
     CalibrationEntry,
     CalibrationFile,
     signature_of,
-    weights_checksum,
 )
 from sraccel.accelerators.teacache.coefficients import Coefficients, choose, known, named
 from sraccel.accelerators.teacache.published import PUBLISHED
 from sraccel.accelerators.teacache.rule import Variant
 from sraccel.catalogue import installed
+from sraccel.checksum import weights_checksum
 from sraccel.denoiser import Denoiser, recognise
 
 PLAIN, RETENTION = Variant

@@ -30,7 +30,7 @@ from sraccel.report.model import Report
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-EXAMPLE = ROOT / "plugins/sraccel-example/src/sraccel_example/__init__.py"
+EXAMPLE = ROOT / "plugins/sraccel-example/src"
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOO_LONG = {"demo-pair"}
 """Pages whose snippets take a full run of 50 steps: they are compiled only."""
@@ -137,13 +137,14 @@ def test_fenced_blocks_are_well_formed(page: Path):
             Recipe.load(yaml.safe_load(snippet.text))
 
 
-def test_the_example_is_quoted_word_for_word():
+@pytest.mark.parametrize("file", sorted(EXAMPLE.rglob("*.py")), ids=lambda file: file.stem)
+def test_the_example_is_quoted_word_for_word(file: Path):
     parts = [
         snippet.text
         for snippet in snippets(DOCS / "how-to/write-an-accelerator.md")
-        if snippet.title.startswith("sraccel_example/")
+        if snippet.title == file.relative_to(EXAMPLE).as_posix()
     ]
-    assert lines("".join(parts)) == lines(EXAMPLE.read_text(encoding="utf-8"))
+    assert lines("".join(parts)) == lines(file.read_text(encoding="utf-8"))
 
 
 def lines(text: str) -> list[str]:

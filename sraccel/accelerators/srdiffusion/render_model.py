@@ -25,7 +25,6 @@ from sraccel.plugin import (
 )
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 RENDER = "render"
@@ -66,9 +65,10 @@ def bring_render_model(
     _check_movable(options, stack, found.module)
     module = found.module
     if isinstance(options.render, ModelSource):
-        module = _load(options.render, module, options, stack)
         lora = options.render_lora
-        if lora is not None and lora.wanted:
+        adapts = lora is not None and lora.wanted
+        module = _load(options.render, module, options, stack, shared=not adapts)
+        if lora is not None and adapts:
             lora.load_into(module, stack.pipeline)
     return Contribution(module, space, placement)
 
@@ -142,28 +142,36 @@ def _check_schedulers(stack: Stack, found: _Found) -> None:
 
 
 def _load(
-    source: ModelSource, outline: nn.Module, options: SRDiffusionOptions, stack: Stack
+    source: ModelSource,
+    outline: nn.Module,
+    options: SRDiffusionOptions,
+    stack: Stack,
+    *,
+    shared: bool,
 ) -> nn.Module:
     sketch = stack.denoisers["sketch"].module
     like = getattr(sketch, "dtype", None)
     if source.quantization_config is None:
-        _check_room(source, outline, like, options, stack)
-    return source.load(like)
+        found = source.loaded(like) if shared else None
+        needed = weight_bytes(outline, source.precision(like))
+        if found is None:
+            _check_room(source, needed)
+        if found is None or next(found.parameters()).device != stack.device:
+            _check_room_on_device(source, needed, options, stack)
+    return source.load(like, shared=shared)
 
 
-def _check_room(
-    source: ModelSource,
-    outline: nn.Module,
-    like: torch.dtype | None,
-    options: SRDiffusionOptions,
-    stack: Stack,
-) -> None:
+def _check_room(source: ModelSource, needed: int) -> None:
     import torch
 
-    needed = weight_bytes(outline, source.precision(like))
     what = f"the render model ({source})"
     check_room(needed, torch.device("cpu"), what, "free some memory, or choose a smaller `dtype`")
-    device = stack.device
+
+
+def _check_room_on_device(
+    source: ModelSource, needed: int, options: SRDiffusionOptions, stack: Stack
+) -> None:
+    what, device = f"the render model ({source})", stack.device
     if device.type != "cuda":
         return
     sketch = stack.denoisers["sketch"].module

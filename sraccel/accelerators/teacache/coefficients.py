@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from sraccel.accelerators.teacache.calibration.file import (
     CalibrationEntry,
     CalibrationFile,
-    weights_checksum,
 )
 from sraccel.accelerators.teacache.calibration.file import matching as matching_entry
 from sraccel.accelerators.teacache.published import (
@@ -23,7 +22,7 @@ from sraccel.accelerators.teacache.published import (
     of_family,
 )
 from sraccel.accelerators.teacache.rule import Variant
-from sraccel.plugin import Denoiser, ModelError
+from sraccel.plugin import Denoiser, ModelError, weights_checksum
 
 if TYPE_CHECKING:
     import torch

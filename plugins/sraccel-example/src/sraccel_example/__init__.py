@@ -1,45 +1,13 @@
-"""An accelerator that skips steps by a fixed schedule: a template for your own."""
-
-from __future__ import annotations
+"""Two accelerators as templates: one reuses residuals, the other changes the denoisers."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from sraccel.plugin import Accelerator, AcceleratorOptions, Call, hookimpl
-
-if TYPE_CHECKING:
-    import torch
-
-
-class SkipSchedule(Accelerator):
-    """Computes every n-th step and reuses its residual in between."""
-
-    name = "skip-schedule"
-
-    class Options(AcceleratorOptions):
-        """Options of the schedule."""
-
-        every: int = Field(2, ge=1, description="Compute every n-th step; 1 skips nothing.")
-        warm_up: int = Field(4, ge=0, description="Always compute this many first steps.")
-
-    options: Options
-
-    @hookimpl
-    def reuse_residual(self, call: Call) -> torch.Tensor | None:
-        last: list[torch.Tensor] = call.memory(self, list)  # empty after a model switch
-        index = call.step.index
-        computes = index < self.options.warm_up or index % self.options.every == 0
-        return None if computes or not last else last[0]
-
-    @hookimpl
-    def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
-        last: list[torch.Tensor] = call.memory(self, list)
-        last[:] = [residual]
+from sraccel.plugin import Accelerator, hookimpl
+from sraccel_example.bf16_linear import Bf16Linear
+from sraccel_example.skip_schedule import SkipSchedule
 
 
 @hookimpl
 def sraccel_accelerators() -> Iterable[type[Accelerator]]:
-    """The accelerator of this plugin."""
-    return [SkipSchedule]
+    """The accelerators of this plugin."""
+    return [SkipSchedule, Bf16Linear]

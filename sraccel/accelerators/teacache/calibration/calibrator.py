@@ -19,7 +19,6 @@ from sraccel.accelerators.teacache.calibration.file import (
     SchedulerFacts,
     differences,
     signature_of,
-    weights_checksum,
 )
 from sraccel.accelerators.teacache.calibration.recording import Recorder
 from sraccel.accelerators.teacache.calibration.runs import Journal, RunRecord, Setup, runs_path
@@ -33,6 +32,7 @@ from sraccel.plugin import (
     Stack,
     compose_accelerators,
     output_folder,
+    weights_checksum,
 )
 
 if TYPE_CHECKING:

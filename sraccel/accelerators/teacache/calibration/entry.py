@@ -14,13 +14,12 @@ from sraccel.accelerators.teacache.calibration.file import (
     ThresholdRow,
     num_experts,
     signature_of,
-    weights_checksum,
 )
 from sraccel.accelerators.teacache.calibration.recording import Series
 from sraccel.accelerators.teacache.calibration.runs import RunRecord
 from sraccel.accelerators.teacache.coefficients import Coefficients
 from sraccel.accelerators.teacache.rule import Rule, Variant
-from sraccel.plugin import ConflictError, Denoiser
+from sraccel.plugin import ConflictError, Denoiser, weights_checksum
 
 if TYPE_CHECKING:
     from sraccel.accelerators.teacache.calibration.fitting import Fit, Points

@@ -6,18 +6,14 @@ Importing this module imports neither torch nor diffusers.
 from __future__ import annotations
 
 import json
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError
 
 from sraccel.accelerators.teacache.rule import COEFFICIENT_COUNT, Variant
 from sraccel.plugin import Denoiser, ModelError, replacing
-
-if TYPE_CHECKING:
-    from torch import nn
 
 SCHEMA_VERSION = 1
 NOT_OF_THE_MODEL = frozenset({"quantization_config"})
@@ -196,22 +192,6 @@ def signature_of(config: Mapping[str, Any]) -> dict[str, Any]:
     }
     plain: dict[str, Any] = json.loads(json.dumps(kept, default=str))
     return plain
-
-
-def weights_checksum(module: nn.Module) -> str | None:
-    """A checksum of some of each parameter's numbers, by which models of one kind differ.
-
-    None for weights that are elsewhere (offloaded one by one).
-    """
-    import torch
-
-    checksum = 0
-    for parameter in module.parameters():
-        if parameter.is_meta:
-            return None
-        some = parameter.detach().flatten()[:16].to("cpu", torch.float64)
-        checksum = zlib.crc32(some.numpy().tobytes(), checksum)
-    return f"{checksum:08x}"
 
 
 def num_experts(denoiser: Denoiser) -> int:

@@ -1,0 +1,25 @@
+"""A quality score: judges one video by itself, against its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Score:
+    """A named judgement of one video; more is better.
+
+    Attributes:
+        name: unlike every other score's and metric's, with its unit if it has one.
+        judge: takes a video, float32 in [0, 1], of shape (frames, channels, height, width), and
+            the prompt that it was made for; returns one number, or None where it cannot judge
+            this prompt or this video.
+    """
+
+    name: str
+    judge: Callable[[torch.Tensor, str], float | None]
