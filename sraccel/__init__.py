@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from sraccel.reencode import Handoff, handoff
     from sraccel.report.model import Report
     from sraccel.stack import Stack
+    from sraccel.study.plan import Study
+    from sraccel.study.runner import run_study
 
 _HOME = {
     "comparison": ("Comparison", "compare"),
@@ -45,6 +47,8 @@ _HOME = {
     "reencode": ("Handoff", "handoff"),
     "report.model": ("Report",),
     "stack": ("Stack",),
+    "study.plan": ("Study",),
+    "study.runner": ("run_study",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -62,10 +66,12 @@ __all__ = [
     "Report",
     "SraccelError",
     "Stack",
+    "Study",
     "compare",
     "compose",
     "handoff",
     "hookimpl",
+    "run_study",
 ]
 
 

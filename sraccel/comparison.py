@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import inspect
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sraccel.catalogue import installed
 from sraccel.clock import median
 from sraccel.composer import compose, compose_accelerators
 from sraccel.errors import LoopError
 from sraccel.frames import frames_of
+from sraccel.quality import quality_of
 from sraccel.report.costs import Costs, kinds_by_preparation, probe_for
 from sraccel.report.model import Report, Timing
 from sraccel.report.prediction import Recorded, kinds_needed, predict
@@ -264,8 +263,9 @@ class Bench:
         predict(report, self.recorded(), self.costs)
         if report.speedup.predicted and report.speedup.measured:
             report.speedup.rest = report.speedup.measured / report.speedup.predicted
-        report.quality, lacks = _quality(self.accelerated_output, self.bare_output)
-        report.warnings += lacks
+        quality = quality_of(frames_of(self.accelerated_output), frames_of(self.bare_output))
+        report.quality = quality.values or None
+        report.warnings += quality.lacks.values()
         return Comparison(report, self.bare[-1], self.bare_output, self.accelerated_output)
 
     def _measure_speedup(self, report: Report) -> None:
@@ -293,32 +293,3 @@ def finished(report: Report) -> Report:
 def _timing(reports: list[Report], call_seconds: list[float]) -> Timing:
     repeats = [report.accelerated.seconds for report in reports if report.accelerated is not None]
     return Timing(seconds=median(repeats), call_seconds=median(call_seconds), repeats=repeats)
-
-
-def _quality(accelerated: Any, bare: Any) -> tuple[dict[str, float] | None, list[str]]:
-    """Each metric, averaged over the videos of the batch; and what could not be measured.
-
-    The runs are done: no metric, whosesoever it is, may lose them.
-    """
-    ours, theirs = frames_of(accelerated), frames_of(bare)
-    if ours is None or theirs is None or ours.shape != theirs.shape:
-        return None, [
-            "quality was not measured: the runs returned no frames, or of different sizes"
-        ]
-    found, lacks = {}, []
-    for name, metric in installed().metrics.items():
-        try:
-            value = math.fsum(_each(metric.compare, ours, theirs)) / len(ours)
-        except Exception as error:
-            lacks.append(f"the metric {name!r} raised {type(error).__name__}: {error}")
-        else:
-            if math.isfinite(value):
-                found[name] = value
-            else:
-                lacks.append(f"the metric {name!r} gave {value}, which says nothing")
-    return found or None, lacks
-
-
-def _each(compare_videos: Any, ours: Any, theirs: Any) -> Iterator[float]:
-    for one, other in zip(ours, theirs, strict=True):
-        yield float(compare_videos(one, other))

@@ -73,7 +73,8 @@ class Recipe(BaseModel):
                 f"a recipe is a mapping with a key 'accelerators', not {short(data)}; Recipe.load "
                 f"takes files, names and lists too"
             )
-        merged = context if isinstance(context, Merged) else merge(Document("", data))
+        given = context if isinstance(context, Merged) else merge(Document("", data))
+        merged = cls._prepared(given)
         try:
             recipe = check(merged.content)
         except ValidationError as error:
@@ -83,6 +84,11 @@ class Recipe(BaseModel):
         if merged.problems:
             raise _error(merged, [])
         return recipe
+
+    @classmethod
+    def _prepared(cls, merged: Merged) -> Merged:
+        """What is checked of what was given: a subclass may change it, and add problems."""
+        return merged
 
     @field_validator("accelerators")
     @classmethod

@@ -1,5 +1,7 @@
 """The JSON schema of a recipe with everything that is installed here, as editors take it.
 
+A study file is a recipe with a section more; what its sweeps hold is completed and checked, too.
+
 What a schema accepts a recipe may still refuse: options that contradict each other, and names that
 must be known (a published model's, say).
 """
@@ -16,6 +18,8 @@ from sraccel.accelerator import Accelerator
 from sraccel.catalogue import installed
 from sraccel.reading.merged import INCLUDE, SCHEMA
 from sraccel.recipe import Recipe
+from sraccel.study.plan import Study
+from sraccel.study.sweep import FRAMES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = "#/$defs/{model}"
@@ -23,10 +27,17 @@ OVER = ".over"
 """Behind an accelerator's name: its options over an included recipe's."""
 
 
-def recipe_schema() -> dict[str, Any]:
-    """The schema of what a file may hold."""
-    whole = _schema_of(Recipe)
-    definitions: dict[str, Any] = {"Sampling": whole["$defs"]["Sampling"]}
+TITLES = {
+    Recipe: ("sraccel recipe", "Which accelerators, with which options, in which order."),
+    Study: ("sraccel study", "A recipe, and how it is taken apart and measured."),
+}
+
+
+def recipe_schema(kind: type[Recipe] = Recipe) -> dict[str, Any]:
+    """The schema of what a file may hold: a recipe's, or a study's."""
+    whole = _schema_of(kind)
+    sections = [name for name in ("Sampling", "Plan") if name in whole["$defs"]]
+    definitions: dict[str, Any] = {name: whole["$defs"][name] for name in sections}
     properties = whole["properties"]
     properties[INCLUDE] = {
         "type": "string",
@@ -41,10 +52,13 @@ def recipe_schema() -> dict[str, Any]:
         definitions |= _of_accelerator(installed().accelerators[name])
         definitions[name + OVER] = _over_an_included(definitions[name])
     del properties["accelerators"]["items"]
+    if "Plan" in definitions:
+        definitions["Plan"]["properties"]["sweep"] |= _sweep(definitions, names)
+    title, description = TITLES[kind]
     return {
         "$schema": DIALECT,
-        "title": "sraccel recipe",
-        "description": "Which accelerators, with which options, in which order.",
+        "title": title,
+        "description": description,
         "type": "object",
         "properties": properties,
         "additionalProperties": False,
@@ -64,6 +78,35 @@ def _listing(definitions: Sequence[str]) -> dict[str, Any]:
         "oneOf": [{"$ref": REFERENCE.format(model=name)} for name in definitions],
     }
     return {"properties": {"accelerators": {"items": items}}}
+
+
+def _sweep(definitions: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Lists of values by option; by option's part (`srdiffusion.render.dtype`) any values."""
+    properties = {
+        f"{name}.{option}": _values(f"{name}{OVER}/properties/{option}", name)
+        for name in names
+        for option in definitions[name + OVER]["properties"]
+        if option != "use"
+    }
+    for name in definitions["Sampling"]["properties"]:
+        if name not in FRAMES:
+            values = _values(f"Sampling/properties/{name}", "sampling")
+            values["items"]["not"] = {"type": "null"}
+            properties[f"sampling.{name}"] = values
+    return {
+        "properties": properties,
+        "patternProperties": {r"\..*\.": {"type": "array", "minItems": 1}},
+        "additionalProperties": {"type": "object"},
+    }
+
+
+def _values(path: str, owner: str) -> dict[str, Any]:
+    return {
+        "type": "array",
+        "minItems": 1,
+        "items": {"$ref": REFERENCE.format(model=path)},
+        "description": f"Values of an option of {owner}.",
+    }
 
 
 def _over_an_included(schema: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from sraccel.errors import ConflictError, PluginError
 from sraccel.reading.merged import Merged
 from sraccel.recipe import Recipe
 from sraccel.sampling import Sampling
+from sraccel.study.design import cells_of
+from sraccel.study.plan import Study
 
 
 def check_recipe(recipe: Recipe, merged: Merged) -> list[Finding]:
@@ -21,6 +23,8 @@ def check_recipe(recipe: Recipe, merged: Merged) -> list[Finding]:
         recipe: a valid one; what is wrong with others, `RecipeError` says.
         merged: what it was made of, for places.
     """
+    if isinstance(recipe, Study):
+        return placed([*_doubts_of_cells(recipe), *_doubts(recipe)], merged)
     return placed([*_conflicts(recipe), *_doubts(recipe)], merged)
 
 
@@ -33,6 +37,19 @@ def placed(findings: Iterable[Finding], merged: Merged) -> list[Finding]:
         finding if finding.level == "note" else replace(finding, place=_place(finding, merged))
         for finding in findings
     ]
+
+
+def _doubts_of_cells(study: Study) -> Iterator[Finding]:
+    """Cells of a study that tell nothing: those that will fail, and those no faster than bare."""
+    steps, design = study.sampling.num_inference_steps, study.study.design
+    if design in ("order", "pairs") and len(study.accelerators) == 1:
+        yield Finding("warning", f"the design {design!r} of one accelerator is that one alone")
+    for cell in cells_of(study):
+        for finding in _conflicts(Recipe(accelerators=cell.accelerators)):
+            message = f"the cell {cell.name!r} cannot run: {finding.message}"
+            yield replace(finding, level="warning", message=message)
+        if cell.kind == "plain_steps" and steps and cell.sampling["num_inference_steps"] >= steps:
+            yield Finding("warning", f"{cell.name!r} are no fewer than the other runs' {steps}")
 
 
 def _conflicts(recipe: Recipe) -> Iterator[Finding]:

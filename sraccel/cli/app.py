@@ -19,6 +19,7 @@ from sraccel.cli.plugins import plugins
 from sraccel.cli.recipes import recipes
 from sraccel.cli.report import report
 from sraccel.cli.schema import schema
+from sraccel.cli.study import study
 
 app = typer.Typer(
     name="sraccel",
@@ -35,6 +36,7 @@ app.command()(plugins)
 app.command()(recipes)
 app.command()(schema)
 app.command()(report)
+app.command()(study)
 app.add_typer(calibrate, name="calibrate")
 
 

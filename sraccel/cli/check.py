@@ -27,7 +27,9 @@ STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
 
 
 def check(
-    recipe: Annotated[str, typer.Argument(help="Recipe file, or name of a shipped one.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Recipe or study file, or name of a shipped recipe.")
+    ],
     model: Annotated[
         str | None,
         typer.Option(
@@ -40,7 +42,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
     debug: Debug = False,
 ) -> None:
-    """Check a recipe without running it: every error at once, with its place, and warnings.
+    """Check a recipe, or a study file, without running it: every error at once, and warnings.
 
     With --model also: does the render model fit, are there coefficients, is there an attention
     kernel, is there room. Exit code 2 if something is wrong, 0 with warnings.
@@ -61,10 +63,16 @@ def _check(
     from sraccel.check.recipe_check import check_recipe, placed
     from sraccel.errors import PluginError, RecipeError
     from sraccel.recipe import Recipe, gather
+    from sraccel.study.given import gather_study
+    from sraccel.study.plan import Study
+    from sraccel.study.sweep import STUDY
 
     try:
         merged = gather(source, overrides)
-        recipe = Recipe.of(merged)
+        kind = Study if STUDY in merged.content else Recipe
+        if kind is Study:
+            merged = gather_study(source, overrides)
+        recipe = kind.of(merged)
     except RecipeError as error:
         return None, error.problems, []
     except PluginError as error:  # of the one accelerator that is wrong
@@ -73,7 +81,10 @@ def _check(
     if model is not None and not any(finding.level == "error" for finding in findings):
         from sraccel.check.model_check import check_model
 
-        findings += placed(check_model(recipe, model, dtype), merged)
+        found = check_model(recipe, model, dtype)
+        if isinstance(recipe, Study):  # cells without one of these run; those with both were told
+            found = [finding for finding in found if len(finding.between) < 2]
+        findings += placed(found, merged)
     return recipe, [], findings
 
 
@@ -126,8 +137,18 @@ def _summary(recipe: Recipe | None, levels: Sequence[str]) -> str:
     said = [f"{count} {level}{'s' * (count > 1)}" for level, count in counts if count]
     chain = "" if recipe is None else " + ".join(item.use for item in recipe.accelerators)
     if "error" not in levels:
-        said = [f"valid ({chain or 'empty'})", *said]
+        said = [f"valid ({chain or 'empty'}{_studied(recipe)})", *said]
     return ", ".join(said)
+
+
+def _studied(recipe: Recipe | None) -> str:
+    """Of a study file: its design and how many ways of running that makes."""
+    from sraccel.study.design import cells_of
+    from sraccel.study.plan import Study
+
+    if not isinstance(recipe, Study):
+        return ""
+    return f"; study: {recipe.study.design}, {len(cells_of(recipe))} cells"
 
 
 def _problem(problem: Problem) -> Text:

@@ -14,21 +14,29 @@ from sraccel.cli.failures import Debug, reported, stderr
 if TYPE_CHECKING:
     from sraccel.report.model import Report
 
+STUDY = "study.sqlite"
+"""What tells a study's folder; as `sraccel.study.store` calls it."""
+
 
 def report(
     folder: Annotated[
         Path,
         typer.Argument(
-            metavar="DIR", help="Folder that `demo` or `generate` wrote, or the report.json in it."
+            metavar="DIR",
+            help="Folder that `demo`, `generate` or `study` wrote, or a run's report.json in it.",
         ),
     ],
     debug: Debug = False,
 ) -> None:
     """Make report.html again, from the report.json and the videos in a folder.
 
-    A video that another run left there stays out of the page, which says so.
+    A video that another run left there stays out of the page, which says so. Of a study, all
+    files of the report are made again from its runs, also while it is not finished.
     """
     with reported(debug):
+        if (folder / STUDY).is_file():
+            _study(folder)
+            return
         from sraccel.cli.report_videos import videos_of
         from sraccel.report.page import save_page
 
@@ -40,6 +48,17 @@ def report(
             stderr().print(text, soft_wrap=True, markup=False, highlight=False)
         path = save_page(content, source.with_name("report.html"), videos.found, videos.notes)
         Console().print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _study(folder: Path) -> None:
+    from sraccel.study.assemble import assemble
+    from sraccel.study.outputs import FILES, save_report
+    from sraccel.study.store import Store
+
+    with Store.read(folder) as store:
+        save_report(assemble(store), folder)
+    for name in FILES:
+        Console().print(f"wrote {folder / name}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _report_in(place: Path) -> Path:

@@ -1,4 +1,4 @@
-"""`sraccel schema`: what a recipe may hold, for editors."""
+"""`sraccel schema`: what a recipe or a study file may hold, for editors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,19 @@ def schema(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write. Default: print it.")
     ] = None,
+    study: Annotated[
+        bool, typer.Option("--study", help="That of a study file, as `sraccel study` takes it.")
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Print the JSON schema of a recipe, with the options of everything that is installed."""
     with reported(debug):
         from sraccel.files import replacing
+        from sraccel.recipe import Recipe
         from sraccel.recipe_schema import recipe_schema
+        from sraccel.study.plan import Study
 
-        text = json.dumps(recipe_schema(), indent=2) + "\n"
+        text = json.dumps(recipe_schema(Study if study else Recipe), indent=2) + "\n"
         if out is None:
             typer.echo(text, nl=False)
             return

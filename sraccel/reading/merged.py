@@ -17,7 +17,7 @@ from sraccel.reading.document import Document, Location, Mark, files_beside, is_
 INCLUDE = "include"
 SCHEMA = "$schema"
 """Where an editor finds the schema, as JSON files say it."""
-MERGED_KEYS = ("sampling",)
+MERGED_KEYS = ("sampling", "study")
 """Mappings of which an including recipe may give a part."""
 
 
@@ -39,11 +39,20 @@ class Merged:
 
     def place(self, location: Location, *, key: bool = False) -> tuple[str | None, Mark | None]:
         """The file that a part comes from, and where it is in there."""
+        document, there = self.origin(location)
+        return document.file or None, document.mark(there, key=key)
+
+    def origin(self, location: Location) -> tuple[Document, Location]:
+        """The document that a part comes from, and its location there."""
         for length in range(len(location), -1, -1):
             if location[:length] in self.origins:
                 document, there = self.origins[location[:length]]
-                return document.file or None, document.mark((*there, *location[length:]), key=key)
-        return None, None
+                return document, (*there, *location[length:])
+        return Document("", None), ()
+
+    def copy(self) -> Merged:
+        """Another one, which may be changed; models and the like are the same."""
+        return Merged(_copy(self.content), self.origins, list(self.problems), self.incomplete)
 
     def put(self, location: Location, value: Any, document: Document, there: Location) -> None:
         """Set a part, whatever it was before; what holds it must be there."""
@@ -70,12 +79,17 @@ class Merged:
         named = map(_use, items if isinstance(items, list) else [])
         return [name for name in named if name is not None]
 
+    def open_options(self, index: int) -> dict[str, Any]:
+        """An accelerator's options as a mapping that may be changed, whatever they were."""
+        items = self.content["accelerators"]
+        item = items[index] = _as_mapping(items[index])
+        return item
+
     def set_option(
         self, index: int, name: str, value: Any, document: Document, there: Location
     ) -> None:
         """Override an option of an accelerator; None takes it back to its default."""
-        items = self.content["accelerators"]
-        item = items[index] = _as_mapping(items[index])
+        item = self.open_options(index)
         if value is None and _means_default(item["use"], name):
             item.pop(name, None)
         else:

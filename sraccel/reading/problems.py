@@ -22,6 +22,8 @@ from sraccel.reading.document import Location
 from sraccel.reading.merged import INCLUDE, Merged
 
 MISSING = object()
+STUDY = ("study",)
+"""The section that makes a study file of a recipe."""
 SHORT = 80
 
 
@@ -125,11 +127,13 @@ def _problem(group: list[_Found], recipe: type[BaseModel], merged: Merged) -> Pr
     location, item = group[0].location, group[0].item
     message, suggestion = _message(group, recipe, merged.content)
     value = _at(merged.content, location)
-    file, mark = merged.place(location, key=item["type"] == "extra_forbidden")
+    unknown = item["type"] == "extra_forbidden"
+    foreign = unknown and location == STUDY
+    file, mark = merged.place(location, key=unknown)
     return Problem(
         path_of(location),
         message,
-        None if value is MISSING else short(value),
+        None if value is MISSING or foreign else short(value),
         file,
         mark.line if mark else None,
         mark.column if mark else None,
@@ -143,11 +147,7 @@ def _message(group: list[_Found], recipe: type[BaseModel], content: Any) -> tupl
     location, item = group[0].location, group[0].item
     context = item.get("ctx", {})
     if item["type"] == "extra_forbidden":
-        known = [key for key in keys_allowed(recipe, content, location[:-1]) if key != "use"]
-        owner = _owner(content, location[:-1])
-        hint = did_you_mean(location[-1], known)
-        listed = f"{owner} has no {location[-1]!r}{hint} (it has: {', '.join(known) or 'none'})"
-        return listed, nearest(location[-1], known)
+        return no_such_key(location, recipe, content)
     if item["type"] == "unknown_accelerator":
         return item["msg"], nearest(context["name"], context["known"])
     messages = [one.item["msg"].removeprefix("Value error, ") for one in group]
@@ -156,6 +156,29 @@ def _message(group: list[_Found], recipe: type[BaseModel], content: Any) -> tupl
         return message, None
     values = re.findall(r"'([^']*)'", context["expected"])
     return message + did_you_mean(item["input"], values), nearest(item["input"], values)
+
+
+def unknown_key(
+    location: Location, recipe: type[BaseModel], content: Any
+) -> tuple[str, str | None] | None:
+    """As `no_such_key`; None: there is one, or what holds it takes any."""
+    known = keys_allowed(recipe, content, location[:-1])
+    if not known or location[-1] in known:
+        return None
+    return no_such_key(location, recipe, content)
+
+
+def no_such_key(
+    location: Location, recipe: type[BaseModel], content: Any
+) -> tuple[str, str | None]:
+    """That there is no such key, and what there is; and what may have been meant."""
+    if location == STUDY:
+        return "this is a study file, not a recipe: run it with `sraccel study`", None
+    known = [key for key in keys_allowed(recipe, content, location[:-1]) if key != "use"]
+    owner = _owner(content, location[:-1])
+    hint = did_you_mean(location[-1], known)
+    listed = f"{owner} has no {location[-1]!r}{hint} (it has: {', '.join(known) or 'none'})"
+    return listed, nearest(location[-1], known)
 
 
 def _shortened(messages: list[str]) -> Iterator[str]:

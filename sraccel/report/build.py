@@ -18,6 +18,8 @@ from sraccel.report.model import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from sraccel.accelerator import Accelerator
     from sraccel.call import Call
     from sraccel.run import Run
@@ -42,7 +44,7 @@ def build_report(run: Run) -> Report:
         steps=steps,
         peak_memory_bytes=run.peak_memory_bytes,
         versions=dict(versions()),
-        environment=environment(run),
+        environment=environment(run.device),
     )
     report.warnings = [*run.warnings, *_idle(run, report)]
     return report
@@ -159,14 +161,14 @@ def versions() -> dict[str, str]:
     return found
 
 
-def environment(run: Run) -> dict[str, str]:
+def environment(device: torch.device) -> dict[str, str]:
     """The device and the number of threads."""
     import torch
 
-    name = _processor() if run.device.type == "cpu" else torch.cuda.get_device_name(run.device)
+    name = _processor() if device.type == "cpu" else torch.cuda.get_device_name(device)
     return {
         "platform": platform.platform(),
-        "device": f"{run.device.type}: {name}",
+        "device": f"{device.type}: {name}",
         "threads": str(torch.get_num_threads()),
     }
 

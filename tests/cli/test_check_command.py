@@ -449,3 +449,78 @@ def test_an_odd_text_encoder_is_left_out(sraccel: Sraccel, tmp_path: Path, encod
     result = sraccel("check", "wan2.1-1.3b", "--model", folder, *command)
     assert result.exit_code == 0, result.output
     assert "weights in" in about(result, "memory")
+
+
+def test_a_study_file_is_checked_too(sraccel: Sraccel, recipe: Callable[[str], Path]):
+    path = recipe("include: demo\nstudy: {design: pairs, plain_steps: [25]}\n")
+    result = sraccel("check", path)
+    assert result.exit_code == 0
+    stack = "sageattention + srdiffusion + teacache"
+    assert f"{path}: valid ({stack}; study: pairs, 9 cells)" in result.stdout
+    told = json.loads(sraccel("check", path, "--json", "--set", "study.seeds=[3]").stdout)
+    assert told["recipe"]["study"]["seeds"] == [3]
+    assert sraccel("check", path, "--set", "study.seeds=x").exit_code == 2
+
+
+def test_a_study_files_mistakes_are_told_with_their_places(
+    sraccel: Sraccel, recipe: Callable[[str], Path]
+):
+    path = recipe(
+        "include: demo\nstudy:\n  sweep:\n    srdiffusion.treshold: [1]\n"
+        "    teacache.threshold: [0.1, high]\n"
+    )
+    result = sraccel("check", path)
+    assert result.exit_code == 2
+    assert f"{path}:4:5: error: study.sweep.srdiffusion.treshold: " in result.stdout
+    assert "did you mean 'threshold'?" in result.stdout
+    assert f"{path}:5:31: error: study.sweep.teacache.threshold[1]: " in result.stdout
+    assert f"{path}: 2 errors" in result.stdout
+
+
+def test_cells_of_a_study_that_cannot_run_are_warned_of(
+    sraccel: Sraccel, recipe: Callable[[str], Path]
+):
+    path = recipe(
+        "accelerators: [{use: teacache}, {use: skip-schedule}]\n"
+        "sampling: {num_inference_steps: 20}\n"
+        "study: {plain_steps: [20, 10]}\n"
+    )
+    for model in ([], ["--model", "demo"]):
+        result = sraccel("check", path, *model)
+        assert result.exit_code == 0
+        text = "the cell 'teacache + skip-schedule' cannot run: 'teacache' and 'skip-schedule' both"
+        assert result.stdout.count(text) == 1
+        assert "'20 plain steps' are no fewer than the other runs' 20" in result.stdout
+        assert "'10 plain steps'" not in result.stdout
+
+
+@pytest.mark.parametrize("design", ["order", "pairs"])
+def test_a_design_that_one_accelerator_cannot_fill_is_warned_of(
+    sraccel: Sraccel, recipe: Callable[[str], Path], design: str
+):
+    result = sraccel(
+        "check", recipe(f"accelerators: [use: teacache]\nstudy: {{design: {design}}}\n")
+    )
+    assert result.exit_code == 0
+    assert f"the design '{design}' of one accelerator is that one alone" in result.stdout
+    assert "2 cells), 1 warning" in result.stdout
+
+
+def test_a_study_file_is_checked_with_several_values_too(
+    sraccel: Sraccel, recipe: Callable[[str], Path]
+):
+    path = recipe("include: demo\nstudy: {plain_steps: 25}\n")
+    result = sraccel("check", path, "--set", "srdiffusion.threshold=0.01,0.02,0.03")
+    assert "study: sweep, 5 cells)" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["generate", "demo"])
+def test_a_study_file_is_no_recipe_to_run(
+    sraccel: Sraccel, recipe: Callable[[str], Path], command: str, tmp_path: Path
+):
+    path = recipe("include: demo\nstudy: {}\n")
+    given = ["--recipe", path] if command == "demo" else [path, "--prompt", "x"]
+    result = sraccel(command, *given, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "run it with `sraccel study`" in " ".join(result.stderr.split())
+    assert not (tmp_path / "out").exists()

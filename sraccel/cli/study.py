@@ -1,0 +1,254 @@
+"""`sraccel study`: how the accelerators of a recipe go together, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from sraccel.cli.failures import Debug, reported, stderr
+from sraccel.cli.generate import STEPS, refusals
+from sraccel.cli.generate_from import Placing
+from sraccel.cli.options import (
+    Frames,
+    GuidanceScale,
+    Height,
+    NegativePrompt,
+    Offloading,
+    Place,
+    Precision,
+    Width,
+)
+from sraccel.errors import ConflictError, ModelError, RecipeError
+from sraccel.models import DEMO, DEMO_FPS, device_of, load_pipeline, locate, precision_of
+
+if TYPE_CHECKING:
+    from sraccel.study.plan import Study
+    from sraccel.study.report_model import StudyReport
+
+FPS = 16
+
+
+def study(
+    recipe: Annotated[
+        str, typer.Argument(help="Recipe or study file, or name of a shipped recipe.")
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for the runs, the videos and the report.")
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder in diffusers' format, name on the hub, or `demo`. Default: the recipe's."
+        ),
+    ] = None,
+    prompts: Annotated[
+        Path | None,
+        typer.Option(
+            help="Text file, a prompt a line. Empty lines and lines that begin with # don't count."
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds of the noise, each with each prompt: 0,1,2.")
+    ] = None,
+    design: Annotated[
+        str | None,
+        typer.Option(
+            help="Which cells: `full` (all subsets of the accelerators), `one-at-a-time`, `pairs`, "
+            "`order` (all orders), `sweep` (values of options)."
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME.OPTION=VALUE[,VALUE...]",
+            help="Override a value of the recipe; several values make a sweep of it, as in "
+            "`srdiffusion.threshold=0.005,0.01,0.02`. May be repeated.",
+        ),
+    ] = None,
+    plain_steps: Annotated[
+        str | None,
+        typer.Option(help="To compare with: fewer steps and no accelerator, as in 25,17."),
+    ] = None,
+    repeats: Annotated[
+        int | None, typer.Option(help="Rounds of all cells, at most. Default: 5.")
+    ] = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            help="Enough, when the intervals of the main effects are this narrow: 0.02 is give or "
+            "take 2 %. Default: 0.02."
+        ),
+    ] = None,
+    budget: Annotated[
+        str | None, typer.Option(help="Begin no run after this time: 90s, 30m, 2h.")
+    ] = None,
+    show: Annotated[
+        int | None,
+        typer.Option(help="Blocks (prompt and seed) whose videos are kept. Default: 1."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Say what would be run and how long it takes, by a few steps of each cell; write "
+            "nothing.",
+        ),
+    ] = False,
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"Denoising steps. Default: the recipe's, else {STEPS}."),
+    ] = None,
+    negative_prompt: NegativePrompt = None,
+    guidance_scale: GuidanceScale = None,
+    height: Height = None,
+    width: Width = None,
+    frames: Frames = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.1, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."),
+    ] = None,
+    dtype: Precision = "auto",
+    device: Place = "auto",
+    offload: Offloading = "none",
+    debug: Debug = False,
+) -> None:
+    """Measure how the accelerators of a recipe go together: which add up, and which do not.
+
+    Runs the bare pipeline and every cell of a design in random order within blocks of one prompt
+    and seed. Each run is on disk before the next begins: after Ctrl-C, a crash or a full disk the
+    same command goes on. Writes report.html, report.md, report.json, cells.csv and effects.csv;
+    the runs are in study.sqlite.
+    """
+    plan: dict[str, Any] = {
+        "prompts": None if prompts is None else str(prompts),
+        "seeds": seeds,
+        "design": design,
+        "plain_steps": plain_steps,
+        "repeats": repeats,
+        "precision": precision,
+        "budget": budget,
+        "show": show,
+    }
+    call = {
+        "num_inference_steps": steps,
+        "negative_prompt": negative_prompt,
+        "guidance_scale": guidance_scale,
+        "height": height,
+        "width": width,
+        "num_frames": frames,
+    }
+    with reported(debug):
+        from sraccel.study.plan import Study
+
+        loaded = Study.given(recipe, overrides or [], **plan)
+        if not loaded.study.prompts:
+            raise RecipeError("no prompts: give --prompts FILE, or list them in a study file")
+        name = model or loaded.model
+        if name is None:
+            raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
+        given = {key: value for key, value in call.items() if value is not None}
+        arguments = {"num_inference_steps": STEPS, **loaded.sampling.arguments(), **given}
+        rate = fps or (DEMO_FPS if name == DEMO else FPS)
+        job = _Job(loaded, name, arguments, rate, out, Placing(dtype, device, offload))
+        if dry_run:
+            job.forecast()
+        else:
+            job.run()
+
+
+@dataclass
+class _Job:
+    """What is to be measured, on what."""
+
+    study: Study
+    model: str
+    call: dict[str, Any]
+    fps: float
+    out: Path
+    placing: Placing
+
+    def forecast(self) -> None:
+        """Show what would be run."""
+        from sraccel.cli.study_progress import StudyProgress, forecast_table
+        from sraccel.study.runner import forecast_study
+
+        pipe = self._pipeline()
+        with refusals(pipe, self.call, " (here, or in the recipe)"), StudyProgress() as watcher:
+            forecast = forecast_study(pipe, self.study, out=self.out, watcher=watcher, **self.call)
+        Console().print(forecast_table(forecast))
+
+    def run(self) -> None:
+        """Run it, and print what came of it."""
+        from sraccel.cli.study_progress import StudyProgress
+        from sraccel.files import output_folder
+        from sraccel.model_source import ModelSource
+        from sraccel.origin import sources_of
+        from sraccel.study.runner import run_study
+
+        output_folder(self.out)
+        sources = sources_of([ModelSource(model=self.model)], self.study)
+        pipe = self._pipeline()
+        with (
+            refusals(pipe, self.call, " (here, or in the recipe)"),
+            self._kept(),
+            StudyProgress() as watcher,
+        ):
+            report = run_study(
+                pipe,
+                self.study,
+                self.out,
+                watcher=watcher,
+                sources=sources,
+                fps=self.fps,
+                **self.call,
+            )
+        show(report, self.out)
+
+    def _pipeline(self) -> Any:
+        from sraccel.cli.progress import loading
+        from sraccel.model_source import ModelSource, check_room_for
+
+        precision = precision_of(
+            self.placing.dtype, device_of(self.placing.device, self.placing.offload)
+        )
+        local = Path(locate(self.model)).is_dir()
+        subfolder = "transformer" if self.model == DEMO else None
+        check_room_for([ModelSource(model=self.model, subfolder=subfolder)], precision)
+        with loading(self.model, own_bars=not local):
+            pipe: Any = load_pipeline(self.model, **asdict(self.placing))
+        pipe.set_progress_bar_config(disable=True)
+        return pipe
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Say what is kept when a study breaks off."""
+        try:
+            yield
+        except (ConflictError, ModelError, RecipeError):  # refused: nothing was run
+            raise
+        except BaseException:
+            stderr().print(
+                f"what was run is kept in {self.out}; the same command goes on",
+                soft_wrap=True,
+                highlight=False,
+            )
+            raise
+
+
+def show(report: StudyReport, out: Path) -> None:
+    """Print the figures, and where everything is."""
+    from sraccel.study.outputs import FILES
+
+    console = Console()
+    console.print(report)
+    console.print("\nwrote", style="bold")
+    for name in FILES:
+        console.print(f"  {out / name}", soft_wrap=True, markup=False, highlight=False)

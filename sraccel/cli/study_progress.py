@@ -1,0 +1,117 @@
+"""What `sraccel study` shows while it runs, and before: bars on stderr, and the forecast."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from sraccel.cli.failures import stderr
+from sraccel.study.watcher import Position, Watcher
+
+if TYPE_CHECKING:
+    from sraccel.study.forecast import CellForecast, Forecast
+    from sraccel.study.record import RunRecord
+
+
+class StudyProgress(Watcher):
+    """Two bars: the runs, and the steps of the one under way."""
+
+    def __init__(self) -> None:
+        self._undo = ExitStack()
+        self._tasks: dict[str, TaskID] = {}
+        self._failed = 0
+        columns = (TextColumn("{task.description}", markup=False), BarColumn())
+        more = (MofNCompleteColumn(), TextColumn("{task.fields[note]}", markup=False))
+        # Few refreshes: the bars share the CPU with what is being timed.
+        self._bars = Progress(*columns, *more, console=stderr(), refresh_per_second=2)
+
+    def __enter__(self) -> Self:
+        self._undo.enter_context(self._bars)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._undo.close()
+
+    def planned(self, forecast: Forecast) -> None:
+        """The forecast stays above the bars."""
+        self._bars.console.print(forecast_table(forecast))
+
+    def begun(self, position: Position) -> None:
+        notes = [f"round {position.repeat + 1}"]
+        if self._failed:
+            notes.append(f"{self._failed} failed")
+        if position.seconds_left is not None:
+            notes.append(f"{duration(position.seconds_left)} left in it")
+        self._show("runs", position.done, position.planned, ", ".join(notes))
+        self._show("step", 0, 1, position.cell)
+
+    def step(self, what: str, done: int, total: int) -> None:
+        self._show("step", done, total, what)
+
+    def ended(self, record: RunRecord) -> None:
+        self._failed += record.outcome == "failed"
+        if "runs" in self._tasks:
+            self._bars.advance(self._tasks["runs"])
+
+    def _show(self, name: str, done: int, total: int, note: str) -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total, note=note)
+        self._bars.update(self._tasks[name], completed=done, total=total, note=note)
+
+
+def forecast_table(forecast: Forecast) -> RenderableType:
+    """Cells, runs and time."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("cell")
+    for heading in ("steps", "seconds a run"):
+        table.add_column(heading, justify="right")
+    for cell in forecast.cells:
+        table.add_row(Text(cell.name), str(cell.steps), Text(_seconds(cell)))
+    return Group(table, "", Text(_summary(forecast)), "")
+
+
+def _seconds(cell: CellForecast) -> str:
+    if cell.refused is not None:
+        return f"cannot run: {cell.refused}"
+    if cell.seconds is None:
+        return "not known"
+    return f"{cell.seconds:.3g}" if cell.measured else f"at most {cell.seconds:.3g}"
+
+
+def _summary(forecast: Forecast) -> str:
+    runs, time = forecast.runs_of_a_round, duration(forecast.round_seconds)
+    about = "about" if forecast.measured else "at most about"
+    parts = [
+        f"{runs} runs a round ({forecast.blocks} blocks of prompt and seed), {about} {time}",
+        f"{forecast.repeats} rounds at most, fewer if they suffice",
+    ]
+    if forecast.budget is not None:
+        parts.append(f"no run begins after {duration(forecast.budget)}")
+    if forecast.done:
+        parts.append(f"{forecast.done} runs are on disk already")
+    text = "; ".join(parts)
+    if not forecast.measured:
+        text += (
+            ". The times are those of a few steps each, in which nothing is skipped and no model "
+            "is switched"
+        )
+    return text + "."
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

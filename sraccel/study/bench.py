@@ -1,0 +1,229 @@
+"""The cells of a study on a pipeline: composed, warmed up, and run one at a time."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from sraccel.clock import median
+from sraccel.comparison import PipelineCall, finished
+from sraccel.composer import compose, compose_accelerators
+from sraccel.errors import ModelError
+from sraccel.frames import frames_of
+from sraccel.origin import frames_sha256
+from sraccel.report.costs import Probe
+from sraccel.study.cell import BARE, Cell
+from sraccel.study.record import Block, RunRecord
+
+if TYPE_CHECKING:
+    import torch
+
+    from sraccel.denoiser_adapter import DenoiserAdapter
+    from sraccel.report.model import Report
+    from sraccel.stack import Stack
+
+WARM_UP_STEPS = 3
+"""Of each model of each cell, before anything is timed."""
+
+StepProgress = Callable[[str, int, int], object]
+"""Called as `progress(cell, steps_done, steps_in_all)`."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run.
+
+    Attributes:
+        record: for the store.
+        frames: float32 in [0, 1], of shape (frames, channels, height, width); None if the pipeline
+            returned none.
+        report: of the run.
+    """
+
+    record: RunRecord
+    frames: torch.Tensor | None
+    report: Report
+
+
+@dataclass
+class Bench:
+    """Runs cells.
+
+    Attributes:
+        pipe: the pipeline; it is as it was after every run.
+        call: arguments that all runs share.
+        stacks: by name of the cell.
+        refused: why a cell cannot run at all, by its name.
+        warm_step_seconds: of a step in the warm-up, where nothing is skipped and no model is
+            switched, by name of the cell.
+        warm_rest_seconds: of the rest of the call (text, decoding).
+    """
+
+    pipe: Any
+    cells: Sequence[Cell]
+    call: Mapping[str, Any]
+    adapters: Sequence[DenoiserAdapter] = ()
+    progress: StepProgress | None = None
+    stacks: dict[str, Stack] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    warm_step_seconds: dict[str, float] = field(default_factory=dict)
+    warm_rest_seconds: dict[str, float] = field(default_factory=dict)
+
+    def compose(self) -> None:
+        """Make the stack of each cell.
+
+        Raises:
+            SraccelError: the bare pipeline cannot be watched; what cannot be composed otherwise is
+                noted in `refused`.
+        """
+        for cell in self.cells:
+            try:
+                stack = compose(self.pipe, cell.accelerators, adapters=self.adapters)
+            except Exception as error:
+                if cell.name == BARE:
+                    raise
+                self.refused[cell.name] = told(error)
+            else:
+                stack.logs_warnings = False  # "never switched" is a result here
+                self.stacks[cell.name] = stack
+
+    def warm_up(self, block: Block) -> None:
+        """A few steps of each cell, so that allocators and kernels are as in later runs.
+
+        Raises:
+            Exception: whatever the bare pipeline raises.
+        """
+        for number, (name, stack) in enumerate(list(self.stacks.items())):
+            self._tell("warming up", number, len(self.stacks))
+            try:
+                self._warm_up(name, stack, block)
+            except Exception as error:
+                if name == BARE:
+                    raise
+                self.refused[name] = told(error)
+                del self.stacks[name]
+        self._tell("warming up", 1, 1)
+
+    def _warm_up(self, name: str, stack: Stack, block: Block) -> None:
+        steps = min(WARM_UP_STEPS, self.steps(self._cell(name)))
+        with stack:
+            _, seconds = self._pipeline_call(block, None)(name, num_inference_steps=steps)
+        report = _taken(stack)
+        timed = [step.seconds for step in report.steps if step.seconds is not None]
+        self.warm_step_seconds[name] = median(timed[1:] or timed)
+        self.warm_rest_seconds[name] = max(seconds - sum(timed), 0.0)
+        self._warm_up_brought(stack, block)
+
+    def _warm_up_brought(self, stack: Stack, block: Block) -> None:
+        """The denoisers that accelerators bring: a few steps do not reach a switch."""
+        brought = {
+            role: item for role, item in stack.contributions.items() if item.placement is None
+        }
+        if not brought:
+            return
+        names = stack.hooks.who("prepare_denoiser")
+        preparing = [item for item in stack.accelerators if item.name in names]
+        probe = Probe([(role, False) for role in brought], brought)
+        with compose_accelerators(self.pipe, [*preparing, probe], adapters=self.adapters) as warmed:
+            warmed.logs_warnings = False
+            self._pipeline_call(block, None)("warming up", num_inference_steps=probe.steps)
+
+    def steps(self, cell: Cell) -> int:
+        """Denoising steps of a cell."""
+        parameters = inspect.signature(type(self.pipe).__call__).parameters
+        own = parameters["num_inference_steps"].default
+        return int(
+            {"num_inference_steps": own, **self.call, **cell.sampling}["num_inference_steps"]
+        )
+
+    def run(self, name: str, block: Block, repeat: int) -> Outcome:
+        """Run a cell once.
+
+        Raises:
+            Exception: whatever comes out of the pipeline or an accelerator; the pipeline is as it
+                was.
+        """
+        cell, stack = self._cell(name), self.stacks[name]
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        gc.collect()  # so that it does not fall into the one run or the other
+        try:
+            with stack:
+                call = self._pipeline_call(block, self.progress)
+                output, seconds = call(name, **cell.sampling)
+        except BaseException:
+            stack.reports.clear()
+            raise
+        report = finished(_taken(stack))
+        assert report.accelerated is not None
+        report.call = call.describe()
+        videos = frames_of(output)
+        frames = None if videos is None else videos[0].contiguous()
+        calls = [call.reused for step in report.steps for call in step.calls]
+        record = RunRecord(
+            cell=name,
+            prompt=block.prompt,
+            seed=block.seed,
+            repeat=repeat,
+            seconds=report.accelerated.seconds,
+            call_seconds=seconds,
+            started=started,
+            frames_sha256=None if frames is None else frames_sha256(frames),
+            reused_calls=sum(calls),
+            calls=len(calls),
+            switch_step=report.switch_step,
+            steps=report.num_inference_steps,
+            warnings=report.warnings if cell.accelerators else [],
+        )
+        return Outcome(record, frames, report)
+
+    def _pipeline_call(self, block: Block, progress: StepProgress | None) -> PipelineCall:
+        arguments = {**self.call, "prompt": block.prompt}
+        return PipelineCall(self.pipe, arguments, block.seed, progress)
+
+    def _cell(self, name: str) -> Cell:
+        return next(cell for cell in self.cells if cell.name == name)
+
+    def _tell(self, what: str, done: int, total: int) -> None:
+        if self.progress is not None:
+            self.progress(what, done, total)
+
+
+@contextmanager
+def quiet_collector() -> Iterator[None]:
+    """Python's garbage collector leaves alone what is there now, so that collecting is quick."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _taken(stack: Stack) -> Report:
+    """The report of the run that ended; the stack, which lives long, forgets it."""
+    report = stack.report
+    stack.reports.clear()
+    return report
+
+
+def told(error: Exception) -> str:
+    """An error as a study records it."""
+    return f"{type(error).__name__}: {error}"
+
+
+def check_call(pipe: Any, call: Mapping[str, Any]) -> None:
+    """Refuse arguments that a study gives itself.
+
+    Raises:
+        ModelError: naming them.
+    """
+    own = {"prompt", "generator"}
+    if taken := own & call.keys():
+        raise ModelError(
+            f"a study gives {', '.join(sorted(taken))} itself: leave it out of the call"
+        )

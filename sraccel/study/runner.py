@@ -1,0 +1,414 @@
+"""Running a study: rounds of blocks, in each every cell once, in random order."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sraccel.clock import median
+from sraccel.errors import LoopError, OutputError, RecipeError
+from sraccel.files import output_folder
+from sraccel.origin import Source, sources_of
+from sraccel.shared_loading import shared_loading
+from sraccel.study.analysis import analyse
+from sraccel.study.assemble import assemble
+from sraccel.study.bench import Bench, Outcome, check_call, quiet_collector, told
+from sraccel.study.cell import BARE, Cell
+from sraccel.study.design import cells_of, showcase_cells
+from sraccel.study.forecast import Forecast, cell_forecasts
+from sraccel.study.header import header_of
+from sraccel.study.judging import judge
+from sraccel.study.kept_frames import KeptFrames, rounded
+from sraccel.study.outputs import save_report
+from sraccel.study.plan import Study
+from sraccel.study.record import Block, RunRecord
+from sraccel.study.store import Store
+from sraccel.study.videos import Videos
+from sraccel.study.watcher import Position, Watcher
+
+if TYPE_CHECKING:
+    from sraccel.denoiser_adapter import DenoiserAdapter
+    from sraccel.study.report_model import StudyReport
+
+FAILURES = 3
+"""A cell that failed so often, and never finished, is given up."""
+QUICK_RESAMPLES = 1000
+"""To see whether the intervals are narrow enough; the report takes more."""
+FPS = 16
+
+
+def run_study(
+    pipe: Any,
+    study: Any,
+    out: str | Path,
+    *,
+    watcher: Watcher | None = None,
+    sources: Sequence[Source] | None = None,
+    fps: float = FPS,
+    adapters: Sequence[DenoiserAdapter] = (),
+    **call: Any,
+) -> StudyReport:
+    """Measure how the accelerators of a recipe go together, and write a report.
+
+    Each finished run is on disk before the next begins. Calling again with the same arguments goes
+    on where an earlier call was stopped; there may be other prompts, seeds and limits. Speedups
+    are ratios to the bare run of the same prompt, noise and round.
+
+    Args:
+        pipe: a diffusers pipeline; it is as it was afterwards.
+        study: a `Study`, or anything that `Study.load` takes; it must name prompts.
+        out: folder for the runs (`study.sqlite`), the videos and the report.
+        watcher: told how it goes.
+        sources: models and files that make the videos; by default what the recipe names.
+        fps: frames per second of the videos.
+        adapters: as for `sraccel.compose`.
+        call: arguments of the pipeline's call, over those of the recipe's `sampling`.
+
+    Raises:
+        RecipeError: the study is not valid, or names no prompts.
+        ConflictError: the folder holds another study.
+        ModelError: no adapter knows the model, or the call is not possible.
+        OutputError: a run cannot be kept; those before it are.
+        LoopError: the bare pipeline does not finish its runs, so that there is nothing to compare.
+        KeyboardInterrupt: as it came; the report of what there is has been written.
+    """
+    job = Job.of(pipe, study, call, watcher or Watcher(), adapters)
+    with shared_loading():
+        job.bench.compose()
+        given = list(sources_of([], job.study) if sources is None else sources)
+        header = header_of(pipe, job.cells, job.bench.stacks, given, job.bench.call)
+        folder = output_folder(out)
+        with Store.begin(folder, header) as store:
+            return _Runner(job, store, folder, fps).run()
+
+
+def forecast_study(
+    pipe: Any,
+    study: Any,
+    *,
+    out: str | Path | None = None,
+    watcher: Watcher | None = None,
+    adapters: Sequence[DenoiserAdapter] = (),
+    **call: Any,
+) -> Forecast:
+    """What a study would run and how long that takes: a few steps of each cell, nothing written.
+
+    Args:
+        pipe, study, watcher, adapters, call: as for `run_study`.
+        out: folder that may hold runs of the study already; their times are better than a
+            warm-up's.
+
+    Raises:
+        as `run_study`, but for what writing raises.
+    """
+    job = Job.of(pipe, study, call, watcher or Watcher(), adapters)
+    records: list[RunRecord] = []
+    with shared_loading():
+        job.bench.compose()
+        job.bench.warm_up(job.blocks[0])
+    if out is not None:
+        with suppress(OutputError), Store.read(Path(out)) as store:
+            records = list(store.records().values())
+    return job.forecast(records)
+
+
+@dataclass
+class Job:
+    """What is to be run.
+
+    Attributes:
+        study: the recipe and its plan.
+        cells: all, the bare one first.
+        bench: runs them.
+        blocks: in order: all prompts with the first seed, then with the next one.
+        watcher: is told.
+    """
+
+    study: Study
+    cells: list[Cell]
+    bench: Bench
+    blocks: list[Block]
+    watcher: Watcher
+
+    @classmethod
+    def of(
+        cls,
+        pipe: Any,
+        source: Any,
+        call: Mapping[str, Any],
+        watcher: Watcher,
+        adapters: Sequence[DenoiserAdapter],
+    ) -> Job:
+        """Everything that can be known before a model is asked; errors as `run_study`."""
+        study = Study.load(source)
+        plan = study.study
+        if not plan.prompts:
+            raise RecipeError("the study has no prompts: name a file, or list them")
+        arguments = {**study.sampling.arguments(), **call}
+        check_call(pipe, arguments)
+        cells = cells_of(study)
+        bench = Bench(pipe, cells, arguments, adapters, watcher.step)
+        blocks = [Block(prompt, seed) for seed in plan.seeds for prompt in plan.prompts]
+        return cls(study, cells, bench, blocks, watcher)
+
+    def forecast(self, records: Sequence[RunRecord]) -> Forecast:
+        """Cells, runs and seconds."""
+        plan = self.study.study
+        cells = cell_forecasts(self.bench, records)
+        return Forecast(cells, len(self.blocks), plan.repeats, len(records), plan.budget)
+
+    def order(self, block: Block, repeat: int) -> list[str]:
+        """The cells in the order in which they are run: random, but the same when going on."""
+        shuffled = random.Random(f"{block.prompt} {block.seed} {repeat}")
+        return shuffled.sample([cell.name for cell in self.cells], len(self.cells))
+
+
+@dataclass
+class _Runner:
+    """Makes the runs that are not on disk yet."""
+
+    job: Job
+    store: Store
+    folder: Path
+    fps: float
+    records: dict[int, RunRecord] = field(default_factory=dict)
+    judged: set[tuple[str, Block]] = field(default_factory=set)
+    rounds: int = 0
+
+    def __post_init__(self) -> None:
+        self.records = self.store.records()
+        self.judged = {self._key(number) for number in self.store.judged()}
+        self.kept = KeptFrames(self.folder / "frames")
+        shown = showcase_cells(self.job.cells)
+        self.videos = Videos(self.folder, shown, self.job.blocks[: self._plan.show], self.fps)
+        self.deadline = float("inf")
+
+    @property
+    def _plan(self) -> Any:
+        return self.job.study.study
+
+    def _key(self, number: int) -> tuple[str, Block]:
+        return self.records[number].cell, self.records[number].block
+
+    def run(self) -> StudyReport:
+        """Everything; the report is written whatever ends it, if there is anything to tell."""
+        self.job.bench.warm_up(self.job.blocks[0])
+        self.store.start_session(self._facts())
+        self._note_refused()
+        self.job.watcher.planned(self.job.forecast(list(self.records.values())))
+        if self._plan.budget is not None:
+            self.deadline = time.monotonic() + self._plan.budget
+        try:
+            with quiet_collector():
+                stopped = self._rounds()
+        except KeyboardInterrupt:
+            with suppress(OutputError):
+                self._report("interrupted")
+            raise
+        return self._report(stopped)
+
+    def _facts(self) -> dict[str, Any]:
+        """What the report tells of the study, besides its runs."""
+        study, bench = self.job.study, self.job.bench
+        slow = {
+            item.name
+            for stack in bench.stacks.values()
+            for item in stack.accelerators
+            if not item.claims_speed
+        }
+        return {
+            "name": study.name,
+            "description": study.description,
+            "recipe": study.model_dump(
+                mode="json", fallback=lambda value: f"<{type(value).__name__}>", exclude={"study"}
+            ),
+            "plan": self._plan.model_dump(mode="json"),
+            "accelerators": [item.use for item in study.accelerators],
+            "claims_no_speed": sorted(slow),
+            "showcase": showcase_cells(self.job.cells),
+            "fps": self.fps,
+        }
+
+    def _note_refused(self) -> None:
+        """A cell that cannot run at all has one failed run, in the first block."""
+        noted = {record.cell for record in self.records.values()}
+        for name, error in self.job.bench.refused.items():
+            if name not in noted:
+                prompt, seed = self.job.blocks[0]
+                self._add(
+                    RunRecord(cell=name, prompt=prompt, seed=seed, outcome="failed", error=error)
+                )
+
+    def _rounds(self) -> str:
+        """Why it ended."""
+        for repeat in range(self._plan.repeats):
+            self.rounds = repeat + 1
+            for block in self.job.blocks:
+                if not self._block(block, repeat):
+                    return "budget"
+            if self._precise():
+                return "precise"
+        return "repeats"
+
+    def _precise(self) -> bool:
+        """Whether the intervals are narrow enough after a round."""
+        found = analyse(
+            list(self.records.values()),
+            self.job.cells,
+            [item.use for item in self.job.study.accelerators],
+            design=self._plan.design,
+            resamples=QUICK_RESAMPLES,
+        )
+        return found.precision is not None and found.precision <= self._plan.precision
+
+    def _block(self, block: Block, repeat: int) -> bool:
+        """Run what is missing of a block; False: the budget is spent."""
+        for name in self.job.order(block, repeat):
+            if (name, block, repeat) in self._done() or self._hopeless(name):
+                continue
+            if time.monotonic() + (self._typical(name) or 0.0) > self.deadline:
+                return False
+            self.job.watcher.begun(self._position(name, block, repeat))
+            self._run(name, block, repeat)
+        for name in self.job.order(block, repeat):
+            self.kept.drop(name, block)
+        return True
+
+    def _done(self) -> set[tuple[str, Block, int]]:
+        return {(item.cell, item.block, item.repeat) for item in self.records.values()}
+
+    def _hopeless(self, name: str) -> bool:
+        """Whether a cell cannot run, or has failed often enough to be given up."""
+        if name in self.job.bench.refused:
+            return True
+        outcomes = Counter(item.outcome for item in self.records.values() if item.cell == name)
+        hopeless = outcomes["failed"] >= FAILURES and not outcomes["finished"]
+        if hopeless and name == BARE:
+            raise LoopError(
+                f"the bare pipeline failed in {FAILURES} blocks, so there is nothing to compare "
+                f"with: {self._last_error(name)}"
+            )
+        return hopeless
+
+    def _last_error(self, name: str) -> str | None:
+        errors = [item.error for item in self.records.values() if item.cell == name and item.error]
+        return errors[-1] if errors else None
+
+    def _typical(self, name: str) -> float | None:
+        """Seconds of a call of a cell."""
+        taken = [
+            item.call_seconds
+            for item in self.records.values()
+            if item.cell == name and item.call_seconds is not None
+        ]
+        return median(taken) if taken else None
+
+    def _position(self, name: str, block: Block, repeat: int) -> Position:
+        alive = [cell.name for cell in self.job.cells if not self._hopeless(cell.name)]
+        done = self._done()
+        wanted = [
+            (cell, other, round_)
+            for round_ in range(repeat + 1)
+            for other in self.job.blocks
+            for cell in alive
+        ]
+        left = Counter(cell for cell, other, round_ in wanted if (cell, other, round_) not in done)
+        typical = {cell: self._typical(cell) for cell in left}
+        known = None if None in typical.values() else typical
+        seconds = known and sum(count * (known[cell] or 0.0) for cell, count in left.items())
+        planned = len(wanted)
+        return Position(name, block, repeat, planned - left.total(), planned, seconds or None)
+
+    def _run(self, name: str, block: Block, repeat: int) -> None:
+        try:
+            outcome = self.job.bench.run(name, block, repeat)
+        except Exception as error:  # whosesoever: the others go on
+            _free_memory()
+            prompt, seed = block
+            self._add(
+                RunRecord(
+                    cell=name,
+                    prompt=prompt,
+                    seed=seed,
+                    repeat=repeat,
+                    outcome="failed",
+                    error=told(error),
+                )
+            )
+            return
+        self._keep(outcome)
+
+    def _keep(self, outcome: Outcome) -> None:
+        """Put a run on disk, with what its frames are worth if that can be told already."""
+        record, frames = outcome.record, outcome.frames
+        name, block = record.cell, record.block
+        if frames is None or not self._awaited(name, block):
+            self._add(record)
+            return
+        report, frames = outcome.report.to_json(), rounded(frames)
+        self.videos.save(name, block, frames)
+        bare = frames if name == BARE else self.kept.load(BARE, block)
+        if name == BARE or bare is None:
+            self.kept.save(name, block, frames)
+        if bare is None:
+            self._add(record, report=report)
+            return
+        quality = judge(frames, bare, block.prompt)
+        record.quality = quality.values
+        self._add(record, quality.lacks, report)
+        self.judged.add((name, block))
+        if name == BARE:
+            self._judge_waiting(block, frames)
+
+    def _awaited(self, name: str, block: Block) -> bool:
+        """Whether the frames of a run are still needed: its own quality, or that of others."""
+        if name == BARE:
+            return any((cell.name, block) not in self.judged for cell in self.job.cells)
+        return (name, block) not in self.judged
+
+    def _judge_waiting(self, block: Block, bare: Any) -> None:
+        """The bare run is there: compare those with it that came before."""
+        for number, record in list(self.records.items()):
+            waits = record.block == block and (record.cell, block) not in self.judged
+            if not waits or record.outcome != "finished":
+                continue
+            frames = self.kept.load(record.cell, block)
+            if frames is None:
+                continue
+            quality = judge(frames, bare, block.prompt)
+            self.store.add_quality(number, quality.values, quality.lacks)
+            record.quality = quality.values
+            self.judged.add((record.cell, block))
+            self.kept.drop(record.cell, block)
+
+    def _add(
+        self,
+        record: RunRecord,
+        lacks: Mapping[str, str] | None = None,
+        report: str | None = None,
+    ) -> None:
+        number = self.store.add(record, lacks, report)
+        self.records[number] = record
+        self.job.watcher.ended(record)
+
+    def _report(self, stopped: str) -> StudyReport:
+        report = assemble(self.store, stopped)
+        save_report(report, self.folder)
+        return report
+
+
+def _free_memory() -> None:
+    """After an error, which may have been a lack of it."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

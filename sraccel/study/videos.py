@@ -1,0 +1,52 @@
+"""The videos of the blocks that a study's report shows."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sraccel.files import output_folder
+from sraccel.study.record import Block
+from sraccel.video import save_video
+
+if TYPE_CHECKING:
+    import torch
+
+FOLDER = "videos"
+
+
+class Videos:
+    """Writes them.
+
+    Attributes:
+        folder: of the study.
+        cells: names of those that are shown.
+        blocks: that are shown.
+        fps: frames per second.
+    """
+
+    def __init__(
+        self, folder: Path, cells: Sequence[str], blocks: Sequence[Block], fps: float
+    ) -> None:
+        self.folder, self.cells, self.blocks, self.fps = folder, cells, blocks, fps
+
+    def save(self, cell: str, block: Block, frames: torch.Tensor) -> None:
+        """Write the video of a run, if it is one of those that are shown.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if cell in self.cells and block in self.blocks:
+            output_folder(self.folder / FOLDER)
+            path = self.folder / video_path(cell, block)
+            save_video(frames.movedim(1, -1), path, fps=self.fps)
+
+
+def video_path(cell: str, block: Block) -> str:
+    """Where the video of a run is, relative to the study's folder."""
+    key = "\0".join((block.prompt, str(block.seed), cell))
+    words = re.sub(r"[^a-zA-Z0-9.=]+", "-", cell).strip("-")[:60]
+    return f"{FOLDER}/{words}-{hashlib.sha256(key.encode()).hexdigest()[:8]}.mp4"

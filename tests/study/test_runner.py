@@ -1,0 +1,339 @@
+"""Running a study: fair order, nothing lost, whatever breaks off."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from small_study import CALL, PROMPTS, TWO, Heard, small_study, told
+
+import sraccel
+from sraccel.errors import ConflictError, LoopError, ModelError, RecipeError
+from sraccel.plugin import Accelerator, Call, hookimpl
+from sraccel.study import runner
+from sraccel.study.record import RunRecord
+from sraccel.study.runner import forecast_study, run_study
+from sraccel.study.store import Store
+from sraccel.testing import load_demo_pipeline
+
+SKIPS = {"use": "skip-schedule", "every": 2, "warm_up": 1}
+
+
+@pytest.fixture(scope="module")
+def pipe() -> Any:
+    made = load_demo_pipeline("sketch")
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def _no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of the report have tests of their own; here the runs count."""
+    if "written" not in request.fixturenames:
+        monkeypatch.setattr(runner, "save_report", lambda report, folder: None)
+
+
+@pytest.fixture
+def written() -> None:
+    """For tests that want the report's files."""
+
+
+def records(folder: Path) -> list[RunRecord]:
+    with Store.read(folder) as store:
+        return list(store.records().values())
+
+
+def bare_latents(pipe: Any) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    made: torch.Tensor = pipe(
+        prompt=PROMPTS[0], generator=generator, output_type="latent", **CALL
+    ).frames
+    return made
+
+
+class Fragile(Accelerator):
+    """Raises in the runs of one prompt, or in all."""
+
+    name = "fragile"
+    fails: frozenset[str] = frozenset()
+
+    @hookimpl
+    def denoiser_called(self, call: Call, output: torch.Tensor) -> None:
+        if type(self).fails & {"all", Told.prompt}:
+            raise ZeroDivisionError("made to fail")
+
+
+class Told(Heard):
+    """Knows which prompt is run."""
+
+    prompt = ""
+
+    def begun(self, position: Any) -> None:
+        type(self).prompt = position.block.prompt
+        super().begun(position)
+
+
+@pytest.fixture
+def fragile() -> Iterable[type[Fragile]]:
+    yield Fragile
+    Fragile.fails = frozenset()
+
+
+def test_every_cell_runs_once_in_every_block_of_every_round(pipe: Any, tmp_path: Path) -> None:
+    study = small_study(seeds=[0, 5], repeats=2, precision=0, plain_steps=[2])
+    report = run_study(pipe, study, tmp_path, **CALL)
+    runs = records(tmp_path)
+    cells = ["bare", "srdiffusion", "teacache", "srdiffusion + teacache", "2 plain steps"]
+    wanted = {(c, p, s, r) for c in cells for p in PROMPTS for s in (0, 5) for r in (0, 1)}
+    assert Counter((run.cell, run.prompt, run.seed, run.repeat) for run in runs) == Counter(wanted)
+    assert {run.outcome for run in runs} == {"finished"}
+    assert (report.done, report.planned, report.stopped) == (40, 40, "repeats")
+    assert all((run.seconds or 0) > 0 and (run.call_seconds or 0) > run.seconds for run in runs)
+    assert {run.steps for run in runs if run.cell == "2 plain steps"} == {2}
+
+
+def test_the_cells_of_a_block_run_together_in_an_order_that_is_another_one_in_each(
+    pipe: Any, tmp_path: Path
+) -> None:
+    study = small_study(seeds=[0, 1, 2], plain_steps=[3, 2, 1])
+    run_study(pipe, study, tmp_path, **CALL)
+    runs = records(tmp_path)
+    orders = [runs[start : start + 7] for start in range(0, len(runs), 7)]
+    assert all(len({run.block for run in block}) == 1 for block in orders)
+    assert len({tuple(run.cell for run in block) for block in orders}) == len(orders) == 6
+    positions = [[run.cell for run in block].index("bare") for block in orders]
+    assert len(set(positions)) > 2
+
+
+def test_quality_is_that_of_a_comparison_by_hand(pipe: Any, tmp_path: Path) -> None:
+    run_study(pipe, small_study(), tmp_path, **CALL)
+    measured = {(run.cell, run.prompt): run.quality for run in records(tmp_path)}
+    call: Any = {**CALL, "prompt": PROMPTS[0]}
+    by_hand = sraccel.compare(pipe, TWO, warmup=False, **call).report.quality
+    for name, value in (by_hand or {}).items():
+        assert measured["srdiffusion + teacache", PROMPTS[0]][name] == pytest.approx(
+            value, rel=1e-3
+        )
+    assert measured["bare", PROMPTS[0]] == {"psnr_db": 100.0, "ssim": pytest.approx(1.0)}
+
+
+def test_a_cell_that_decides_nothing_loses_nothing(pipe: Any, tmp_path: Path) -> None:
+    study = small_study([{"use": "teacache", "threshold": 0}])
+    run_study(pipe, study, tmp_path, **CALL)
+    runs = {(run.cell, run.prompt): run for run in records(tmp_path)}
+    for prompt in PROMPTS:
+        ours, bare = runs["teacache", prompt], runs["bare", prompt]
+        assert ours.frames_sha256 == bare.frames_sha256
+        assert ours.quality == bare.quality
+        assert ours.warnings
+
+
+def test_the_pipeline_is_as_it_was(pipe: Any, tmp_path: Path) -> None:
+    before = bare_latents(pipe)
+    run_study(
+        pipe, small_study([*TWO, {"use": "sageattention", "kernel": "emulated"}]), tmp_path, **CALL
+    )
+    assert torch.equal(bare_latents(pipe), before)
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 5, 7])
+def test_going_on_after_an_interrupt_gives_the_runs_of_one_without(
+    pipe: Any, tmp_path: Path, after: int
+) -> None:
+    heard = Heard(interrupt_after=after)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(pipe, small_study(), tmp_path / "broken", watcher=heard, **CALL)
+    kept = records(tmp_path / "broken")
+    assert len(kept) == after
+    again = Heard()
+    run_study(pipe, small_study(), tmp_path / "broken", watcher=again, **CALL)
+    assert len(again.records) == 8 - after
+    run_study(pipe, small_study(), tmp_path / "whole", **CALL)
+    whole = records(tmp_path / "whole")
+    assert told(records(tmp_path / "broken")) == told(whole)
+    assert [run.cell for run in records(tmp_path / "broken")] == [run.cell for run in whole]
+    assert list((tmp_path / "broken" / "frames").iterdir()) == []
+
+
+def test_a_study_that_is_done_is_only_told_again(pipe: Any, tmp_path: Path) -> None:
+    first = run_study(pipe, small_study(), tmp_path, **CALL)
+    heard = Heard()
+    second = run_study(pipe, small_study(), tmp_path, watcher=heard, **CALL)
+    assert heard.positions == []
+    assert second == first
+
+
+def test_prompts_seeds_and_rounds_can_be_added(pipe: Any, tmp_path: Path) -> None:
+    run_study(pipe, small_study(prompts=PROMPTS[:1]), tmp_path, **CALL)
+    heard = Heard()
+    study = small_study(seeds=[0, 1], repeats=2, precision=0)
+    report = run_study(pipe, study, tmp_path, watcher=heard, **CALL)
+    assert len(heard.records) == 4 * 2 * 2 * 2 - 4
+    assert report.done == report.planned == 32
+
+
+def test_fewer_prompts_are_told_alone(pipe: Any, tmp_path: Path) -> None:
+    run_study(pipe, small_study(), tmp_path, **CALL)
+    report = run_study(pipe, small_study(prompts=PROMPTS[1:]), tmp_path, **CALL)
+    assert (report.done, report.analysis.blocks) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("study", "call", "named"),
+    [
+        (small_study([TWO[0], {**TWO[1], "threshold": 9.0}]), CALL, "threshold: 10.0 there, 9.0"),
+        (small_study(TWO[::-1]), CALL, "there"),
+        (small_study(design="one-at-a-time", plain_steps=[2]), CALL, "2 plain steps"),
+        (small_study(), {**CALL, "num_inference_steps": 5}, "num_inference_steps: 4 there, 5 now"),
+    ],
+)
+def test_another_recipe_or_call_is_refused(
+    pipe: Any, tmp_path: Path, study: sraccel.Study, call: dict[str, Any], named: str
+) -> None:
+    run_study(pipe, small_study(), tmp_path, **CALL)
+    before = records(tmp_path)
+    with pytest.raises(ConflictError) as caught:
+        run_study(pipe, study, tmp_path, **call)
+    assert named in str(caught.value)
+    assert records(tmp_path) == before
+
+
+def test_other_weights_are_refused(tmp_path: Path) -> None:
+    own = load_demo_pipeline("sketch")
+    own.set_progress_bar_config(disable=True)
+    run_study(own, small_study(prompts=PROMPTS[:1]), tmp_path, **CALL)
+    own.transformer.blocks[0].attn1.to_q.weight.data[0, 0] += 1
+    with pytest.raises(ConflictError, match=r"models\.transformer\.weights"):
+        run_study(own, small_study(prompts=PROMPTS[:1]), tmp_path, **CALL)
+
+
+def test_what_cannot_be_composed_is_noted_and_the_others_go_on(pipe: Any, tmp_path: Path) -> None:
+    report = run_study(pipe, small_study([TWO[1], SKIPS]), tmp_path, **CALL)
+    runs = records(tmp_path)
+    failed = [run for run in runs if run.outcome == "failed"]
+    assert [run.cell for run in failed] == ["teacache + skip-schedule"]
+    assert "both predict the block stack's residual" in (failed[0].error or "")
+    assert Counter(run.cell for run in runs if run.outcome == "finished") == {
+        "bare": 2, "teacache": 2, "skip-schedule": 2,
+    }  # fmt: skip
+    assert any("teacache + skip-schedule: 1 of 1 runs failed" in text for text in report.warnings)
+    assert report.done == report.planned == 7
+    heard = Heard()
+    run_study(pipe, small_study([TWO[1], SKIPS]), tmp_path, watcher=heard, **CALL)
+    assert heard.records == []
+
+
+def test_a_run_that_raises_is_noted_and_the_others_go_on(
+    pipe: Any, tmp_path: Path, fragile: type[Fragile]
+) -> None:
+    fragile.fails = frozenset({PROMPTS[1]})
+    study = small_study([fragile.Options(), TWO[1]])
+    run_study(pipe, study, tmp_path, watcher=Told(), **CALL)
+    runs = records(tmp_path)
+    failed = [run for run in runs if run.outcome == "failed"]
+    assert {(run.cell, run.prompt) for run in failed} == {
+        ("fragile", PROMPTS[1]),
+        ("fragile + teacache", PROMPTS[1]),
+    }
+    assert all("made to fail" in (run.error or "") for run in failed)
+    assert len(runs) == 8
+
+
+def test_a_cell_that_always_raises_is_given_up(
+    pipe: Any, tmp_path: Path, fragile: type[Fragile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fragile.fails = frozenset(f"prompt {number}" for number in range(5))
+    study = small_study([fragile.Options()], prompts=[f"prompt {number}" for number in range(5)])
+    run_study(pipe, study, tmp_path, watcher=Told(), **CALL)
+    assert Counter(run.cell for run in records(tmp_path)) == {"bare": 5, "fragile": 3}
+
+
+def test_without_a_bare_run_there_is_no_study(pipe: Any, tmp_path: Path) -> None:
+    class Broken(type(pipe)):  # type: ignore[misc]
+        def decode_latents(self, *args: Any) -> None:
+            raise AssertionError
+
+        def check_inputs(self, prompt: str, *args: Any, **kwargs: Any) -> None:
+            if prompt == "impossible":
+                raise ValueError("no")
+            super().check_inputs(prompt, *args, **kwargs)
+
+    broken = Broken(**pipe.components)
+    broken.set_progress_bar_config(disable=True)
+    study = small_study(prompts=["fine", "impossible"], seeds=[0, 1, 2])
+    report = run_study(broken, study, tmp_path, **CALL)
+    assert {run.prompt for run in records(tmp_path) if run.outcome == "finished"} == {"fine"}
+    assert report.analysis.blocks == 3
+    with pytest.raises(ValueError, match="no"):  # already the warm-up fails
+        run_study(broken, small_study(prompts=["impossible"]), tmp_path / "other", **CALL)
+    assert issubclass(LoopError, Exception)
+
+
+def test_a_budget_ends_it_and_the_report_says_so(pipe: Any, tmp_path: Path) -> None:
+    heard = Heard()
+    report = run_study(pipe, small_study(budget=1e-6), tmp_path, watcher=heard, **CALL)
+    assert (heard.records, report.stopped, report.done) == ([], "budget", 0)
+    report = run_study(pipe, small_study(), tmp_path, **CALL)
+    assert (report.stopped, report.done) == ("repeats", 8)
+
+
+def test_rounds_go_on_until_the_intervals_are_narrow(pipe: Any, tmp_path: Path) -> None:
+    three = {"accelerators": TWO[1:], "seeds": [0, 1]}  # fewer blocks have no intervals
+    loose = run_study(pipe, small_study(**three, repeats=4, precision=1e6), tmp_path / "a", **CALL)
+    assert (loose.repeats, loose.stopped) == (1, "precise")
+    tight = run_study(pipe, small_study(**three, repeats=2, precision=0.0), tmp_path / "b", **CALL)
+    assert (tight.repeats, tight.stopped) == (2, "repeats")
+
+
+def test_the_forecast_writes_nothing_and_says_what_cannot_run(pipe: Any, tmp_path: Path) -> None:
+    study = small_study([TWO[1], SKIPS], seeds=[0, 1], budget="10m", plain_steps=[2])
+    forecast = forecast_study(pipe, study, out=tmp_path / "none", **CALL)
+    assert not (tmp_path / "none").exists()
+    cells = {cell.name: cell for cell in forecast.cells}
+    assert "both predict" in (cells["teacache + skip-schedule"].refused or "")
+    assert (forecast.blocks, forecast.runs_of_a_round, forecast.budget) == (4, 16, 600)
+    assert all((cell.seconds or 0) > 0 for cell in forecast.cells if not cell.refused)
+    assert cells["2 plain steps"].steps == 2
+    assert not forecast.measured
+
+
+def test_the_forecast_goes_by_finished_runs_where_there_are_some(pipe: Any, tmp_path: Path) -> None:
+    run_study(pipe, small_study(), tmp_path, **CALL)
+    forecast = forecast_study(pipe, small_study(), out=tmp_path, **CALL)
+    assert forecast.measured
+    assert forecast.done == 8
+
+
+def test_a_render_model_is_loaded_once_for_all_cells(pipe: Any, tmp_path: Path) -> None:
+    from sraccel.study.bench import Bench
+    from sraccel.study.design import cells_of
+
+    study = small_study([*TWO, {"use": "sageattention", "kernel": "emulated"}])
+    bench = Bench(pipe, cells_of(study), CALL)
+    with runner.shared_loading():
+        bench.compose()
+    renders = {
+        id(stack.denoisers["render"].module)
+        for stack in bench.stacks.values()
+        if "render" in stack.denoisers
+    }
+    assert len(renders) == 1
+
+
+@pytest.mark.parametrize(
+    ("study", "call", "error", "words"),
+    [
+        (small_study(prompts=[]), CALL, RecipeError, "no prompts"),
+        (small_study(), {**CALL, "prompt": "x"}, ModelError, "prompt"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_before_anything_is_written(
+    pipe: Any, tmp_path: Path, study: Any, call: Any, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        run_study(pipe, study, tmp_path / "out", **call)
+    assert not (tmp_path / "out").exists()
