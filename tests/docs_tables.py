@@ -37,6 +37,8 @@ from sraccel.pairs import EVIDENCE, HANDOFFS, PAIRS
 from sraccel.plugin import Accelerator, Sampling
 from sraccel.recipe import Recipe
 from sraccel.recipes import sraccel_recipes
+from sraccel.study import report_model
+from sraccel.study.plan import Plan
 
 DOCS = Path(__file__).parent.parent / "docs"
 BUILT_IN: list[type[Accelerator]] = [SRDiffusion, TeaCache, SageAttention]
@@ -89,6 +91,52 @@ def sampling_table() -> str:
         cells = (f"`{name}`", _type_name_of_option(field.annotation), field.description or "")
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join(lines) + "\n"
+
+
+def study_table() -> str:
+    """The keys of a study file's section `study`."""
+    lines = ["| key | default | meaning |", "|---|---|---|"]
+    for name, field in Plan.model_fields.items():
+        default = field.get_default(call_default_factory=True)
+        shown = "none" if default in (None, [], {}) else f"`{_yaml(default)}`"
+        cells = (f"`{name}`", shown, field.description or "")
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def study_report_reference() -> str:
+    """Every part of a study's report, with the keys of its JSON."""
+    parts = [value for value in vars(report_model).values() if _is_part(value)]
+    return "\n".join(_part_of_study(part) for part in reversed(parts))
+
+
+def _is_part(value: object) -> bool:
+    own = isinstance(value, type) and value.__module__ == report_model.__name__
+    return own and issubclass(value, BaseModel) and bool(value.model_fields)
+
+
+def _part_of_study(part: type[BaseModel]) -> str:
+    about = (inspect.getdoc(part) or "").replace("\n\n", "\0").replace("\n", " ").split("\0")
+    lines = [f"### {part.__name__}", "", *(f"{text}\n" for text in about)]
+    lines += ["| key | type | meaning |", "|---|---|---|"]
+    for name, field in part.model_fields.items():
+        kind = " or ".join(_spoken_type(one) for one in _union(field.annotation))
+        cells = (f"`{name}`", kind, field.description or name.replace("_", " "))
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _spoken_type(annotation: Any) -> str:
+    """`list of Pair`, `Estimate by text`."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin in (list, tuple):
+        return f"list of {_spoken_type(inner[0])}"
+    if origin is dict:
+        return f"{_spoken_type(inner[1])} by name"
+    if annotation is Any:
+        return "any"
+    name = _type_name(annotation)
+    return {"str": "text", "int": "whole number", "float": "number"}.get(name, name)
 
 
 def recipes_table() -> str:
@@ -303,6 +351,8 @@ def written() -> Iterator[tuple[str, str, str]]:
         yield "reference/recipes.md", f"options {accelerator.name}", options_table(accelerator)
     yield "reference/recipes.md", "sampling", sampling_table()
     yield "reference/recipes.md", "shipped", recipes_table()
+    yield "reference/studies.md", "study", study_table()
+    yield "reference/studies.md", "report", study_report_reference()
     yield "reference/pairs.md", "pairs", pairs_table()
     yield "reference/teacache.md", "families", families_table()
     yield "reference/teacache.md", "coefficients", coefficients_table()

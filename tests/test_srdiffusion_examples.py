@@ -20,12 +20,11 @@ from sraccel.errors import ModelError, OutputError
 
 FOLDER = Path(__file__).parent.parent / "examples" / "srdiffusion"
 STEPS = 4
-SCRIPTS = {
-    "fixed_switch": (["--switch", "1", "2"], ["switch at 1", "switch at 2"]),
-    "threshold_sweep": (["--thresholds", "0.01", "9"], ["threshold 0.01", "threshold 9"]),
-    "latent_consistency": (["--switch", "2"], ["switch at 2"]),
-    "perturbation": (["--windows", "2"], ["steps 0 to 1", "steps 2 to 3"]),
-}
+SCRIPTS = [
+    ("latent_consistency", ["--switch", "2"], ["switch at 2"]),
+    ("latent_consistency", ["--threshold", "9"], ["threshold 9"]),
+    ("perturbation", ["--windows", "2"], ["steps 0 to 1", "steps 2 to 3"]),
+]
 Load = Callable[[str], ModuleType]
 demo_pipeline = functools.cache(models.load_pipeline)
 
@@ -54,15 +53,20 @@ def made(out: Path) -> list[str]:
     return [line["setting"] for line in lines(out)[1:]]
 
 
-def fixed_switch(load: Load, out: Path, *more: str) -> None:
-    load("fixed_switch").main(arguments(out, "--switch", "1", "2", *more))
+def experiment(load: Load, out: Path, *more: str) -> None:
+    """The cheaper of both: three settings, of which one is the render model alone."""
+    load("latent_consistency").main(arguments(out, "--switch", "2", *more))
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize(("name", "options", "expected"), SCRIPTS)
 def test_an_experiment_makes_table_picture_and_figures(
-    name: str, load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str,
+    options: list[str],
+    expected: list[str],
+    load: Load,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    options, expected = SCRIPTS[name]
     load(name).main(arguments(tmp_path, *options))
     content = json.loads((tmp_path / "results.json").read_text())
     printed = capsys.readouterr().out
@@ -77,12 +81,12 @@ def test_an_experiment_makes_table_picture_and_figures(
 def test_a_second_start_runs_nothing(
     load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fixed_switch(load, tmp_path)
+    experiment(load, tmp_path)
     before = (tmp_path / "runs.jsonl").read_bytes()
     table = capsys.readouterr().out
-    fixed_switch(load, tmp_path)
+    experiment(load, tmp_path)
     again = capsys.readouterr()
-    assert "0 of 4 runs to do" in again.err
+    assert "0 of 3 runs to do" in again.err
     assert again.out == table
     assert (tmp_path / "runs.jsonl").read_bytes() == before
 
@@ -90,8 +94,8 @@ def test_a_second_start_runs_nothing(
 def test_an_interrupted_experiment_goes_on(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    experiment = load("experiment")
-    run, calls = experiment.Experiment._run, []
+    made_by = load("experiment").Experiment
+    run, calls = made_by._run, []
 
     def interrupted(*given: object) -> None:
         if len(calls) == 2:
@@ -99,43 +103,42 @@ def test_an_interrupted_experiment_goes_on(
         calls.append(run(*given))
 
     with monkeypatch.context() as patched:
-        patched.setattr(experiment.Experiment, "_run", interrupted)
+        patched.setattr(made_by, "_run", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            fixed_switch(load, tmp_path)
+            experiment(load, tmp_path)
     kept = lines(tmp_path)
     assert len(kept) == 3
-    fixed_switch(load, tmp_path)
+    experiment(load, tmp_path)
     assert lines(tmp_path)[:3] == kept
-    assert len(made(tmp_path)) == len(set(made(tmp_path))) == 4
+    assert len(made(tmp_path)) == len(set(made(tmp_path))) == 3
 
 
 def test_a_half_written_last_line_is_run_again(
     load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fixed_switch(load, tmp_path)
+    experiment(load, tmp_path)
     path = tmp_path / "runs.jsonl"
     whole = lines(tmp_path)
     path.write_bytes(path.read_bytes()[:-40])
     capsys.readouterr()
-    fixed_switch(load, tmp_path)
-    assert "1 of 4 runs to do" in capsys.readouterr().err
-    timeless = [{**line, "seconds": None} for line in lines(tmp_path)]
-    assert timeless == [{**line, "seconds": None} for line in whole]
+    experiment(load, tmp_path)
+    assert "1 of 3 runs to do" in capsys.readouterr().err
+    assert lines(tmp_path) == whole
 
 
 def test_more_prompts_can_be_added(load: Load, tmp_path: Path) -> None:
-    fixed_switch(load, tmp_path)
+    experiment(load, tmp_path)
     kept = lines(tmp_path)
-    fixed_switch(load, tmp_path, "--count", "2")
+    experiment(load, tmp_path, "--count", "2")
     assert lines(tmp_path)[: len(kept)] == kept
-    assert len(made(tmp_path)) == 8
+    assert len(made(tmp_path)) == 6
 
 
 def test_runs_of_other_settings_are_refused(load: Load, tmp_path: Path) -> None:
-    fixed_switch(load, tmp_path)
+    experiment(load, tmp_path)
     for options, what in ((["--steps", "5"], "steps"), (["--switch", "3"], "settings")):
         with pytest.raises(OutputError, match=f"runs with other {what}"):
-            fixed_switch(load, tmp_path, *options)
+            experiment(load, tmp_path, *options)
 
 
 def test_runs_of_other_weights_are_refused(load: Load, tmp_path: Path) -> None:
@@ -160,7 +163,8 @@ def test_prompts_beyond_the_demo_world_have_no_score(
 ) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("# one prompt\n\ntwo cats boxing\n")
-    fixed_switch(load, tmp_path / "out", "--prompts", str(prompts))
+    options = ["--windows", "1", "--prompts", str(prompts)]
+    load("perturbation").main(arguments(tmp_path / "out", *options))
     content = json.loads((tmp_path / "out" / "results.json").read_text())
     assert content["prompts"] == ["two cats boxing"]
     assert content["rows"][0]["score"] is None
@@ -169,12 +173,12 @@ def test_prompts_beyond_the_demo_world_have_no_score(
 
 def test_another_model_needs_prompts(load: Load, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="give --prompts"):
-        fixed_switch(load, tmp_path, "--model", "someone/a-model")
+        experiment(load, tmp_path, "--model", "someone/a-model")
 
 
 def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "runs.jsonl").write_text('{"experiment": "another"}\n')
-    command = [sys.executable, str(FOLDER / "fixed_switch.py"), *arguments(tmp_path)]
+    command = [sys.executable, str(FOLDER / "latent_consistency.py"), *arguments(tmp_path)]
     process = subprocess.run(command, capture_output=True, text=True, check=False)
     assert process.returncode == 1
     assert "holds runs with other" in process.stderr

@@ -1,15 +1,14 @@
 """What the experiments share: prompts, resumable runs, quality, tables and pictures.
 
-An experiment generates every prompt under every setting, from the same noise and in random order,
-so that drift of the machine cannot favour a setting. Each finished run is a line of `runs.jsonl`
-and a file of frames; a second start takes up where the first one was stopped.
+An experiment generates every prompt under every setting, from the same noise. Each finished run is
+a line of `runs.jsonl` and a file of frames; a second start takes up where the first one was
+stopped. It asks what the videos are like; `sraccel study` measures how fast they are made.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,6 @@ from sraccel.frames import frames_of
 from sraccel.models import DEMO, load_pipeline
 
 DEMO_PROMPTS = 16
-WARM_UP_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -179,11 +177,10 @@ class Experiment:
 
     def run(self) -> None:
         """Make all videos that are not there yet."""
-        shuffled = random.Random(0)
         work = [
             (seed, text, setting)
             for seed, text in enumerate(self.prompts)
-            for setting in shuffled.sample(self.settings, len(self.settings))
+            for setting in self.settings
             if (seed, text, setting.label) not in self._finished
         ]
         total = len(self.prompts) * len(self.settings)
@@ -191,12 +188,9 @@ class Experiment:
         console.print(f"{self.name}: {len(work)} of {total} runs to do", highlight=False)
         if not work:
             return
-        for setting in (SKETCH_ONLY, RENDER_ONLY):  # allocators and kernels are then warm
-            self._generate(0, self.prompts[0], setting, WARM_UP_STEPS)
         columns = (TextColumn("{task.description}", markup=False), BarColumn())
         counts = (MofNCompleteColumn(), TimeRemainingColumn())
-        # Few refreshes: the bar shares the CPU with what is being timed.
-        with Progress(*columns, *counts, console=console, refresh_per_second=2) as progress:
+        with Progress(*columns, *counts, console=console) as progress:
             task = progress.add_task("", total=len(work))
             for seed, text, setting in work:
                 progress.update(task, description=f"prompt {seed + 1}, {setting.label}")
@@ -204,8 +198,7 @@ class Experiment:
                 progress.advance(task)
 
     def _run(self, seed: int, text: str, setting: Setting) -> None:
-        frames, report = self._generate(seed, text, setting, self.arguments.steps)
-        assert report.accelerated is not None
+        frames, report = self._generate(seed, text, setting)
         name = "".join(part if part.isalnum() else "-" for part in setting.label)
         path = Path("frames") / f"{seed:04}-{name}.npz"
         save_frames(self.folder / path, frames.numpy())
@@ -213,7 +206,6 @@ class Experiment:
             "seed": seed,
             "prompt": text,
             "setting": setting.label,
-            "seconds": report.accelerated.seconds,
             "switch_step": report.switch_step,
             "score": self._score(frames, text),
             "frames": path.as_posix(),
@@ -222,14 +214,14 @@ class Experiment:
         self._finished[self._key(entry)] = entry
 
     def _generate(
-        self, seed: int, text: str, setting: Setting, steps: int
+        self, seed: int, text: str, setting: Setting
     ) -> tuple[torch.Tensor, sraccel.Report]:
         stack = sraccel.compose(self._pipe, setting.recipe(self._render))
         stack.logs_warnings = False  # "never switched" is a result here
         with stack, torch.no_grad():
             output = self._pipe(
                 prompt=text,
-                num_inference_steps=steps,
+                num_inference_steps=self.arguments.steps,
                 generator=torch.Generator().manual_seed(seed),
                 output_type="np",
                 **self.arguments.call,
@@ -250,8 +242,8 @@ class Experiment:
     def summary(self, setting: Setting, reference: Setting = SKETCH_ONLY) -> dict[str, Any]:
         """The figures of one setting, paired with a reference of the same prompts and noise.
 
-        Speedups and qualities are (median, lower, upper quartile); the score's difference is
-        (mean, ends of its 95% interval), in score units.
+        Qualities are (median, lower, upper quartile); the score's difference is (mean, ends of its
+        95% interval), in score units.
         """
         ours, theirs = self.finished(setting.label), self.finished(reference.label)
         pairs = list(zip(ours, theirs, strict=True))
@@ -267,7 +259,6 @@ class Experiment:
             "accelerators": setting.describe(),
             "reference": reference.label,
             "prompts": len(pairs),
-            "speedup": quartiles([b["seconds"] / a["seconds"] for a, b in pairs]),
             **{name: quartiles([each[name] for each in quality]) for name in quality[0]},
             "score": float(np.mean([a for a, _ in scored])) if scored else None,
             "score_difference": mean_interval([a - b for a, b in scored]) if scored else None,

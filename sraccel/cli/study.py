@@ -154,6 +154,7 @@ def study(
         name = model or loaded.model
         if name is None:
             raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
+        locate(name)
         given = {key: value for key, value in call.items() if value is not None}
         arguments = {"num_inference_steps": STEPS, **loaded.sampling.arguments(), **given}
         rate = fps or (DEMO_FPS if name == DEMO else FPS)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import math
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sraccel.clock import median
 from sraccel.errors import LoopError, OutputError, RecipeError
@@ -23,8 +26,7 @@ from sraccel.study.cell import BARE, Cell
 from sraccel.study.design import cells_of, showcase_cells
 from sraccel.study.forecast import Forecast, cell_forecasts
 from sraccel.study.header import header_of
-from sraccel.study.judging import judge
-from sraccel.study.kept_frames import KeptFrames, rounded
+from sraccel.study.judging import Judge
 from sraccel.study.outputs import save_report
 from sraccel.study.plan import Study
 from sraccel.study.record import Block, RunRecord
@@ -118,6 +120,14 @@ def forecast_study(
     return job.forecast(records)
 
 
+class Wanted(NamedTuple):
+    """A run: which cell, in which block, in which round."""
+
+    cell: str
+    block: Block
+    repeat: int
+
+
 @dataclass
 class Job:
     """What is to be run.
@@ -177,51 +187,46 @@ class _Runner:
     store: Store
     folder: Path
     fps: float
+    stopped: str = ""
     records: dict[int, RunRecord] = field(default_factory=dict)
-    judged: set[tuple[str, Block]] = field(default_factory=set)
-    rounds: int = 0
 
     def __post_init__(self) -> None:
         self.records = self.store.records()
-        self.judged = {self._key(number) for number in self.store.judged()}
-        self.kept = KeptFrames(self.folder / "frames")
+        self.judge = Judge(self.store, self.folder, [cell.name for cell in self.job.cells])
         shown = showcase_cells(self.job.cells)
         self.videos = Videos(self.folder, shown, self.job.blocks[: self._plan.show], self.fps)
-        self.deadline = float("inf")
 
     @property
     def _plan(self) -> Any:
         return self.job.study.study
 
-    def _key(self, number: int) -> tuple[str, Block]:
-        return self.records[number].cell, self.records[number].block
-
     def run(self) -> StudyReport:
         """Everything; the report is written whatever ends it, if there is anything to tell."""
-        self.job.bench.warm_up(self.job.blocks[0])
+        missing = self._missing()
+        first = next(missing, None)
+        if first is not None:  # else there is only the report to make
+            self.job.bench.warm_up(self.job.blocks[0])
         self.store.start_session(self._facts())
         self._note_refused()
-        self.job.watcher.planned(self.job.forecast(list(self.records.values())))
-        if self._plan.budget is not None:
-            self.deadline = time.monotonic() + self._plan.budget
         try:
-            with quiet_collector():
-                stopped = self._rounds()
+            if first is not None:
+                self._make(itertools.chain([first], missing))
         except KeyboardInterrupt:
             with suppress(OutputError):
                 self._report("interrupted")
             raise
-        return self._report(stopped)
+        return self._report(self.stopped)
 
     def _facts(self) -> dict[str, Any]:
         """What the report tells of the study, besides its runs."""
         study, bench = self.job.study, self.job.bench
-        slow = {
+        slow = {  # known once a stack was attached
             item.name
             for stack in bench.stacks.values()
             for item in stack.accelerators
             if not item.claims_speed
         }
+        slow.update(self.store.facts().get("claims_no_speed", ()))
         return {
             "name": study.name,
             "description": study.description,
@@ -240,21 +245,36 @@ class _Runner:
         noted = {record.cell for record in self.records.values()}
         for name, error in self.job.bench.refused.items():
             if name not in noted:
-                prompt, seed = self.job.blocks[0]
-                self._add(
-                    RunRecord(cell=name, prompt=prompt, seed=seed, outcome="failed", error=error)
-                )
+                self._add(_failed(Wanted(name, self.job.blocks[0], 0), error))
 
-    def _rounds(self) -> str:
-        """Why it ended."""
+    def _missing(self) -> Iterator[Wanted]:
+        """The runs that are not on disk, one by one; says in the end why there are no more."""
         for repeat in range(self._plan.repeats):
-            self.rounds = repeat + 1
             for block in self.job.blocks:
-                if not self._block(block, repeat):
-                    return "budget"
+                for name in self.job.order(block, repeat):
+                    wanted = Wanted(name, block, repeat)
+                    if wanted not in self._done() and not self._hopeless(name):
+                        yield wanted
+                self.judge.finish(block, self.records)
             if self._precise():
-                return "precise"
-        return "repeats"
+                self.stopped = "precise"
+                return
+        self.stopped = "repeats"
+
+    def _make(self, missing: Iterator[Wanted]) -> None:
+        """Make runs until there are no more, or the budget is spent."""
+        self.job.watcher.planned(self.job.forecast(list(self.records.values())))
+        budget = self._plan.budget
+        deadline = float("inf") if budget is None else time.monotonic() + budget
+        with quiet_collector():
+            for wanted in missing:
+                if self._hopeless(wanted.cell):  # as the warm-up showed
+                    continue
+                if time.monotonic() + (self._typical(wanted.cell) or 0.0) > deadline:
+                    self.stopped = "budget"
+                    return
+                self.job.watcher.begun(self._position(wanted))
+                self._run(wanted)
 
     def _precise(self) -> bool:
         """Whether the intervals are narrow enough after a round."""
@@ -267,21 +287,8 @@ class _Runner:
         )
         return found.precision is not None and found.precision <= self._plan.precision
 
-    def _block(self, block: Block, repeat: int) -> bool:
-        """Run what is missing of a block; False: the budget is spent."""
-        for name in self.job.order(block, repeat):
-            if (name, block, repeat) in self._done() or self._hopeless(name):
-                continue
-            if time.monotonic() + (self._typical(name) or 0.0) > self.deadline:
-                return False
-            self.job.watcher.begun(self._position(name, block, repeat))
-            self._run(name, block, repeat)
-        for name in self.job.order(block, repeat):
-            self.kept.drop(name, block)
-        return True
-
-    def _done(self) -> set[tuple[str, Block, int]]:
-        return {(item.cell, item.block, item.repeat) for item in self.records.values()}
+    def _done(self) -> set[Wanted]:
+        return {Wanted(item.cell, item.block, item.repeat) for item in self.records.values()}
 
     def _hopeless(self, name: str) -> bool:
         """Whether a cell cannot run, or has failed often enough to be given up."""
@@ -309,83 +316,59 @@ class _Runner:
         ]
         return median(taken) if taken else None
 
-    def _position(self, name: str, block: Block, repeat: int) -> Position:
+    def _position(self, now: Wanted) -> Position:
         alive = [cell.name for cell in self.job.cells if not self._hopeless(cell.name)]
-        done = self._done()
         wanted = [
-            (cell, other, round_)
-            for round_ in range(repeat + 1)
-            for other in self.job.blocks
-            for cell in alive
+            Wanted(name, block, repeat)
+            for repeat in range(now.repeat + 1)
+            for block in self.job.blocks
+            for name in alive
         ]
-        left = Counter(cell for cell, other, round_ in wanted if (cell, other, round_) not in done)
-        typical = {cell: self._typical(cell) for cell in left}
-        known = None if None in typical.values() else typical
-        seconds = known and sum(count * (known[cell] or 0.0) for cell, count in left.items())
-        planned = len(wanted)
-        return Position(name, block, repeat, planned - left.total(), planned, seconds or None)
+        left = Counter(run.cell for run in set(wanted) - self._done())
+        seconds = [count * (self._typical(name) or math.nan) for name, count in left.items()]
+        return Position(
+            now.cell,
+            now.block,
+            now.repeat,
+            done=len(wanted) - left.total(),
+            planned=len(wanted),
+            seconds_left=None if math.isnan(sum(seconds)) else sum(seconds),
+        )
 
-    def _run(self, name: str, block: Block, repeat: int) -> None:
+    def _run(self, wanted: Wanted) -> None:
         try:
-            outcome = self.job.bench.run(name, block, repeat)
+            outcome = self.job.bench.run(wanted.cell, wanted.block, wanted.repeat)
         except Exception as error:  # whosesoever: the others go on
             _free_memory()
-            prompt, seed = block
-            self._add(
-                RunRecord(
-                    cell=name,
-                    prompt=prompt,
-                    seed=seed,
-                    repeat=repeat,
-                    outcome="failed",
-                    error=told(error),
-                )
-            )
-            return
-        self._keep(outcome)
+            self._add(_failed(wanted, told(error)))
+        else:
+            self._keep(outcome)
 
     def _keep(self, outcome: Outcome) -> None:
         """Put a run on disk, with what its frames are worth if that can be told already."""
-        record, frames = outcome.record, outcome.frames
-        name, block = record.cell, record.block
-        if frames is None or not self._awaited(name, block):
-            self._add(record)
+        record, frames, quality = outcome.record, outcome.frames, None
+        cell, block = record.cell, record.block
+        if frames is not None and self.judge.awaits(cell, block):
+            self.videos.save(cell, block, frames)
+            quality = self.judge.quality(cell, block, frames)
+        if quality is None:
+            self._add(record, report=self._first_report(outcome))
             return
-        report, frames = outcome.report.to_json(), rounded(frames)
-        self.videos.save(name, block, frames)
-        bare = frames if name == BARE else self.kept.load(BARE, block)
-        if name == BARE or bare is None:
-            self.kept.save(name, block, frames)
-        if bare is None:
-            self._add(record, report=report)
-            return
-        quality = judge(frames, bare, block.prompt)
         record.quality = quality.values
-        self._add(record, quality.lacks, report)
-        self.judged.add((name, block))
-        if name == BARE:
-            self._judge_waiting(block, frames)
+        self._add(record, quality.lacks, self._first_report(outcome))
+        self.judge.take(cell, block)
+        if cell == BARE:
+            self.judge.catch_up(block, self.records)
 
-    def _awaited(self, name: str, block: Block) -> bool:
-        """Whether the frames of a run are still needed: its own quality, or that of others."""
-        if name == BARE:
-            return any((cell.name, block) not in self.judged for cell in self.job.cells)
-        return (name, block) not in self.judged
-
-    def _judge_waiting(self, block: Block, bare: Any) -> None:
-        """The bare run is there: compare those with it that came before."""
-        for number, record in list(self.records.items()):
-            waits = record.block == block and (record.cell, block) not in self.judged
-            if not waits or record.outcome != "finished":
-                continue
-            frames = self.kept.load(record.cell, block)
-            if frames is None:
-                continue
-            quality = judge(frames, bare, block.prompt)
-            self.store.add_quality(number, quality.values, quality.lacks)
-            record.quality = quality.values
-            self.judged.add((record.cell, block))
-            self.kept.drop(record.cell, block)
+    def _first_report(self, outcome: Outcome) -> str | None:
+        """The run's report as JSON, if it is the cell's first one in its block."""
+        record = outcome.record
+        if any(
+            (item.cell, item.block, item.outcome) == (record.cell, record.block, "finished")
+            for item in self.records.values()
+        ):
+            return None
+        return json.dumps(json.loads(outcome.report.to_json()), separators=(",", ":"))
 
     def _add(
         self,
@@ -401,6 +384,13 @@ class _Runner:
         report = assemble(self.store, stopped)
         save_report(report, self.folder)
         return report
+
+
+def _failed(wanted: Wanted, error: str) -> RunRecord:
+    cell, (prompt, seed), repeat = wanted
+    return RunRecord(
+        cell=cell, prompt=prompt, seed=seed, repeat=repeat, outcome="failed", error=error
+    )
 
 
 def _free_memory() -> None:

@@ -87,7 +87,8 @@ def test_several_values_make_a_sweep(
 ) -> None:
     sweep = ("--design", "sweep", "--set", "teacache.threshold=0,10", "--repeats", 1)
     out = tmp_path / "out"
-    result = sraccel("study", recipe, "--prompts", prompts, *sweep, *SMALL, "-o", out)
+    given = (*SMALL, "--steps", 10)  # fewer leave nothing to skip
+    result = sraccel("study", recipe, "--prompts", prompts, *sweep, *given, "-o", out)
     assert result.exit_code == 0, result.stderr
     cells = {run.cell: run for run in runs(out)}
     assert set(cells) == {"bare", "teacache.threshold=0", "teacache.threshold=10"}
@@ -191,7 +192,8 @@ def test_kill_9_costs_one_run_and_the_same_command_ends_with_the_same_table(
         _, stderr = process.communicate(timeout=240)
         assert process.returncode == 0, stderr
     assert told(runs(out)) == told(runs(whole))
-    assert kept.items() <= told(runs(out)).items() or len(kept) == 1
+    again = told(runs(out))
+    assert [again[run][:2] for run in kept] == [values[:2] for values in kept.values()]
     assert not list(out.glob("frames/*"))
     tables = [untimed(json.loads((folder / "report.json").read_text())) for folder in (out, whole)]
     assert tables[0] == tables[1]
@@ -240,5 +242,7 @@ def test_a_disk_that_fills_up_is_one_message_and_the_runs_are_kept(
     process = start(recipe, prompts, out)
     _, stderr = process.communicate(timeout=240)
     assert process.returncode == 0, stderr
-    assert runs(out)[: len(kept)] == kept
-    assert len(runs(out)) == 24
+    again = runs(out)
+    unjudged = [run.model_copy(update={"quality": {}}) for run in kept]
+    assert [run.model_copy(update={"quality": {}}) for run in again[: len(kept)]] == unjudged
+    assert len(again) == 24

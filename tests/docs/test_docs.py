@@ -25,6 +25,7 @@ from sraccel.cli import app
 from sraccel.denoiser_adapter import DenoiserAdapter
 from sraccel.hookspecs import Discovery, Loop
 from sraccel.recipe import Recipe
+from sraccel.study.plan import Study
 from sraccel.report.model import Report
 
 ROOT = Path(__file__).parent.parent.parent
@@ -134,7 +135,8 @@ def test_fenced_blocks_are_well_formed(page: Path):
         if snippet.language == "json":
             json.loads(snippet.text)
         if snippet.language == "yaml" and "accelerators:" in snippet.text:
-            Recipe.load(yaml.safe_load(snippet.text))
+            content = yaml.safe_load(snippet.text)
+            (Study if "study" in content else Recipe).load(content)
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLE.rglob("*.py")), ids=lambda file: file.stem)
