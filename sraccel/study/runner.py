@@ -7,7 +7,7 @@ import json
 import math
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -189,9 +189,12 @@ class _Runner:
     fps: float
     stopped: str = ""
     records: dict[int, RunRecord] = field(default_factory=dict)
+    done: set[Wanted] = field(default_factory=set)
+    runs_of: dict[str, list[RunRecord]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
-        self.records = self.store.records()
+        for number, record in self.store.records().items():
+            self._note(number, record)
         self.judge = Judge(self.store, self.folder, [cell.name for cell in self.job.cells])
         shown = showcase_cells(self.job.cells)
         self.videos = Videos(self.folder, shown, self.job.blocks[: self._plan.show], self.fps)
@@ -242,9 +245,8 @@ class _Runner:
 
     def _note_refused(self) -> None:
         """A cell that cannot run at all has one failed run, in the first block."""
-        noted = {record.cell for record in self.records.values()}
         for name, error in self.job.bench.refused.items():
-            if name not in noted:
+            if not self.runs_of[name]:
                 self._add(_failed(Wanted(name, self.job.blocks[0], 0), error))
 
     def _missing(self) -> Iterator[Wanted]:
@@ -253,7 +255,7 @@ class _Runner:
             for block in self.job.blocks:
                 for name in self.job.order(block, repeat):
                     wanted = Wanted(name, block, repeat)
-                    if wanted not in self._done() and not self._hopeless(name):
+                    if wanted not in self.done and not self._hopeless(name):
                         yield wanted
                 self.judge.finish(block, self.records)
             if self._precise():
@@ -287,33 +289,22 @@ class _Runner:
         )
         return found.precision is not None and found.precision <= self._plan.precision
 
-    def _done(self) -> set[Wanted]:
-        return {Wanted(item.cell, item.block, item.repeat) for item in self.records.values()}
-
     def _hopeless(self, name: str) -> bool:
         """Whether a cell cannot run, or has failed often enough to be given up."""
         if name in self.job.bench.refused:
             return True
-        outcomes = Counter(item.outcome for item in self.records.values() if item.cell == name)
+        outcomes = Counter(run.outcome for run in self.runs_of[name])
         hopeless = outcomes["failed"] >= FAILURES and not outcomes["finished"]
         if hopeless and name == BARE:
             raise LoopError(
                 f"the bare pipeline failed in {FAILURES} blocks, so there is nothing to compare "
-                f"with: {self._last_error(name)}"
+                f"with: {self.runs_of[name][-1].error}"
             )
         return hopeless
 
-    def _last_error(self, name: str) -> str | None:
-        errors = [item.error for item in self.records.values() if item.cell == name and item.error]
-        return errors[-1] if errors else None
-
     def _typical(self, name: str) -> float | None:
         """Seconds of a call of a cell."""
-        taken = [
-            item.call_seconds
-            for item in self.records.values()
-            if item.cell == name and item.call_seconds is not None
-        ]
+        taken = [run.call_seconds for run in self.runs_of[name] if run.call_seconds is not None]
         return median(taken) if taken else None
 
     def _position(self, now: Wanted) -> Position:
@@ -324,7 +315,7 @@ class _Runner:
             for block in self.job.blocks
             for name in alive
         ]
-        left = Counter(run.cell for run in set(wanted) - self._done())
+        left = Counter(run.cell for run in set(wanted) - self.done)
         seconds = [count * (self._typical(name) or math.nan) for name, count in left.items()]
         return Position(
             now.cell,
@@ -363,10 +354,8 @@ class _Runner:
     def _first_report(self, outcome: Outcome) -> str | None:
         """The run's report as JSON, if it is the cell's first one in its block."""
         record = outcome.record
-        if any(
-            (item.cell, item.block, item.outcome) == (record.cell, record.block, "finished")
-            for item in self.records.values()
-        ):
+        finished = [run for run in self.runs_of[record.cell] if run.outcome == "finished"]
+        if any(run.block == record.block for run in finished):
             return None
         return json.dumps(json.loads(outcome.report.to_json()), separators=(",", ":"))
 
@@ -376,9 +365,13 @@ class _Runner:
         lacks: Mapping[str, str] | None = None,
         report: str | None = None,
     ) -> None:
-        number = self.store.add(record, lacks, report)
-        self.records[number] = record
+        self._note(self.store.add(record, lacks, report), record)
         self.job.watcher.ended(record)
+
+    def _note(self, number: int, record: RunRecord) -> None:
+        self.records[number] = record
+        self.runs_of[record.cell].append(record)
+        self.done.add(Wanted(record.cell, record.block, record.repeat))
 
     def _report(self, stopped: str) -> StudyReport:
         report = assemble(self.store, stopped)

@@ -7,53 +7,25 @@ Skipped where no Chromium is installed (`apt-get install chromium`), or Playwrig
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opened_page import CHROMIUM, FAINT, MISSING, Opened, Visits, fits, launched, reachable
 
 from sraccel.report.model import Report
 from sraccel.report.page import save_page
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser
 
 MakeReport = Callable[..., Report]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-FLAGS = (
-    "--no-sandbox",  # tests may run as root
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 FRAME = 1 / 8  # of the fixture's videos, in seconds
 NASTY = "</script><img src=x onerror=alert(1)><script>alert(2)</script>" + "long" * 60
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason=f"no Chromium is installed (looked for {', '.join(NAMES)})"
-)
-
-DRIFT = """milliseconds => new Promise(done => {
-    const [one, other] = document.querySelectorAll("video");
-    const began = performance.now(), times = [];
-    let worst = 0;
-    const look = () => {
-        worst = Math.max(worst, Math.abs(one.currentTime - other.currentTime));
-        times.push(one.currentTime);
-        if (performance.now() - began < milliseconds) requestAnimationFrame(look);
-        else done({worst, times});
-    };
-    look();
-})"""
-"""Watches the videos: the greatest distance between them, and where the first one was."""
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 
 BRIGHTEST = """() => {
     const canvas = document.querySelector("#difference");
@@ -69,88 +41,11 @@ BRIGHTEST = """() => {
     return [brightest, sum];
 }"""
 
-FAINT = """() => {
-    const parts = colour => colour.match(/[\\d.]+/g).map(Number);
-    const luminance = colour => {
-        const [r, g, b] = parts(colour).map(value => value / 255)
-            .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
-        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-    };
-    const ground = element => {
-        for (let here = element; here; here = here.parentElement) {
-            const colour = getComputedStyle(here).backgroundColor;
-            if ((parts(colour)[3] ?? 1) > 0) return colour;
-        }
-        return "rgb(255, 255, 255)";
-    };
-    const under = element => {  // a letter in a drawing stands on the rectangle before it
-        const box = element.closest("g")?.querySelector("rect") ?? element.previousElementSibling;
-        const on = element.matches("[class*=on-]") && box?.closest("g, svg");
-        const rect = box?.matches("rect") ? box : box?.querySelector("rect");
-        return on && rect ? getComputedStyle(rect).fill : ground(element);
-    };
-    const found = [];
-    let looked = 0;
-    for (const element of document.body.querySelectorAll("*")) {
-        const own = [...element.childNodes].some(node => node.nodeType === 3 && node.data.trim());
-        const style = getComputedStyle(element);
-        if (!own || !element.getClientRects().length || element.closest("script, title")) continue;
-        const drawn = element.namespaceURI.endsWith("svg");
-        const [ink, paper] = drawn ? [style.fill, under(element)] : [style.color, ground(element)];
-        const [low, high] = [luminance(ink), luminance(paper)].sort((a, b) => a - b);
-        const ratio = (high + 0.05) / (low + 0.05);
-        looked += 1;
-        if (ratio < 4.5) found.push([element.tagName, element.textContent.slice(0, 30), ratio]);
-    }
-    return [looked, found];
-}"""
-"""Texts whose contrast is below WCAG AA, and how many texts there are."""
-
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with launched() as browser:
         yield browser
-        browser.close()
-
-
-@dataclass
-class Opened:
-    """A page, what its console said, and what it asked the network for."""
-
-    page: Page
-    said: list[str] = field(default_factory=list)
-    asked: list[str] = field(default_factory=list)
-
-    @property
-    def times(self) -> list[float]:
-        return self.page.evaluate("[...document.querySelectorAll('video')].map(v => v.currentTime)")
-
-    def settle(self) -> None:
-        """Wait until both videos show the frame that was asked for, and the page knows."""
-        ready = "[...document.querySelectorAll('video')].every(v => !v.seeking && v.readyState > 1)"
-        self.until(ready)
-        self.page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
-
-    def until(self, condition: str) -> None:
-        """Wait for it; Playwright's own waiting takes `eval`, which the page's policy forbids."""
-        self.page.evaluate(
-            f"""async () => {{
-                const late = performance.now() + 5000;
-                while (!({condition})) {{
-                    if (performance.now() > late) throw new Error("waited in vain");
-                    await new Promise(done => setTimeout(done, 10));
-                }}
-            }}"""
-        )
-
-    def drift(self, milliseconds: int) -> dict[str, Any]:
-        return self.page.evaluate(DRIFT, milliseconds)
-
-    def focused(self) -> str:
-        return self.page.evaluate("document.activeElement.id || document.activeElement.tagName")
 
 
 Open = Callable[..., Opened]
@@ -159,30 +54,17 @@ Open = Callable[..., Opened]
 @pytest.fixture
 def visit(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     """Opens the page of a report; afterwards, nothing may have been said or asked for."""
-    contexts, pages = [], []
+    visits = Visits(browser)
 
     def visit(report: Report, videos: dict[str, Path], width: int = 1280, **more: Any) -> Opened:
-        more = {"reduced_motion": "reduce", **more}
-        path = save_page(report, tmp_path / f"report-{len(pages)}.html", videos)
-        contexts.append(browser.new_context(viewport={"width": width, "height": 800}, **more))
-        opened = Opened(contexts[-1].new_page())
-        opened.page.on("console", lambda message: opened.said.append(message.text))
-        opened.page.on("pageerror", lambda error: opened.said.append(str(error)))
-        opened.page.on("dialog", lambda dialog: opened.said.append(dialog.message))
-        opened.page.on("request", lambda request: opened.asked.append(request.url))
-        opened.page.goto(path.as_uri())
+        path = save_page(report, tmp_path / f"report-{len(visits.pages)}.html", videos)
+        opened = visits.open(path, width, **more)
         if videos:
             opened.settle()
-        pages.append(opened)
         return opened
 
     yield visit
-    for context in contexts:
-        context.close()
-    for opened in pages:
-        assert opened.said == []
-        loaded = [url for url in opened.asked if not url.startswith(("data:", "blob:"))]
-        assert [url.startswith("file:") for url in loaded] == [True]
+    visits.end()
 
 
 def full_of_strangers(make_report: MakeReport) -> Report:
@@ -204,12 +86,7 @@ def test_it_fits_can_be_read_and_runs_nothing_foreign(
     for report in (make_report(), full_of_strangers(make_report)):
         opened = visit(report, two_videos, width, color_scheme=scheme)
         opened.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        assert opened.page.evaluate("document.documentElement.scrollWidth") == width
-        outside = opened.page.evaluate(
-            "[...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, svg'))"
-            ".filter(e => e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML)"
-        )
-        assert outside == []
+        fits(opened, width)
         looked, faint = opened.page.evaluate(FAINT)
         assert looked > 200
         assert faint == []
@@ -314,12 +191,6 @@ def test_the_difference_is_seen_where_videos_differ_grows_with_its_factor_and_is
         same.page.locator("#seek").fill(str(number))
         same.settle()
         assert same.page.evaluate(BRIGHTEST) == [0, 0]
-
-
-def reachable(locator: Locator) -> list[str]:
-    return locator.evaluate_all(
-        "all => all.filter(e => e.getClientRects().length).map(e => e.id || e.tagName)"
-    )
 
 
 @pytest.mark.parametrize("width", [1280, 390])

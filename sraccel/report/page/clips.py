@@ -17,7 +17,7 @@ class Clip:
     """A video that a page carries.
 
     Attributes:
-        way: `bare` or `accelerated`.
+        way: of running: `bare` or `accelerated`, or a study's cell.
         uri: the whole file, as a `data:` URI.
         fps: frames per second.
     """
@@ -37,14 +37,18 @@ def load_clips(videos: Mapping[str, Path]) -> list[Clip]:
     Raises:
         OutputError: a file is missing or is not a video.
     """
-    ways = [way for way in LABELS if way in videos]
-    return [_clip(way, videos[way]) for way in ways]
+    return [load_clip(way, label, videos[way]) for way, label in LABELS.items() if way in videos]
 
 
-def _clip(way: str, path: Path) -> Clip:
+def load_clip(way: str, label: str, path: Path) -> Clip:
+    """Read an MP4 file.
+
+    Raises:
+        OutputError: it is missing or is not a video.
+    """
     width, height, fps, frames = _measure(path)
     uri = "data:video/mp4;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-    return Clip(way, LABELS[way], uri, width, height, fps, frames)
+    return Clip(way, label, uri, width, height, fps, frames)
 
 
 def _measure(path: Path) -> tuple[int, int, float, int]:

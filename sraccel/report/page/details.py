@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,16 +43,17 @@ def details(report: Report) -> Details:
     return Details(
         prompt=_prompt(report.call.get("prompt")),
         switch=list(_switch(report)),
-        call=_facts(report.call),
-        models=[(role, _model(model)) for role, model in report.model.items()],
-        recipe=_yaml(report.recipe),
-        classes=_has_class(report.recipe),
-        versions=_facts(report.versions),
-        environment=_facts(report.environment),
+        call=facts(report.call),
+        models=[(role, describe(model)) for role, model in report.model.items()],
+        recipe=as_yaml(report.recipe),
+        classes=has_class(report.recipe),
+        versions=facts(report.versions),
+        environment=facts(report.environment),
     )
 
 
-def _facts(content: dict[str, Any]) -> Facts:
+def facts(content: Mapping[str, Any]) -> Facts:
+    """Names and values as words."""
     return [(name(key), spoken(value)) for key, value in content.items()]
 
 
@@ -86,7 +87,8 @@ def _handoff(handoff: HandoffRecord) -> Iterator[tuple[str, str]]:
     yield from ((f"of it, {part}", duration(value)) for part, value in parts.items() if value)
 
 
-def _model(model: Any) -> str:
+def describe(model: Any) -> str:
+    """A model on one line: its class, its size, and what else is known of it."""
     if not isinstance(model, dict):
         return spoken(model)
     known = dict(model)
@@ -97,13 +99,15 @@ def _model(model: Any) -> str:
     return ", ".join([*parts, *(f"{name(key)} {spoken(value)}" for key, value in shown.items())])
 
 
-def _yaml(recipe: dict[str, Any]) -> str:
+def as_yaml(recipe: dict[str, Any]) -> str:
+    """A recipe that can be used again; nothing for an empty one."""
     return yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=80) if recipe else ""
 
 
-def _has_class(content: Any) -> bool:
+def has_class(content: Any) -> bool:
+    """Whether a module given in Python stands in a recipe by its class."""
     if isinstance(content, dict):
-        return any(map(_has_class, content.values()))
+        return any(map(has_class, content.values()))
     if isinstance(content, list):
-        return any(map(_has_class, content))
+        return any(map(has_class, content))
     return isinstance(content, str) and content.startswith("<") and content.endswith(">")

@@ -1,0 +1,183 @@
+"""A study as Markdown, CSV, and in a terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+from rich.console import Console
+from study.made_report import full, with_failure
+
+from sraccel.study.csv_files import cells_csv, effects_csv
+from sraccel.study.markdown import escape, to_markdown
+from sraccel.study.report_model import Order, StudyReport
+from sraccel.study.table import table
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+NASTY = "<img src=x onerror=alert(1)>|a\n# b\r\n`c` *d* [e](f) @g \u202eh \\| ~i~ &lt;"
+
+
+def terminal(report: StudyReport, width: int = 80) -> str:
+    console = Console(width=width, no_color=True)
+    with console.capture() as captured:
+        console.print(table(report))
+    return captured.get()
+
+
+def strange() -> StudyReport:
+    report = with_failure(full())
+    report.name = report.description = NASTY
+    report.prompts = report.warnings = [NASTY]
+    for cell in report.analysis.cells:
+        cell.name = NASTY
+    for pair in report.analysis.pairs:
+        pair.accelerators, pair.why, pair.kept = (NASTY, NASTY), NASTY, None
+    return report
+
+
+def columns(line: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", line.replace(r"\\", ""))) - 1
+
+
+@pytest.mark.parametrize("make", [full, strange, lambda: full(exact=True)])
+def test_every_row_of_a_markdown_table_has_as_many_columns_as_its_head(make):
+    lines = to_markdown(make()).splitlines()
+    tables = 0
+    for number, line in enumerate(lines):
+        if re.fullmatch(r"\|( :?--:? \|)+", line):
+            tables += 1
+            rest = lines[number + 1 :]
+            end = next((n for n, row in enumerate(rest) if not row.startswith("|")), len(rest))
+            for row in [lines[number - 1], *rest[:end]]:
+                assert columns(row) == columns(line), row
+    assert tables >= 8
+
+
+def test_words_from_outside_mean_nothing_to_markdown():
+    text = to_markdown(strange())
+    assert not re.search(r"(?<!\\)<img", text)
+    assert not re.search(r"(?<!\\)\[e", text)
+    assert "\n# b" not in text
+    assert "\u202e" not in text
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert sum(line.startswith("# ") for line in headings) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("1. first", r"1\. first"),
+        ("- item", r"\- item"),
+        ("+ item", r"\+ item"),
+        ("a | b", r"a \| b"),
+        ("bf16-linear", "bf16-linear"),
+        ("3.65 times", "3\\.65 times"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_a_line_of_markdown_means_what_it_says(text: str, escaped: str):
+    assert escape(text) == escaped
+
+
+def test_markdown_has_the_figures_and_what_to_read_first():
+    text = to_markdown(full())
+    assert text.index("Read this first") < text.index("## Cells")
+    assert f"3.65{TIMES} (3.54 to 3.76) of denoising" in text
+    assert "srdiffusion and teacache keep 0.871 (0.857 to 0.885) of what they promise" in text
+    assert "they lose to each other: 87 % of the product is kept" in text
+
+
+def test_cells_csv_has_a_row_a_cell_and_numbers_that_come_back():
+    report = with_failure(full())
+    rows = list(csv.DictReader(io.StringIO(cells_csv(report))))
+    assert len(rows) == len(report.analysis.cells)
+    for row, cell in zip(rows, report.analysis.cells, strict=True):
+        assert row["name"] == cell.name
+        assert row["accelerators"] == " + ".join(cell.accelerators)
+        assert int(row["failed"]) == cell.failed
+        if cell.speedup is None:
+            assert row["speedup"] == row["semantic"] == ""
+        else:
+            assert float(row["speedup"]) == cell.speedup.value
+            assert float(row["speedup_low"]) == cell.speedup.low
+            assert float(row["loss_psnr_db_high"]) == cell.loss["psnr_db"].high
+            assert float(row["front_semantic"]) == cell.front["semantic"]
+    assert "OutOfMemoryError" in rows[15]["errors"]
+
+
+def test_effects_csv_has_a_row_an_effect_of_each_outcome():
+    report = full(exact=True)
+    rows = list(csv.DictReader(io.StringIO(effects_csv(report))))
+    assert len(rows) == 15 * 4
+    assert {row["outcome"] for row in rows} == {
+        "speedup",
+        "loss_semantic",
+        "loss_psnr_db",
+        "loss_ssim",
+    }
+    (row,) = (
+        row
+        for row in rows
+        if row["outcome"] == "speedup" and row["accelerators"] == "srdiffusion + teacache"
+    )
+    assert (row["order"], row["average"], row["average_low"]) == ("2", "0.871", "")
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@a", "\t=a"])
+def test_no_spreadsheet_takes_a_name_for_a_formula(name: str):
+    report = full()
+    report.analysis.cells[0].name = name
+    (row, *_) = csv.DictReader(io.StringIO(cells_csv(report)))
+    assert row["name"] == "'" + name
+
+
+def test_the_terminal_shows_warnings_the_full_stack_and_every_cell():
+    report = with_failure(full())
+    shown = terminal(report, 200)
+    assert shown.index("emulated kernel") < shown.index("full stack")
+    assert "12 runs failed: OutOfMemoryError" in " ".join(shown.replace("│", "").split())
+    for cell in report.analysis.cells:
+        assert cell.name in shown
+    assert "not measured" in shown
+    assert "3.65x (3.54 to 3.76) of denoising" in terminal(full(), 140)
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_no_line_is_wider_than_the_terminal_and_names_stay(width: int):
+    shown = terminal(full(), width)
+    assert max(map(len, shown.splitlines())) <= width
+    assert "srdiffusion + teacache" in shown
+    assert "3.54 to 3.76" in shown
+    assert "…" not in shown
+
+
+def test_the_terminal_needs_no_unicode(tmp_path):
+    report = full()
+    report.analysis.orders = [Order(first="a", second="b", factor=None, why="of one block")]
+    with (tmp_path / "plain.txt").open("w", encoding="ascii") as file:
+        Console(file=file, width=100).print(table(report))
+    text = (tmp_path / "plain.txt").read_text(encoding="ascii")
+    assert "3.65x" in text
+    assert "of one block" in text
+
+
+def test_square_brackets_are_shown_as_they_are():
+    report = full()
+    report.warnings = ["see [bold] and accelerators[1]"]
+    assert "see [bold] and accelerators[1]" in terminal(report)
+
+
+def test_no_name_tells_the_terminal_what_to_do():
+    report = full()
+    report.name = report.analysis.cells[3].name = "a\x1b[2Jb\u202e"
+    shown = terminal(report)
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+
+
+def test_print_and_str_of_a_report_show_the_table_and_repr_is_short():
+    report = full()
+    assert "Do they add up?" in str(report)
+    assert repr(report) == "StudyReport(demo factorial: 19 cells in 6 blocks, 228 of 228 runs)"
