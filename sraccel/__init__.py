@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sraccel.reencode import Handoff, handoff
     from sraccel.report.model import Report
     from sraccel.stack import Stack
-    from sraccel.study.plan import Study
-    from sraccel.study.runner import run_study
+    from sraccel.study.plan.study import Study
+    from sraccel.study.runs.runner import run_study
 
 _HOME = {
     "comparison": ("Comparison", "compare"),
@@ -47,8 +47,8 @@ _HOME = {
     "reencode": ("Handoff", "handoff"),
     "report.model": ("Report",),
     "stack": ("Stack",),
-    "study.plan": ("Study",),
-    "study.runner": ("run_study",),
+    "study.plan.study": ("Study",),
+    "study.runs.runner": ("run_study",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

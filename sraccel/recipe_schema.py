@@ -18,8 +18,8 @@ from sraccel.accelerator import Accelerator
 from sraccel.catalogue import installed
 from sraccel.reading.merged import INCLUDE, SCHEMA
 from sraccel.recipe import Recipe
-from sraccel.study.plan import Study
-from sraccel.study.sweep import FRAMES
+from sraccel.study.plan.study import Study
+from sraccel.study.plan.sweep import FRAMES
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = "#/$defs/{model}"

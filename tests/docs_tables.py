@@ -37,8 +37,8 @@ from sraccel.pairs import EVIDENCE, HANDOFFS, PAIRS
 from sraccel.plugin import Accelerator, Sampling
 from sraccel.recipe import Recipe
 from sraccel.recipes import sraccel_recipes
-from sraccel.study import report_model
-from sraccel.study.plan import Plan
+from sraccel.study.plan.study import Plan
+from sraccel.study.report import model as study_report
 
 DOCS = Path(__file__).parent.parent / "docs"
 BUILT_IN: list[type[Accelerator]] = [SRDiffusion, TeaCache, SageAttention]
@@ -106,12 +106,12 @@ def study_table() -> str:
 
 def study_report_reference() -> str:
     """Every part of a study's report, with the keys of its JSON."""
-    parts = [value for value in vars(report_model).values() if _is_part(value)]
+    parts = [value for value in vars(study_report).values() if _is_part(value)]
     return "\n".join(_part_of_study(part) for part in reversed(parts))
 
 
 def _is_part(value: object) -> bool:
-    own = isinstance(value, type) and value.__module__ == report_model.__name__
+    own = isinstance(value, type) and value.__module__ == study_report.__name__
     return own and issubclass(value, BaseModel) and bool(value.model_fields)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sraccel.study.plan import Study
+from sraccel.study.plan.study import Study
 from sraccel.study.record import RunRecord
-from sraccel.study.watcher import Position, Watcher
+from sraccel.study.runs.watcher import Position, Watcher
 
 CALL = {"num_inference_steps": 4, "height": 32, "width": 32, "num_frames": 5}
 PROMPTS = ["a red circle moving up", "a blue square moving left"]

@@ -12,8 +12,8 @@ from sraccel.errors import ConflictError, PluginError
 from sraccel.reading.merged import Merged
 from sraccel.recipe import Recipe
 from sraccel.sampling import Sampling
-from sraccel.study.design import cells_of
-from sraccel.study.plan import Study
+from sraccel.study.plan.design import cells_of
+from sraccel.study.plan.study import Study
 
 
 def check_recipe(recipe: Recipe, merged: Merged) -> list[Finding]:

@@ -63,9 +63,9 @@ def _check(
     from sraccel.check.recipe_check import check_recipe, placed
     from sraccel.errors import PluginError, RecipeError
     from sraccel.recipe import Recipe, gather
-    from sraccel.study.given import gather_study
-    from sraccel.study.plan import Study
-    from sraccel.study.sweep import STUDY
+    from sraccel.study.plan.given import gather_study
+    from sraccel.study.plan.study import Study
+    from sraccel.study.plan.sweep import STUDY
 
     try:
         merged = gather(source, overrides)
@@ -143,8 +143,8 @@ def _summary(recipe: Recipe | None, levels: Sequence[str]) -> str:
 
 def _studied(recipe: Recipe | None) -> str:
     """Of a study file: its design and how many ways of running that makes."""
-    from sraccel.study.design import cells_of
-    from sraccel.study.plan import Study
+    from sraccel.study.plan.design import cells_of
+    from sraccel.study.plan.study import Study
 
     if not isinstance(recipe, Study):
         return ""

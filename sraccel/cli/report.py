@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sraccel.report.model import Report
 
 STUDY = "study.sqlite"
-"""What tells a study's folder; as `sraccel.study.store` calls it."""
+"""What tells a study's folder; as `sraccel.study.runs.store` calls it."""
 
 
 def report(
@@ -51,9 +51,9 @@ def report(
 
 
 def _study(folder: Path) -> None:
-    from sraccel.study.assemble import assemble
-    from sraccel.study.outputs import FILES, save_report
-    from sraccel.study.store import Store
+    from sraccel.study.report.assemble import assemble
+    from sraccel.study.report.outputs import FILES, save_report
+    from sraccel.study.runs.store import Store
 
     with Store.read(folder) as store:
         save_report(assemble(store), folder)

@@ -25,7 +25,7 @@ def schema(
         from sraccel.files import replacing
         from sraccel.recipe import Recipe
         from sraccel.recipe_schema import recipe_schema
-        from sraccel.study.plan import Study
+        from sraccel.study.plan.study import Study
 
         text = json.dumps(recipe_schema(Study if study else Recipe), indent=2) + "\n"
         if out is None:

@@ -28,8 +28,8 @@ from sraccel.errors import ConflictError, ModelError, RecipeError
 from sraccel.models import DEMO, DEMO_FPS, device_of, load_pipeline, locate, precision_of
 
 if TYPE_CHECKING:
-    from sraccel.study.plan import Study
-    from sraccel.study.report_model import StudyReport
+    from sraccel.study.plan.study import Study
+    from sraccel.study.report.model import StudyReport
 
 FPS = 16
 
@@ -146,7 +146,7 @@ def study(
         "num_frames": frames,
     }
     with reported(debug):
-        from sraccel.study.plan import Study
+        from sraccel.study.plan.study import Study
 
         loaded = Study.given(recipe, overrides or [], **plan)
         if not loaded.study.prompts:
@@ -179,7 +179,7 @@ class _Job:
     def forecast(self) -> None:
         """Show what would be run."""
         from sraccel.cli.study_progress import StudyProgress, forecast_table
-        from sraccel.study.runner import forecast_study
+        from sraccel.study.runs.runner import forecast_study
 
         pipe = self._pipeline()
         with refusals(pipe, self.call, " (here, or in the recipe)"), StudyProgress() as watcher:
@@ -192,7 +192,7 @@ class _Job:
         from sraccel.files import output_folder
         from sraccel.model_source import ModelSource
         from sraccel.origin import sources_of
-        from sraccel.study.runner import run_study
+        from sraccel.study.runs.runner import run_study
 
         output_folder(self.out)
         sources = sources_of([ModelSource(model=self.model)], self.study)
@@ -246,7 +246,7 @@ class _Job:
 
 def show(report: StudyReport, out: Path) -> None:
     """Print the figures, and where everything is."""
-    from sraccel.study.outputs import FILES
+    from sraccel.study.report.outputs import FILES
 
     console = Console()
     console.print(report)

@@ -13,11 +13,11 @@ from rich.table import Table
 from rich.text import Text
 
 from sraccel.cli.failures import stderr
-from sraccel.study.watcher import Position, Watcher
+from sraccel.study.runs.watcher import Position, Watcher
 
 if TYPE_CHECKING:
-    from sraccel.study.forecast import CellForecast, Forecast
     from sraccel.study.record import RunRecord
+    from sraccel.study.runs.forecast import CellForecast, Forecast
 
 
 class StudyProgress(Watcher):

@@ -11,7 +11,7 @@ import yaml
 from typer.testing import Result
 
 from sraccel.recipe_schema import recipe_schema
-from sraccel.study.plan import Study
+from sraccel.study.plan.study import Study
 
 Sraccel = Callable[..., Result]
 

@@ -17,8 +17,8 @@ import pytest
 from small_study import PROMPTS, told
 from typer.testing import Result
 
-from sraccel.study.outputs import FILES
-from sraccel.study.store import FILE, Store
+from sraccel.study.report.outputs import FILES
+from sraccel.study.runs.store import FILE, Store
 
 SMALL = ("--height", 32, "--width", 32, "--frames", 5, "--steps", 4)
 RECIPE = """

@@ -25,8 +25,8 @@ from sraccel.cli import app
 from sraccel.denoiser_adapter import DenoiserAdapter
 from sraccel.hookspecs import Discovery, Loop
 from sraccel.recipe import Recipe
-from sraccel.study.plan import Study
 from sraccel.report.model import Report
+from sraccel.study.plan.study import Study
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sraccel.study.report_model import (
+from sraccel.study.report.model import (
     Analysis,
     CellResult,
     Effect,

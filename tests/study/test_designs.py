@@ -16,8 +16,8 @@ from sraccel.catalogue import installed
 from sraccel.errors import RecipeError
 from sraccel.recipe import Recipe
 from sraccel.study.cell import Cell
-from sraccel.study.design import cells_of, full_stack, showcase_cells, singles
-from sraccel.study.plan import Study
+from sraccel.study.plan.design import cells_of, full_stack, showcase_cells, singles
+from sraccel.study.plan.study import Study
 
 KNOWN: dict[str, dict[str, Any]] = {
     "srdiffusion": {"render": "demo"},

@@ -14,11 +14,11 @@ from small_study import CALL, PROMPTS, TWO, Heard, small_study, told
 import sraccel
 from sraccel.errors import ConflictError, LoopError, ModelError, RecipeError
 from sraccel.plugin import Accelerator, Call, hookimpl
-from sraccel.study import runner
-from sraccel.study.judging import Judge
 from sraccel.study.record import RunRecord
-from sraccel.study.runner import forecast_study, run_study
-from sraccel.study.store import Store
+from sraccel.study.runs import runner
+from sraccel.study.runs.judging import Judge
+from sraccel.study.runs.runner import forecast_study, run_study
+from sraccel.study.runs.store import Store
 from sraccel.testing import load_demo_pipeline
 
 SKIPS = {"use": "skip-schedule", "every": 2, "warm_up": 1}
@@ -329,8 +329,8 @@ def test_the_forecast_goes_by_finished_runs_where_there_are_some(pipe: Any, tmp_
 
 
 def test_a_render_model_is_loaded_once_for_all_cells(pipe: Any, tmp_path: Path) -> None:
-    from sraccel.study.bench import Bench
-    from sraccel.study.design import cells_of
+    from sraccel.study.plan.design import cells_of
+    from sraccel.study.runs.bench import Bench
 
     study = small_study([*TWO, {"use": "sageattention", "kernel": "emulated"}])
     bench = Bench(pipe, cells_of(study), CALL)

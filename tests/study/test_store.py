@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sraccel.errors import ConflictError, OutputError
-from sraccel.study.header import Header
 from sraccel.study.record import RunRecord
-from sraccel.study.store import FILE, Store
+from sraccel.study.runs.header import Header
+from sraccel.study.runs.store import FILE, Store
 
 HEADER = Header(
     pipeline="WanPipeline",
@@ -178,7 +178,7 @@ WRITER = textwrap.dedent(
     import sys
     from pathlib import Path
     from test_store import HEADER, run
-    from sraccel.study.store import Store
+    from sraccel.study.runs.store import Store
 
     with Store.begin(Path(sys.argv[1]), HEADER) as store:
         store.start_session({})

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from sraccel.errors import Problem, RecipeError
 from sraccel.recipe import Recipe
 from sraccel.recipe_schema import recipe_schema
-from sraccel.study.design import cells_of
-from sraccel.study.plan import Plan, Study
-from sraccel.study.sweep import split_sweep
+from sraccel.study.plan.design import cells_of
+from sraccel.study.plan.study import Plan, Study
+from sraccel.study.plan.sweep import split_sweep
 
 WHOLE = """\
 include: demo

@@ -18,12 +18,7 @@ from parsed_page import Page
 from study.made_report import full, shown_cells, with_failure, with_videos
 
 from sraccel.errors import OutputError
-from sraccel.study.page import render_page, save_page
-from sraccel.study.page.label import Rectangle, place
-from sraccel.study.page.matrix import speed_matrix
-from sraccel.study.page.pareto import plots
-from sraccel.study.page.scale import linear_axis, log_axis
-from sraccel.study.report_model import (
+from sraccel.study.report.model import (
     Analysis,
     CellResult,
     Effect,
@@ -37,6 +32,11 @@ from sraccel.study.report_model import (
     Switch,
     Timeline,
 )
+from sraccel.study.report.page import render_page, save_page
+from sraccel.study.report.page.label import Rectangle, place
+from sraccel.study.report.page.matrix import speed_matrix
+from sraccel.study.report.page.pareto import plots
+from sraccel.study.report.page.scale import linear_axis, log_axis
 
 NASTY = "</script></style><!--<script><img src=x onerror=alert(1)>\"'&{{7*7}}|</pre>"
 TIMES = "\N{MULTIPLICATION SIGN}"

@@ -1,0 +1,1 @@
+"""What a study is to run: its file, its designs, its cells."""

@@ -1,0 +1,174 @@
+"""The report of a study, from what is on disk."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from sraccel.catalogue import installed
+from sraccel.study.analysis import analyse
+from sraccel.study.cell import Cell
+from sraccel.study.record import Block, RunRecord
+from sraccel.study.report.model import Analysis, Showcase, StudyReport, Timeline
+from sraccel.study.runs.videos import video_path
+
+if TYPE_CHECKING:
+    from sraccel.report.model import Report
+    from sraccel.study.runs.store import Store
+
+MOST_WARNINGS = 12
+
+
+def assemble(store: Store, stopped: str = "") -> StudyReport:
+    """Everything that a study's folder tells.
+
+    Args:
+        store: of the study.
+        stopped: why its runs ended.
+    """
+    facts, header = store.facts(), store.header
+    plan = facts["plan"]
+    runs = store.records()
+    wanted = _blocks(plan)
+    records = [record for record in runs.values() if record.block in wanted]
+    cells = [Cell.model_validate(content) for content in header.cells.values()]
+    analysis = analyse(
+        records, cells, facts["accelerators"], design=plan["design"], losses=losses()
+    )
+    _add_steps(analysis, records)
+    rounds = 1 + max((record.repeat for record in records), default=0)
+    return StudyReport(
+        name=facts["name"],
+        description=facts["description"],
+        design=plan["design"],
+        prompts=plan["prompts"],
+        seeds=plan["seeds"],
+        repeats=rounds,
+        done=len(records),
+        planned=_planned(records, cells, wanted, rounds),
+        stopped=stopped,
+        accelerators=facts["accelerators"],
+        recipe=facts["recipe"],
+        call=header.call,
+        model={"pipeline": header.pipeline, **header.models},
+        versions=header.versions,
+        environment=header.environment,
+        warnings=list(_warnings(store, records, analysis, facts)),
+        analysis=analysis,
+        showcases=list(_showcases(store, runs, wanted[: plan["show"]], facts["showcase"])),
+    )
+
+
+def losses() -> dict[str, Callable[[float, float], float]]:
+    """What a value of a metric says is lost, for those that say so themselves.
+
+    The functions take the value, and that of the bare video beside itself.
+    """
+    told = {name: metric.loss for name, metric in installed().metrics.items()}
+    return {name: _lost(loss) for name, loss in told.items() if loss is not None}
+
+
+def _lost(loss: Callable[[float], float]) -> Callable[[float, float], float]:
+    return lambda value, bare: loss(value) - loss(bare)
+
+
+def _blocks(plan: dict[str, Any]) -> list[Block]:
+    return [Block(prompt, seed) for seed in plan["seeds"] for prompt in plan["prompts"]]
+
+
+def _add_steps(analysis: Analysis, records: Sequence[RunRecord]) -> None:
+    steps = {record.cell: record.steps for record in records if record.outcome == "finished"}
+    for cell in analysis.cells:
+        cell.num_inference_steps = steps.get(cell.name)
+
+
+def _planned(
+    records: Sequence[RunRecord], cells: Sequence[Cell], blocks: Sequence[Block], rounds: int
+) -> int:
+    """Runs of the rounds that were begun; cells that never finished count as they were tried."""
+    finished = {record.cell for record in records if record.outcome == "finished"}
+    alive = [cell.name for cell in cells if cell.name in finished]
+    hopeless = sum(record.cell not in finished for record in records)
+    return rounds * len(blocks) * len(alive) + hopeless
+
+
+def _warnings(
+    store: Store, records: Sequence[RunRecord], analysis: Analysis, facts: dict[str, Any]
+) -> Iterator[str]:
+    for cell in analysis.cells:
+        if cell.failed:
+            runs = f"{cell.failed} of {cell.failed + cell.finished} runs"
+            yield f"{cell.name}: {runs} failed: {'; '.join(cell.errors)}"
+    for name in facts["claims_no_speed"]:
+        yield (
+            f"{name} claims no speed here (its kernel is emulated, say): what it costs in quality "
+            f"is real, its slowdown is not what a GPU would show"
+        )
+    if changing := _nondeterministic(records):
+        yield (
+            f"the same prompt and noise gave other frames in another round: {', '.join(changing)}"
+        )
+    yield from store.lacks()
+    yield from _of_runs(records)
+
+
+def _nondeterministic(records: Sequence[RunRecord]) -> list[str]:
+    """Cells whose frames were not the same whenever they were made."""
+    frames: dict[tuple[str, Block], set[str]] = defaultdict(set)
+    for record in records:
+        if record.frames_sha256 is not None:
+            frames[record.cell, record.block].add(record.frames_sha256)
+    return list(dict.fromkeys(cell for (cell, _), found in frames.items() if len(found) > 1))
+
+
+def _of_runs(records: Sequence[RunRecord]) -> Iterator[str]:
+    """What the runs' own reports warn of, each once for a cell."""
+    finished = [record for record in records if record.outcome == "finished"]
+    runs = Counter(record.cell for record in finished)
+    counts = Counter((record.cell, text) for record in finished for text in record.warnings)
+    cells: dict[str, list[str]] = defaultdict(list)
+    for (cell, text), count in counts.items():
+        cells[text].append(f"{cell} ({count} of {runs[cell]} runs)")
+    for text, where in list(cells.items())[:MOST_WARNINGS]:
+        yield f"{text}: in {', '.join(where)}"
+    if len(cells) > MOST_WARNINGS:
+        yield f"{len(cells) - MOST_WARNINGS} more warnings are in the runs' own reports"
+
+
+def _showcases(
+    store: Store, runs: dict[int, RunRecord], blocks: Sequence[Block], cells: Sequence[str]
+) -> Iterator[Showcase]:
+    for block in blocks:
+        numbers: dict[str, int] = {}
+        for number, record in runs.items():
+            if record.block == block and record.outcome == "finished":
+                numbers.setdefault(record.cell, number)
+        if not numbers:
+            continue
+        reports = {cell: store.report(number) for cell, number in numbers.items()}
+        yield Showcase(
+            prompt=block.prompt,
+            seed=block.seed,
+            timelines=[
+                _timeline(cell, report)
+                for cell in store.header.cells
+                if (report := reports.get(cell)) is not None
+            ],
+            videos={cell: video_path(cell, block) for cell in cells if cell in numbers},
+        )
+
+
+def _timeline(cell: str, report: Report) -> Timeline:
+    steps = report.steps
+    return Timeline(
+        cell=cell,
+        denoisers=[step.denoiser for step in steps],
+        reused=[_share([call.reused for call in step.calls]) for step in steps],
+        seconds=[step.seconds for step in steps],
+        switch_step=report.switch_step,
+    )
+
+
+def _share(flags: Sequence[bool]) -> float:
+    return sum(flags) / len(flags) if flags else 0.0

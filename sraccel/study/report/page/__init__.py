@@ -1,0 +1,80 @@
+"""The report of a study as a page: one HTML file that holds everything, and loads nothing.
+
+Numbers become text and geometry here; the markup is in the templates, where everything is escaped.
+What it shares with the page of a run (policy, styles, player) is in `sraccel.report.page`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from sraccel.report.page.shell import Shell
+from sraccel.study.report.page.about import about
+from sraccel.study.report.page.cells import cell_table
+from sraccel.study.report.page.effects import effect_tables, order_rows
+from sraccel.study.report.page.headline import figures
+from sraccel.study.report.page.matrix import loss_matrix, speed_matrix
+from sraccel.study.report.page.pairs import pair_rows
+from sraccel.study.report.page.pareto import plots
+from sraccel.study.report.page.shares import loss_shares, speed_shares
+from sraccel.study.report.page.takes import takes
+from sraccel.study.report.plain import plain
+from sraccel.study.report.words import metric, metrics, notices, on_what, title, what_was_run
+
+Part = TypeVar("Part")
+
+if TYPE_CHECKING:
+    from sraccel.study.report.model import StudyReport
+
+STUDY = Shell(Path(__file__).parent, "study.html.jinja", ("study.css",), ("player.js", "study.js"))
+
+
+def save_page(report: StudyReport, path: str | Path, folder: str | Path) -> Path:
+    """Write a study's page.
+
+    Args:
+        report: of the study; parts that it lacks are left out, or called what they are.
+        path: the file to write, `report.html`.
+        folder: where the videos of `report.showcases` are found; one that cannot be read is left
+            out of the page, which says so.
+
+    Raises:
+        OutputError: the page cannot be written.
+    """
+    return STUDY.save(path, render_page(report, Path(folder)))
+
+
+def render_page(report: StudyReport, folder: Path) -> str:
+    """The page's text."""
+    data = json.loads(report.model_dump_json())  # NaN is null there
+    report = plain(report)
+    names = metrics(report)
+    return STUDY.render(
+        data,
+        kind="sraccel study",
+        title=title(report),
+        run=what_was_run(report),
+        device=on_what(report),
+        description=report.description,
+        notices=notices(report),
+        figures=figures(report, names),
+        takes=takes(report, folder),
+        cells=cell_table(report, names),
+        metrics=[(name, metric(name).label) for name in names],
+        plots=plots(report, names),
+        speed_matrix=speed_matrix(report),
+        loss_matrices=_those(loss_matrix(report, name) for name in names),
+        pairs=pair_rows(report),
+        speed_shares=speed_shares(report),
+        loss_shares=_those(loss_shares(report, name) for name in names),
+        effects=effect_tables(report, names),
+        orders=order_rows(report),
+        details=about(report),
+    )
+
+
+def _those(parts: Iterable[Part | None]) -> list[Part]:
+    return [part for part in parts if part is not None]

@@ -1,0 +1,1 @@
+"""Running a study: composed, warmed up, timed, compared, and kept."""

@@ -1,0 +1,291 @@
+"""The runs of a study on disk: one SQLite file, to which rows are only added."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import ValidationError
+
+from sraccel.errors import ConflictError, OutputError
+from sraccel.report.model import Report
+from sraccel.study.record import RunRecord
+from sraccel.study.runs.header import Header
+
+FILE = "study.sqlite"
+
+SCHEMA = """
+CREATE TABLE header (content TEXT NOT NULL);
+CREATE TABLE sessions (
+    id INTEGER PRIMARY KEY, started TEXT NOT NULL, facts TEXT NOT NULL
+);
+CREATE TABLE runs (
+    id INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL REFERENCES sessions,
+    cell TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL, repeat INTEGER NOT NULL,
+    outcome TEXT NOT NULL, error TEXT,
+    seconds REAL, call_seconds REAL, started TEXT NOT NULL,
+    frames_sha256 TEXT, reused_calls INTEGER NOT NULL, calls INTEGER NOT NULL,
+    switch_step INTEGER, steps INTEGER NOT NULL, warnings TEXT NOT NULL, report TEXT
+);
+CREATE UNIQUE INDEX one_finished ON runs (cell, prompt, seed, repeat) WHERE outcome = 'finished';
+CREATE TABLE quality (
+    run INTEGER NOT NULL REFERENCES runs, metric TEXT NOT NULL, value REAL, lack TEXT,
+    UNIQUE (run, metric)
+);
+"""
+TABLES = ("header", "sessions", "runs", "quality")
+COLUMNS = (
+    "session", "cell", "prompt", "seed", "repeat", "outcome", "error", "seconds", "call_seconds",
+    "started", "frames_sha256", "reused_calls", "calls", "switch_step", "steps", "warnings",
+)  # fmt: skip
+
+
+class Store:
+    """The runs of a study. One process writes at a time, and nothing is ever changed or deleted.
+
+    Each addition is one transaction, synced to the disk before the method returns: what kills the
+    process, or fills the disk, costs no run that was added.
+
+    Attributes:
+        path: the file.
+        header: what all runs share.
+        session: 1 for the first process that ran the study, 2 for the second one...
+    """
+
+    header: Header
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path, self.session = path, 0
+        self._connection = connection
+
+    @classmethod
+    def begin(cls, folder: Path, header: Header) -> Self:
+        """Open the store of a folder to add runs, or make it.
+
+        Args:
+            folder: of the study.
+            header: what its runs share.
+
+        Raises:
+            ConflictError: the folder holds another study; what differs is listed.
+            OutputError: another process runs the study, or the file cannot be written.
+        """
+        path = folder / FILE
+        with _told(path):
+            connection = sqlite3.connect(path, timeout=1.0, isolation_level=None)
+            # No statement of another process comes in between until this one ends.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA synchronous = EXTRA")
+            store = cls(path, connection)
+            try:
+                store._begin(header)
+            except BaseException:
+                connection.close()
+                raise
+        return store
+
+    def _begin(self, header: Header) -> None:
+        # The lock that this takes stays until the connection is closed.
+        with self._transaction("EXCLUSIVE"):
+            if not self._tables():
+                self._make(header)
+            self.header = self._header()
+            if lines := header.difference_lines(self.header):
+                listed = "".join(f"\n  {line}" for line in lines)
+                raise ConflictError(
+                    f"{self.path.parent} holds runs of another study; they differ in{listed}\n"
+                    "Give the same study to go on, another output to begin anew beside it, or "
+                    "remove that folder."
+                )
+
+    def start_session(self, facts: Mapping[str, Any]) -> None:
+        """Note that a process begins to add runs.
+
+        Args:
+            facts: what it is to do, as JSON holds it.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        with _told(self.path), self._transaction():
+            cursor = self._connection.execute(
+                "INSERT INTO sessions (started, facts) VALUES (?, ?)", (_now(), json.dumps(facts))
+            )
+            self.session = int(cursor.lastrowid or 0)
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Open the store of a folder to look at it.
+
+        Raises:
+            OutputError: there is none, or a process is writing to it.
+        """
+        path = folder / FILE
+        if not path.is_file():
+            raise OutputError(f"{folder} holds no study: there is no {FILE} in it", path=path)
+        with _told(path):
+            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=1)
+            store = cls(path, connection)
+            store.header = store._header()
+        return store
+
+    def _tables(self) -> set[str]:
+        rows = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {str(name) for (name,) in rows}
+
+    def _make(self, header: Header) -> None:
+        for statement in SCHEMA.split(";"):
+            self._connection.execute(statement)
+        for table in TABLES:  # append-only, whoever opens the file
+            for verb in ("UPDATE", "DELETE"):
+                self._connection.execute(
+                    f"CREATE TRIGGER no_{verb.lower()}_{table} BEFORE {verb} ON {table} "
+                    "BEGIN SELECT RAISE(ABORT, 'rows of a study are only added'); END"
+                )
+        self._connection.execute("INSERT INTO header VALUES (?)", (header.model_dump_json(),))
+
+    def _header(self) -> Header:
+        if not self._tables() >= set(TABLES):
+            raise ConflictError(f"{self.path} is not the file of a study: choose another output")
+        ((content,),) = self._connection.execute("SELECT content FROM header")
+        try:
+            return Header.model_validate_json(content)
+        except ValidationError as error:
+            raise ConflictError(
+                f"{self.path} was written by another version of sraccel, or is damaged "
+                f"({error.error_count()} problems in its header): choose another output"
+            ) from None
+
+    def facts(self) -> dict[str, Any]:
+        """What the last session was to do; empty if there was none."""
+        with _told(self.path):
+            rows = self._connection.execute("SELECT facts FROM sessions ORDER BY id DESC LIMIT 1")
+            found: list[dict[str, Any]] = [json.loads(content) for (content,) in rows]
+        return found[0] if found else {}
+
+    def add(
+        self,
+        record: RunRecord,
+        lacks: Mapping[str, str] | None = None,
+        report: str | None = None,
+    ) -> int:
+        """Keep a run, and its quality if it has one; it is on disk when this returns.
+
+        Args:
+            record: the run; its session is filled in.
+            lacks: why a metric has no value, by its name.
+            report: the run's report, as JSON.
+
+        Returns:
+            the run's number.
+
+        Raises:
+            OutputError: it cannot be written; the store is as it was.
+        """
+        content = {**record.model_dump(mode="json"), "session": self.session}
+        content["warnings"] = json.dumps(record.warnings)
+        row = [*(content[name] for name in COLUMNS), report]
+        with _told(self.path), self._transaction():
+            cursor = self._connection.execute(
+                f"INSERT INTO runs ({', '.join(COLUMNS)}, report) "
+                f"VALUES ({', '.join('?' * len(row))})",
+                row,
+            )
+            number = int(cursor.lastrowid or 0)
+            self._insert_quality(number, record.quality, lacks or {})
+        return number
+
+    def add_quality(
+        self, number: int, values: Mapping[str, float], lacks: Mapping[str, str]
+    ) -> None:
+        """Keep the quality of a run that was added before; errors as `add`."""
+        with _told(self.path), self._transaction():
+            self._insert_quality(number, values, lacks)
+
+    def _insert_quality(
+        self, number: int, values: Mapping[str, float], lacks: Mapping[str, str]
+    ) -> None:
+        rows: list[tuple[object, ...]] = [(number, *item, None) for item in values.items()]
+        rows += [(number, name, None, why) for name, why in lacks.items()]
+        self._connection.executemany("INSERT INTO quality VALUES (?, ?, ?, ?)", rows)
+
+    def records(self) -> dict[int, RunRecord]:
+        """All runs by number, in the order in which they were made."""
+        with _told(self.path):
+            rows = self._connection.execute(
+                f"SELECT id, {', '.join(COLUMNS)} FROM runs ORDER BY id"
+            )
+            found = {number: dict(zip(COLUMNS, row, strict=True)) for number, *row in rows}
+            for number, metric, value in self._connection.execute(
+                "SELECT run, metric, value FROM quality WHERE value IS NOT NULL"
+            ):
+                found[number].setdefault("quality", {})[metric] = value
+        return {
+            number: RunRecord.model_validate({**row, "warnings": json.loads(row["warnings"])})
+            for number, row in found.items()
+        }
+
+    def report(self, number: int) -> Report | None:
+        """The report of a run, if it was kept."""
+        with _told(self.path):
+            rows = self._connection.execute("SELECT report FROM runs WHERE id = ?", (number,))
+            found = [content for (content,) in rows if content is not None]
+        return Report.from_json(found[0]) if found else None
+
+    def judged(self) -> set[int]:
+        """Numbers of the runs whose quality was measured, or cannot be."""
+        with _told(self.path):
+            return {number for (number,) in self._connection.execute("SELECT run FROM quality")}
+
+    def lacks(self) -> list[str]:
+        """Why values of quality are missing, each reason once."""
+        with _told(self.path):
+            rows = self._connection.execute("SELECT lack FROM quality WHERE lack IS NOT NULL")
+            return list(dict.fromkeys(lack for (lack,) in rows))
+
+    @contextmanager
+    def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
+        self._connection.execute(f"BEGIN {kind}")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            with suppress(sqlite3.Error):  # a full disk has rolled it back already
+                self._connection.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Let other processes have the file; a second call does nothing."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Turn SQLite's errors into ours."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        reason = str(error)
+        if "locked" in reason:
+            reason = "another process is running this study"
+        elif "not a database" in reason or "malformed" in reason:
+            raise ConflictError(
+                f"{path} is damaged, or not the file of a study: {reason}"
+            ) from None
+        raise OutputError(f"cannot use {path}: {reason}", path=path, reason=reason) from error
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
