@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import WanPipeline
 from small_study import CALL, PROMPTS, TWO, Heard, small_study, told
 
 import sraccel
@@ -31,16 +33,24 @@ def pipe() -> Any:
     return made
 
 
-@pytest.fixture(autouse=True)
-def _no_report(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The files of the report have tests of their own; here the runs count."""
-    if "written" not in request.fixturenames:
-        monkeypatch.setattr(runner, "save_report", lambda report, folder: None)
+@pytest.fixture(scope="module")
+def once(pipe: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small study, run to its end."""
+    folder = tmp_path_factory.mktemp("finished")
+    run_study(pipe, small_study(), folder, **CALL)
+    return folder
 
 
 @pytest.fixture
-def written() -> None:
-    """For tests that want the report's files."""
+def finished(once: Path, tmp_path: Path) -> Path:
+    """A copy of its own of the small study, run to its end."""
+    return Path(shutil.copytree(once, tmp_path / "finished"))
+
+
+@pytest.fixture(autouse=True)
+def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of the report have tests of their own; here the runs count."""
+    monkeypatch.setattr(runner, "save_report", lambda report, folder: None)
 
 
 def records(folder: Path) -> list[RunRecord]:
@@ -110,9 +120,8 @@ def test_the_cells_of_a_block_run_together_in_an_order_that_is_another_one_in_ea
     assert len(set(positions)) > 2
 
 
-def test_quality_is_that_of_a_comparison_by_hand(pipe: Any, tmp_path: Path) -> None:
-    run_study(pipe, small_study(), tmp_path, **CALL)
-    measured = {(run.cell, run.prompt): run.quality for run in records(tmp_path)}
+def test_quality_is_that_of_a_comparison_by_hand(pipe: Any, finished: Path) -> None:
+    measured = {(run.cell, run.prompt): run.quality for run in records(finished)}
     call: Any = {**CALL, "prompt": PROMPTS[0]}
     by_hand = sraccel.compare(pipe, TWO, warmup=False, **call).report.quality
     for name, value in (by_hand or {}).items():
@@ -143,7 +152,7 @@ def test_the_pipeline_is_as_it_was(pipe: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("after", [0, 3, 7])
 def test_going_on_after_an_interrupt_gives_the_runs_of_one_without(
-    pipe: Any, tmp_path: Path, after: int
+    pipe: Any, tmp_path: Path, finished: Path, after: int
 ) -> None:
     heard = Heard(interrupt_after=after)
     with pytest.raises(KeyboardInterrupt):
@@ -153,8 +162,7 @@ def test_going_on_after_an_interrupt_gives_the_runs_of_one_without(
     again = Heard()
     run_study(pipe, small_study(), tmp_path / "broken", watcher=again, **CALL)
     assert len(again.records) == 8 - after
-    run_study(pipe, small_study(), tmp_path / "whole", **CALL)
-    whole = records(tmp_path / "whole")
+    whole = records(finished)
     assert told(records(tmp_path / "broken")) == told(whole)
     assert [run.cell for run in records(tmp_path / "broken")] == [run.cell for run in whole]
     assert list((tmp_path / "broken" / "frames").iterdir()) == []
@@ -179,26 +187,27 @@ def test_comparisons_that_were_broken_off_are_made_up_for(
     assert list((tmp_path / "frames").iterdir()) == []
 
 
-def test_a_study_that_is_done_is_only_told_again(pipe: Any, tmp_path: Path) -> None:
-    first = run_study(pipe, small_study(), tmp_path, **CALL)
+def test_a_study_that_is_done_is_only_told_again(pipe: Any, finished: Path) -> None:
     heard = Heard()
-    second = run_study(pipe, small_study(), tmp_path, watcher=heard, **CALL)
+    first, second = (
+        run_study(pipe, small_study(), finished, watcher=heard, **CALL) for _ in range(2)
+    )
     assert heard.positions == []
     assert second == first
 
 
-def test_prompts_seeds_and_rounds_can_be_added(pipe: Any, tmp_path: Path) -> None:
-    run_study(pipe, small_study(prompts=PROMPTS[:1]), tmp_path, **CALL)
+def test_prompts_seeds_and_rounds_can_be_added(pipe: Any, finished: Path) -> None:
     heard = Heard()
-    study = small_study(seeds=[0, 1], repeats=2, precision=0)
-    report = run_study(pipe, study, tmp_path, watcher=heard, **CALL)
-    assert len(heard.records) == 4 * 2 * 2 * 2 - 4
-    assert report.done == report.planned == 32
+    study = small_study(
+        prompts=["a yellow triangle moving up", *PROMPTS], seeds=[1, 0], repeats=2, precision=0
+    )
+    report = run_study(pipe, study, finished, watcher=heard, **CALL)
+    assert len(heard.records) == 4 * 3 * 2 * 2 - 8
+    assert report.done == report.planned == 48
 
 
-def test_fewer_prompts_are_told_alone(pipe: Any, tmp_path: Path) -> None:
-    run_study(pipe, small_study(), tmp_path, **CALL)
-    report = run_study(pipe, small_study(prompts=PROMPTS[1:]), tmp_path, **CALL)
+def test_fewer_prompts_are_told_alone(pipe: Any, finished: Path) -> None:
+    report = run_study(pipe, small_study(prompts=PROMPTS[1:]), finished, **CALL)
     assert (report.done, report.analysis.blocks) == (4, 1)
 
 
@@ -212,23 +221,20 @@ def test_fewer_prompts_are_told_alone(pipe: Any, tmp_path: Path) -> None:
     ],
 )
 def test_another_recipe_or_call_is_refused(
-    pipe: Any, tmp_path: Path, study: sraccel.Study, call: dict[str, Any], named: str
+    pipe: Any, finished: Path, study: sraccel.Study, call: dict[str, Any], named: str
 ) -> None:
-    run_study(pipe, small_study(), tmp_path, **CALL)
-    before = records(tmp_path)
+    before = records(finished)
     with pytest.raises(ConflictError) as caught:
-        run_study(pipe, study, tmp_path, **call)
+        run_study(pipe, study, finished, **call)
     assert named in str(caught.value)
-    assert records(tmp_path) == before
+    assert records(finished) == before
 
 
-def test_other_weights_are_refused(tmp_path: Path) -> None:
+def test_other_weights_are_refused(finished: Path) -> None:
     own = load_demo_pipeline("sketch")
-    own.set_progress_bar_config(disable=True)
-    run_study(own, small_study(prompts=PROMPTS[:1]), tmp_path, **CALL)
     own.transformer.blocks[0].attn1.to_q.weight.data[0, 0] += 1
     with pytest.raises(ConflictError, match=r"models\.transformer\.weights"):
-        run_study(own, small_study(prompts=PROMPTS[:1]), tmp_path, **CALL)
+        run_study(own, small_study(), finished, **CALL)
 
 
 def test_what_cannot_be_composed_is_noted_and_the_others_go_on(pipe: Any, tmp_path: Path) -> None:
@@ -272,25 +278,48 @@ def test_a_cell_that_always_raises_is_given_up(
     assert Counter(run.cell for run in records(tmp_path)) == {"bare": 5, "fragile": 3}
 
 
-def test_without_a_bare_run_there_is_no_study(pipe: Any, tmp_path: Path) -> None:
-    class Broken(type(pipe)):  # type: ignore[misc]
-        def decode_latents(self, *args: Any) -> None:
-            raise AssertionError
+class Refusing(WanPipeline):
+    """Raises for some prompts."""
 
-        def check_inputs(self, prompt: str, *args: Any, **kwargs: Any) -> None:
-            if prompt == "impossible":
-                raise ValueError("no")
-            super().check_inputs(prompt, *args, **kwargs)
+    refused: frozenset[str] = frozenset()
 
-    broken = Broken(**pipe.components)
-    broken.set_progress_bar_config(disable=True)
+    def check_inputs(self, prompt: str, *args: Any, **kwargs: Any) -> None:
+        if prompt in self.refused:
+            raise ValueError(f"not {prompt}")
+        super().check_inputs(prompt, *args, **kwargs)
+
+
+@pytest.fixture
+def refusing(pipe: Any) -> Refusing:
+    """The same models in a pipeline that can be told to raise."""
+    made = Refusing(**pipe.components)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+CALL_OF_REFUSING = {**CALL, "max_sequence_length": 16}
+
+
+def test_a_prompt_whose_bare_run_raises_is_left_out(refusing: Refusing, tmp_path: Path) -> None:
+    refusing.refused = frozenset({"impossible"})
     study = small_study(prompts=["fine", "impossible"], seeds=[0, 1, 2])
-    report = run_study(broken, study, tmp_path, **CALL)
+    report = run_study(refusing, study, tmp_path, **CALL_OF_REFUSING)
     assert {run.prompt for run in records(tmp_path) if run.outcome == "finished"} == {"fine"}
     assert report.analysis.blocks == 3
-    with pytest.raises(ValueError, match="no"):  # already the warm-up fails
-        run_study(broken, small_study(prompts=["impossible"]), tmp_path / "other", **CALL)
-    assert issubclass(LoopError, Exception)
+
+
+def test_without_any_bare_run_there_is_no_study(refusing: Refusing, tmp_path: Path) -> None:
+    prompts = [f"impossible {number}" for number in range(5)]
+
+    class Breaking(Heard):
+        def planned(self, forecast: Any) -> None:
+            refusing.refused = frozenset(prompts)
+
+    study = small_study(prompts=prompts)
+    with pytest.raises(LoopError, match=r"bare pipeline failed in 3 blocks.*not impossible"):
+        run_study(refusing, study, tmp_path, watcher=Breaking(), **CALL_OF_REFUSING)
+    with pytest.raises(ValueError, match="not impossible"):  # already the warm-up fails
+        run_study(refusing, study, tmp_path / "new", **CALL_OF_REFUSING)
 
 
 def test_a_budget_ends_it_and_the_report_says_so(pipe: Any, tmp_path: Path) -> None:
@@ -321,9 +350,8 @@ def test_the_forecast_writes_nothing_and_says_what_cannot_run(pipe: Any, tmp_pat
     assert not forecast.measured
 
 
-def test_the_forecast_goes_by_finished_runs_where_there_are_some(pipe: Any, tmp_path: Path) -> None:
-    run_study(pipe, small_study(), tmp_path, **CALL)
-    forecast = forecast_study(pipe, small_study(), out=tmp_path, **CALL)
+def test_the_forecast_goes_by_finished_runs_where_there_are_some(pipe: Any, finished: Path) -> None:
+    forecast = forecast_study(pipe, small_study(), out=finished, **CALL)
     assert forecast.measured
     assert forecast.done == 8
 
