@@ -156,11 +156,16 @@ def test_the_report_can_be_made_again_from_the_runs(
     assert (out / "cells.csv").read_text() == before["cells.csv"]
 
 
+def command(recipe: Path, prompts: Path, out: Path) -> list[str]:
+    """24 runs."""
+    options = ("--prompts", prompts, "--seeds", "0,1,2", "--repeats", 1, *SMALL, "-o", out)
+    return ["study", str(recipe), *map(str, options)]
+
+
 def start(recipe: Path, prompts: Path, out: Path, **popen: Any) -> subprocess.Popen[str]:
     """The command as a process of its own."""
-    options = ("--prompts", prompts, "--seeds", "0,1,2", "--repeats", 1, *SMALL, "-o", out)
     return subprocess.Popen(
-        [sys.executable, "-m", "sraccel", "study", str(recipe), *map(str, options)],
+        [sys.executable, "-m", "sraccel", *command(recipe, prompts, out)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -178,7 +183,7 @@ def wait_for_runs(process: subprocess.Popen[str], out: Path) -> None:
 
 
 def test_kill_9_costs_one_run_and_the_same_command_ends_with_the_same_table(
-    recipe: Path, prompts: Path, tmp_path: Path
+    sraccel: Callable[..., Result], recipe: Path, prompts: Path, tmp_path: Path
 ) -> None:
     out, whole = tmp_path / "out", tmp_path / "whole"
     killed = start(recipe, prompts, out)
@@ -188,9 +193,8 @@ def test_kill_9_costs_one_run_and_the_same_command_ends_with_the_same_table(
     kept = told(runs(out))
     assert 0 < len(kept) < 24
     for folder in (out, whole):
-        process = start(recipe, prompts, folder)
-        _, stderr = process.communicate(timeout=240)
-        assert process.returncode == 0, stderr
+        result = sraccel(*command(recipe, prompts, folder))
+        assert result.exit_code == 0, result.stderr
     assert told(runs(out)) == told(runs(whole))
     again = told(runs(out))
     assert [again[run][:2] for run in kept] == [values[:2] for values in kept.values()]
@@ -225,7 +229,7 @@ def test_ctrl_c_keeps_the_runs_and_leaves_a_report(
 
 
 def test_a_disk_that_fills_up_is_one_message_and_the_runs_are_kept(
-    recipe: Path, prompts: Path, tmp_path: Path
+    sraccel: Callable[..., Result], recipe: Path, prompts: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
 
@@ -239,9 +243,8 @@ def test_a_disk_that_fills_up_is_one_message_and_the_runs_are_kept(
     assert "Traceback" not in stderr
     kept = runs(out)
     assert 0 < len(kept) < 24
-    process = start(recipe, prompts, out)
-    _, stderr = process.communicate(timeout=240)
-    assert process.returncode == 0, stderr
+    result = sraccel(*command(recipe, prompts, out))
+    assert result.exit_code == 0, result.stderr
     again = runs(out)
     unjudged = [run.model_copy(update={"quality": {}}) for run in kept]
     assert [run.model_copy(update={"quality": {}}) for run in again[: len(kept)]] == unjudged

@@ -206,8 +206,11 @@ def test_kill_9_loses_no_run_that_was_added(tmp_path: Path) -> None:
         writer.send_signal(signal.SIGKILL)
         said = [int(line) for line in writer.communicate()[0].split()]
         last = max([last + 1, *said])
+        with Store.read(tmp_path) as store:
+            read = store.records()
         with Store.begin(tmp_path, HEADER) as store:
-            kept = [record.seed for record in store.records().values()]
+            assert store.records() == read
+            kept = [record.seed for record in read.values()]
             assert kept == list(range(len(kept)))
             assert len(kept) in (last + 1, last + 2)  # killed before it could say so
             assert store.judged() == set(store.records())

@@ -130,7 +130,8 @@ class Store:
         if not path.is_file():
             raise OutputError(f"{folder} holds no study: there is no {FILE} in it", path=path)
         with _told(path):
-            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=1)
+            # Not `ro`: what a killed process left half done has to be rolled back first.
+            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=1)
             store = cls(path, connection)
             store.header = store._header()
         return store
