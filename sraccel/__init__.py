@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from sraccel.reencode import Handoff, handoff
     from sraccel.report.model import Report
     from sraccel.stack import Stack
+    from sraccel.study.measure import run_study
     from sraccel.study.plan.study import Study
-    from sraccel.study.runs.runner import run_study
 
 _HOME = {
     "comparison": ("Comparison", "compare"),
@@ -48,7 +48,7 @@ _HOME = {
     "report.model": ("Report",),
     "stack": ("Stack",),
     "study.plan.study": ("Study",),
-    "study.runs.runner": ("run_study",),
+    "study.measure": ("run_study",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

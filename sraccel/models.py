@@ -27,6 +27,8 @@ DEMO_WEIGHTS = Path(__file__).parent / "demo" / "weights"
 """A `WanPipeline` in diffusers' folder format, and beside its parts the folder `render`."""
 DEMO_GUIDANCE_SCALE = 3.0
 DEMO_FPS = 8
+FPS = 16
+"""Frames per second of a video whose model does not say; Wan's."""
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 Device = Literal["auto", "cpu", "cuda"]

@@ -37,8 +37,8 @@ from sraccel.pairs import EVIDENCE, HANDOFFS, PAIRS
 from sraccel.plugin import Accelerator, Sampling
 from sraccel.recipe import Recipe
 from sraccel.recipes import sraccel_recipes
+from sraccel.study import report_model as study_report
 from sraccel.study.plan.study import Plan
-from sraccel.study.report import model as study_report
 
 DOCS = Path(__file__).parent.parent / "docs"
 BUILT_IN: list[type[Accelerator]] = [SRDiffusion, TeaCache, SageAttention]

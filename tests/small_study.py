@@ -56,5 +56,5 @@ def told(records: list[RunRecord]) -> dict[tuple[str, str, int, int], tuple[Any,
             run.switch_step,
             run.warnings,
         )
-        for run in records
+        for run in reversed(records)  # of a bare run that was made twice, the first
     }

@@ -28,6 +28,7 @@ from sraccel.errors import LoopError, ModelError, OutputError
 from sraccel.models import (
     DEMO,
     DEMO_FPS,
+    FPS,
     device_of,
     load_pipeline,
     locate,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from sraccel.recipe import Recipe
     from sraccel.report.model import Report
 
-FPS = 16
 STEPS = 50
 OPTIONS = {
     "negative_prompt": "--negative-prompt",

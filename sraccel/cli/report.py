@@ -31,7 +31,7 @@ def report(
     """Make report.html again, from the report.json and the videos in a folder.
 
     A video that another run left there stays out of the page, which says so. Of a study, all
-    files of the report are made again from its runs, also while it is not finished.
+    files of the report are made again from its runs, also of one that was stopped.
     """
     with reported(debug):
         if (folder / STUDY).is_file():
@@ -51,12 +51,12 @@ def report(
 
 
 def _study(folder: Path) -> None:
-    from sraccel.study.report.assemble import assemble
-    from sraccel.study.report.outputs import FILES, save_report
+    from sraccel.study.measure import write_report
+    from sraccel.study.report.outputs import FILES
     from sraccel.study.runs.store import Store
 
     with Store.read(folder) as store:
-        save_report(assemble(store), folder)
+        write_report(store)
     for name in FILES:
         Console().print(f"wrote {folder / name}", soft_wrap=True, markup=False, highlight=False)
 

@@ -24,14 +24,14 @@ from sraccel.cli.options import (
     Precision,
     Width,
 )
-from sraccel.errors import ConflictError, ModelError, RecipeError
-from sraccel.models import DEMO, DEMO_FPS, device_of, load_pipeline, locate, precision_of
+from sraccel.errors import ModelError, RecipeError
+from sraccel.models import DEMO, DEMO_FPS, FPS, device_of, load_pipeline, locate, precision_of
 
 if TYPE_CHECKING:
+    from sraccel.cli.study_progress import StudyProgress
+    from sraccel.origin import Source
     from sraccel.study.plan.study import Study
-    from sraccel.study.report.model import StudyReport
-
-FPS = 16
+    from sraccel.study.report_model import StudyReport
 
 
 def study(
@@ -88,7 +88,10 @@ def study(
         ),
     ] = None,
     budget: Annotated[
-        str | None, typer.Option(help="Begin no run after this time: 90s, 30m, 2h.")
+        str | None,
+        typer.Option(
+            help="Measure no longer than this, after loading and warming up: 90s, 30m, 2h."
+        ),
     ] = None,
     show: Annotated[
         int | None,
@@ -146,6 +149,7 @@ def study(
         "num_frames": frames,
     }
     with reported(debug):
+        from sraccel.study.measure import check_folder
         from sraccel.study.plan.study import Study
 
         loaded = Study.given(recipe, overrides or [], **plan)
@@ -158,6 +162,7 @@ def study(
         given = {key: value for key, value in call.items() if value is not None}
         arguments = {"num_inference_steps": STEPS, **loaded.sampling.arguments(), **given}
         rate = fps or (DEMO_FPS if name == DEMO else FPS)
+        check_folder(loaded, out, arguments)
         job = _Job(loaded, name, arguments, rate, out, Placing(dtype, device, offload))
         if dry_run:
             job.forecast()
@@ -179,7 +184,7 @@ class _Job:
     def forecast(self) -> None:
         """Show what would be run."""
         from sraccel.cli.study_progress import StudyProgress, forecast_table
-        from sraccel.study.runs.runner import forecast_study
+        from sraccel.study.measure import forecast_study
 
         pipe = self._pipeline()
         with refusals(pipe, self.call, " (here, or in the recipe)"), StudyProgress() as watcher:
@@ -190,28 +195,30 @@ class _Job:
         """Run it, and print what came of it."""
         from sraccel.cli.study_progress import StudyProgress
         from sraccel.files import output_folder
-        from sraccel.model_source import ModelSource
-        from sraccel.origin import sources_of
-        from sraccel.study.runs.runner import run_study
+        from sraccel.study.measure import run_study
 
+        device_of(self.placing.device, self.placing.offload)  # refuses before anything is written
         output_folder(self.out)
-        sources = sources_of([ModelSource(model=self.model)], self.study)
         pipe = self._pipeline()
-        with (
-            refusals(pipe, self.call, " (here, or in the recipe)"),
-            self._kept(),
-            StudyProgress() as watcher,
-        ):
+        watcher = StudyProgress()
+        with self._kept(watcher), watcher:
             report = run_study(
                 pipe,
                 self.study,
                 self.out,
                 watcher=watcher,
-                sources=sources,
+                sources=self._sources(),
                 fps=self.fps,
                 **self.call,
             )
         show(report, self.out)
+
+    def _sources(self) -> list[Source]:
+        """What makes the videos."""
+        from sraccel.model_source import ModelSource
+        from sraccel.origin import sources_of
+
+        return sources_of([ModelSource(model=self.model)], self.study)
 
     def _pipeline(self) -> Any:
         from sraccel.cli.progress import loading
@@ -225,22 +232,22 @@ class _Job:
         check_room_for([ModelSource(model=self.model, subfolder=subfolder)], precision)
         with loading(self.model, own_bars=not local):
             pipe: Any = load_pipeline(self.model, **asdict(self.placing))
-        pipe.set_progress_bar_config(disable=True)
+        with refusals(pipe, self.call, " (here, or in the recipe)"):
+            pipe.set_progress_bar_config(disable=True)
         return pipe
 
     @contextmanager
-    def _kept(self) -> Iterator[None]:
-        """Say what is kept when a study breaks off."""
+    def _kept(self, watcher: StudyProgress) -> Iterator[None]:
+        """Say what is kept when a study breaks off that had begun."""
         try:
             yield
-        except (ConflictError, ModelError, RecipeError):  # refused: nothing was run
-            raise
         except BaseException:
-            stderr().print(
-                f"what was run is kept in {self.out}; the same command goes on",
-                soft_wrap=True,
-                highlight=False,
-            )
+            if watcher.begun_runs:
+                stderr().print(
+                    f"what was run is kept in {self.out}; the same command goes on",
+                    soft_wrap=True,
+                    highlight=False,
+                )
             raise
 
 

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 
 class StudyProgress(Watcher):
-    """Two bars: the runs, and the steps of the one under way."""
+    """Two bars: the runs, and the steps of the one under way.
+
+    Attributes:
+        begun_runs: so far, in this process.
+    """
 
     def __init__(self) -> None:
         self._undo = ExitStack()
         self._tasks: dict[str, TaskID] = {}
         self._failed = 0
+        self.begun_runs = 0
         columns = (TextColumn("{task.description}", markup=False), BarColumn())
         more = (MofNCompleteColumn(), TextColumn("{task.fields[note]}", markup=False))
         # Few refreshes: the bars share the CPU with what is being timed.
@@ -49,6 +54,7 @@ class StudyProgress(Watcher):
         self._bars.console.print(forecast_table(forecast))
 
     def begun(self, position: Position) -> None:
+        self.begun_runs += 1
         notes = [f"round {position.repeat + 1}"]
         if self._failed:
             notes.append(f"{self._failed} failed")
@@ -98,7 +104,7 @@ def _summary(forecast: Forecast) -> str:
         f"{forecast.repeats} rounds at most, fewer if they suffice",
     ]
     if forecast.budget is not None:
-        parts.append(f"no run begins after {duration(forecast.budget)}")
+        parts.append(f"measured for {duration(forecast.budget)} at most")
     if forecast.done:
         parts.append(f"{forecast.done} runs are on disk already")
     text = "; ".join(parts)

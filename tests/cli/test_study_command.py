@@ -78,7 +78,7 @@ def test_a_dry_run_tells_cells_runs_and_time_and_writes_nothing(
     assert "srdiffusion + teacache" in result.stdout
     words = " ".join(result.stdout.split())
     assert "24 runs a round (6 blocks of prompt and seed), at most about" in words
-    assert "no run begins after 30 min" in words
+    assert "measured for 30 min at most" in words
     assert not out.exists()
 
 

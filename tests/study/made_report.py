@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sraccel.study.report.model import (
+from sraccel.study.report_model import (
     Analysis,
     CellResult,
     Effect,
@@ -213,7 +213,7 @@ def full(*, names: Sequence[str] = tuple(NAMES), exact: bool = False) -> StudyRe
     scales = {"psnr_db": 0.7, "ssim": 1.4, "semantic": 1.0}
     return StudyReport(
         name="demo factorial",
-        design="factorial",
+        design="full",
         prompts=PROMPTS,
         seeds=SEEDS,
         repeats=2,

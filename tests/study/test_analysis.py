@@ -18,7 +18,7 @@ from sraccel.study.analysis import analyse
 from sraccel.study.analysis.resampling import Resampling, interval
 from sraccel.study.cell import Cell
 from sraccel.study.record import RunRecord
-from sraccel.study.report.model import Analysis, CellResult, Effect, Effects
+from sraccel.study.report_model import Analysis, CellResult, Effect, Effects
 
 Table = dict[str, float]
 
@@ -37,7 +37,7 @@ def tables(draw: st.DrawFn, least: int = 1) -> tuple[str, Table]:
 
 def of_table(names: str, table: Mapping[str, float], blocks: int = 1) -> Analysis:
     runs = runs_of(table, blocks=blocks)
-    return analyse(runs, factorial(names), names, design="factorial", resamples=50)
+    return analyse(runs, factorial(names), names, design="full", resamples=50)
 
 
 def key(uses: Sequence[str]) -> str:
@@ -193,7 +193,7 @@ class TestPairs:
 
     def test_no_index_where_the_two_change_too_little_to_tell(self) -> None:
         logs = {"bare": [0.0] * 4, "a": [0.1, -0.1, 0.1, -0.1], "b": [0.0] * 4, "a + b": [0.1] * 4}
-        found = analyse(runs_of(logs), factorial("ab"), "ab", design="factorial")
+        found = analyse(runs_of(logs), factorial("ab"), "ab", design="full")
         (pair,) = found.pairs
         assert pair.index is None
         assert pair.why is not None
@@ -203,7 +203,7 @@ class TestPairs:
 
     def test_no_share_of_a_speedup_that_may_be_none(self) -> None:
         logs = {"bare": [0.0] * 4, "a": [0.3] * 4, "b": [0.2] * 4, "a + b": [0.1, -0.1] * 2}
-        found = analyse(runs_of(logs), factorial("ab"), "ab", design="factorial")
+        found = analyse(runs_of(logs), factorial("ab"), "ab", design="full")
         assert [share.share for share in found.speed.shapley] == [None, None]
         assert found.speed.shapley[0].value.value == pytest.approx(math.exp(0.1 / 2))
 
@@ -221,7 +221,7 @@ class TestLosses:
             ),
             factorial("ab"),
             "ab",
-            design="factorial",
+            design="full",
         )
         losses = found.losses["ssim"]
         assert {
@@ -244,7 +244,7 @@ class TestLosses:
             runs_of({"bare": 0.0, "a": 0.1}, quality={"bare": {"size": 4.0}, "a": {"size": 12.0}}),
             factorial("a"),
             "a",
-            design="factorial",
+            design="full",
             losses={"size": lambda value, bare: value / bare},
         )
         assert by_name(found)["a"].loss["size"].value == 3
@@ -255,7 +255,7 @@ class TestLosses:
             runs_of({"bare": 0.0, "a": 0.1}, quality={"bare": {"ssim": 1.0}}),
             factorial("a"),
             "a",
-            design="factorial",
+            design="full",
         )
         assert found.losses["ssim"].shapley == []
         assert found.losses["ssim"].shapley_why == "a has no ssim in any block where bare has one"
@@ -301,7 +301,7 @@ class TestIntervals:
     def test_the_same_seed_gives_the_same_analysis(self) -> None:
         runs = world_of_two().runs(0, 8)
         first, again, other = (
-            analyse(runs, factorial("ab"), "ab", design="factorial", resamples=200, seed=seed)
+            analyse(runs, factorial("ab"), "ab", design="full", resamples=200, seed=seed)
             for seed in (1, 1, 2)
         )
         assert first == again != other
@@ -316,14 +316,14 @@ class TestIntervals:
         shuffled = list(runs)
         shuffler.shuffle(shuffled)
         one, other = (
-            analyse(each, factorial("ab"), "ab", design="factorial", losses=LOSSES, resamples=100)
+            analyse(each, factorial("ab"), "ab", design="full", losses=LOSSES, resamples=100)
             for each in (runs, shuffled)
         )
         assert one == other
 
     def test_precision_is_half_of_the_widest_main_effect(self) -> None:
         runs = world_of_two().runs(0, 12)
-        found = analyse(runs, factorial("ab"), "ab", design="factorial")
+        found = analyse(runs, factorial("ab"), "ab", design="full")
         averages = [effects_of(found.speed)[name,].average for name in "ab"]
         halves = [math.sqrt(each.high / each.low) - 1 for each in averages if each]
         assert found.precision == pytest.approx(max(halves))
@@ -348,7 +348,7 @@ class TestPairing:
         )
 
     def speedup(self, runs: list[RunRecord]) -> float | None:
-        found = analyse(runs, factorial("a"), "a", design="factorial").cells[1].speedup
+        found = analyse(runs, factorial("a"), "a", design="full").cells[1].speedup
         return None if found is None else found.value
 
     def test_a_repeat_in_which_one_failed_does_not_count(self) -> None:
@@ -389,7 +389,7 @@ class TestPairing:
             self.run("a", 1, 1.0, quality={"ssim": 0.7}),
             self.run("a", 2, 1.0, quality={"ssim": 0.2}),
         ]
-        found = analyse(runs, factorial("a"), "a", design="factorial").cells[1]
+        found = analyse(runs, factorial("a"), "a", design="full").cells[1]
         assert found.quality["ssim"].value == 0.7
         assert found.loss["ssim"].value == pytest.approx(0.3)
 
@@ -412,7 +412,7 @@ class TestMissing:
             lost = {"outcome": "failed", "seconds": None, "error": "OutOfMemoryError: 80 GiB"}
             if not gone or failed:
                 runs.append(run.model_copy(update=lost if gone else {}))
-        return analyse(runs, factorial("abc"), "abc", design="factorial")
+        return analyse(runs, factorial("abc"), "abc", design="full")
 
     def test_a_cell_that_never_finished(self) -> None:
         found = self.without("a + b", failed=True)
@@ -460,7 +460,7 @@ class TestMissing:
             for run in runs_of({"bare": 0.0, "a": 0.1, "b": 0.1, "a + b": 0.2}, blocks=2)
             if (run.cell, run.prompt) not in {("a", "prompt 0"), ("b", "prompt 1")}
         ]
-        found = analyse(runs, factorial("ab"), "ab", design="factorial")
+        found = analyse(runs, factorial("ab"), "ab", design="full")
         assert found.pairs[0].why == "in no block did all of these finish: a, b, a + b"
 
     def test_cells_that_the_design_does_not_have(self) -> None:
@@ -476,7 +476,7 @@ class TestMissing:
         assert found.precision is not None
 
     def test_a_bare_pipeline_that_never_finished(self) -> None:
-        found = analyse(runs_of({"a": 0.1}, blocks=2), factorial("a"), "a", design="factorial")
+        found = analyse(runs_of({"a": 0.1}, blocks=2), factorial("a"), "a", design="full")
         assert found.blocks == 0
         assert found.cells[1].blocks == 2
         assert found.cells[1].speedup is None
@@ -484,13 +484,13 @@ class TestMissing:
 
     def test_reasons_stay_short(self) -> None:
         runs = runs_of({"bare": 0.0}, blocks=2)
-        found = analyse(runs, factorial("abcd"), "abcd", design="factorial")
+        found = analyse(runs, factorial("abcd"), "abcd", design="full")
         assert found.speed.shapley_why == (
             "a was not run; b was not run; c was not run; and 12 more like these"
         )
 
     def test_no_runs_at_all(self) -> None:
-        found = analyse([], factorial("ab"), "ab", design="factorial")
+        found = analyse([], factorial("ab"), "ab", design="full")
         assert found.blocks == 0
         assert found.precision is None
         assert found.speed.effects[0].why == "bare was not run"
@@ -504,7 +504,7 @@ def test_sixteen_cells_in_24_blocks_take_seconds() -> None:
     quality = {name: dict.fromkeys(["psnr_db", "ssim", "semantic"], 0.9) for name in logs}
     runs = [run for run in runs_of(logs, quality=quality) if rng.random() < 0.97]
     started = time.perf_counter()
-    found = analyse(runs, factorial("abcd"), "abcd", design="factorial")
+    found = analyse(runs, factorial("abcd"), "abcd", design="full")
     assert time.perf_counter() - started < 3
     assert found.speed.shapley_why is None
 
@@ -525,14 +525,14 @@ class TestWhichCellsAreOfTheFactorial:
     def test_others_have_a_speedup_and_no_part_in_effects(self, other: Cell) -> None:
         table = {"bare": 0.0, "a": 0.3, "b": 0.2, "a + b": 0.5, "other": 2.0}
         cells = [other, *factorial("ab")]
-        found = analyse(runs_of(table, blocks=3), cells, "ab", design="factorial")
+        found = analyse(runs_of(table, blocks=3), cells, "ab", design="full")
         assert [result.name for result in found.cells] == [each.name for each in cells]
         assert by_name(found)["other"].speedup is not None
         assert logs_of(effects_of(found.speed)["a", "b"]) == pytest.approx((0, 0), abs=CLOSE)
 
     def test_runs_of_unknown_cells_are_left_out(self) -> None:
         found = analyse(
-            runs_of({"bare": 0.0, "a": 0.3, "gone": 1.0}), factorial("a"), "a", design="factorial"
+            runs_of({"bare": 0.0, "a": 0.3, "gone": 1.0}), factorial("a"), "a", design="full"
         )
         assert list(by_name(found)) == ["bare", "a"]
 
@@ -543,7 +543,7 @@ class TestFront:
     def front(self, logs: Mapping[str, Any], ssim: Mapping[str, float]) -> dict[str, float]:
         quality = {name: {"ssim": value} for name, value in ssim.items()}
         runs = runs_of(logs, blocks=4, quality=quality)
-        found = analyse(runs, factorial("ab"), "ab", design="factorial")
+        found = analyse(runs, factorial("ab"), "ab", design="full")
         return {cell.name: cell.front["ssim"] for cell in found.cells if cell.front}
 
     def test_beaten_cells_are_never_on_it_and_clear_winners_always(self) -> None:
@@ -627,7 +627,7 @@ class TestCells:
             for name, steps in {"bare": [None], **switches}.items()
             for seed, step in enumerate(steps)
         ]
-        return by_name(analyse(runs, factorial("ab"), "ab", design="factorial"))
+        return by_name(analyse(runs, factorial("ab"), "ab", design="full"))
 
     def test_switches(self) -> None:
         found = self.results(a=[8, 10, None], b=[None, None], a_b=[None])
@@ -659,10 +659,22 @@ class TestCells:
             RunRecord(**common, seed=4, outcome="failed", error="B: 2", started="3"),
             RunRecord(**common, seed=2, outcome="failed", error="B: 2", started="1"),
         ]
-        found = analyse(runs, factorial("a"), "a", design="factorial").cells[1]
+        found = analyse(runs, factorial("a"), "a", design="full").cells[1]
         assert (found.blocks, found.finished, found.failed) == (2, 3, 3)
         assert found.errors == ["B: 2", "A: 1"]
         assert found.seconds == 3
         assert found.reused == 9 / 20
         assert found.accelerators == ["a"]
         assert found.num_inference_steps is None
+
+
+def test_runs_of_a_block_that_was_stopped_are_compared_within_their_session() -> None:
+    """The machine of the second session is three times as slow."""
+
+    def run(cell_name: str, seconds: float, session: int) -> RunRecord:
+        return RunRecord(cell=cell_name, prompt="p", seed=0, seconds=seconds, session=session)
+
+    runs = [run("bare", 6, 1), run("a", 3, 1), run("bare", 18, 2), run("b", 6, 2)]
+    found = by_name(analyse(runs, factorial("ab"), "ab", design="full", resamples=50))
+    assert found["a"].speedup.value == pytest.approx(2)
+    assert found["b"].speedup.value == pytest.approx(3)

@@ -9,7 +9,7 @@ import pytest
 from study.synthetic import LOSSES, World, factorial, world_of_two
 
 from sraccel.study.analysis import analyse
-from sraccel.study.report.model import Analysis, Estimate
+from sraccel.study.report_model import Analysis, Estimate
 
 STUDIES = 600
 """The share of 600 intervals that hold the truth has a standard error of 0.009."""
@@ -20,7 +20,7 @@ def analysed(world: World, seed: int, blocks: int) -> Analysis:
         world.runs(seed, blocks),
         factorial(world.names),
         world.names,
-        design="factorial",
+        design="full",
         losses=LOSSES,
         resamples=600,
         seed=seed,
@@ -102,7 +102,7 @@ def test_comparing_within_a_block_makes_intervals_narrow() -> None:
         for run in runs
     ]
     paired, unpaired = (
-        analyse(each, factorial("ab"), "ab", design="factorial").cells[3].speedup
+        analyse(each, factorial("ab"), "ab", design="full").cells[3].speedup
         for each in (runs, exchanged)
     )
     assert unpaired.high / unpaired.low > (paired.high / paired.low) ** 4

@@ -16,7 +16,7 @@ from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.prompts import read_prompts
 from sraccel.study.plan.study import Study
 from sraccel.study.report.outputs import FILES
-from sraccel.study.runs.runner import run_study
+from sraccel.study.measure import run_study
 from sraccel.study.runs.store import Store
 from sraccel.testing import load_demo_pipeline
 

@@ -14,12 +14,13 @@ from diffusers import WanPipeline
 from small_study import CALL, PROMPTS, TWO, Heard, small_study, told
 
 import sraccel
-from sraccel.errors import ConflictError, LoopError, ModelError, RecipeError
+from sraccel.errors import ConflictError, LoopError, ModelError, PluginError, RecipeError
 from sraccel.plugin import Accelerator, Call, hookimpl
+from sraccel.study import measure
+from sraccel.study.measure import forecast_study, run_study
 from sraccel.study.record import RunRecord
-from sraccel.study.runs import runner
+from sraccel.study.report.assemble import assemble
 from sraccel.study.runs.judging import Judge
-from sraccel.study.runs.runner import forecast_study, run_study
 from sraccel.study.runs.store import Store
 from sraccel.testing import load_demo_pipeline
 
@@ -50,7 +51,7 @@ def finished(once: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """The files of the report have tests of their own; here the runs count."""
-    monkeypatch.setattr(runner, "save_report", lambda report, folder: None)
+    monkeypatch.setattr(measure, "save_report", lambda report, folder: None)
 
 
 def records(folder: Path) -> list[RunRecord]:
@@ -90,6 +91,7 @@ class Told(Heard):
 
 @pytest.fixture
 def fragile() -> Iterable[type[Fragile]]:
+    Told.prompt = ""
     yield Fragile
     Fragile.fails = frozenset()
 
@@ -161,27 +163,34 @@ def test_going_on_after_an_interrupt_gives_the_runs_of_one_without(
     assert len(kept) == after
     again = Heard()
     run_study(pipe, small_study(), tmp_path / "broken", watcher=again, **CALL)
-    assert len(again.records) == 8 - after
-    whole = records(finished)
-    assert told(records(tmp_path / "broken")) == told(whole)
-    assert [run.cell for run in records(tmp_path / "broken")] == [run.cell for run in whole]
+    whole, mended = records(finished), records(tmp_path / "broken")
+    assert told(mended) == told(whole)
+    assert list(dict.fromkeys(name(run) for run in mended)) == [name(run) for run in whole]
     assert list((tmp_path / "broken" / "frames").iterdir()) == []
+    torn = {run.block for run in kept} & {run.block for run in again.records}
+    twice = [run for run, count in Counter(map(name, mended)).items() if count > 1]
+    assert twice == [
+        ("bare", *block, 0) for block in torn if ("bare", *block, 0) in map(name, kept)
+    ]
+
+
+def name(run: RunRecord) -> tuple[str, str, int, int]:
+    return run.cell, run.prompt, run.seed, run.repeat
 
 
 def test_comparisons_that_were_broken_off_are_made_up_for(
     pipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed when a bare run was on disk, and what had waited for it not yet compared."""
+    """Killed when all runs of a block were on disk, and not yet compared."""
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr(Judge, "catch_up", killed)
+        broken.setattr(Judge, "finish", killed)
         with pytest.raises(KeyboardInterrupt):
             run_study(pipe, small_study(), tmp_path, **CALL)
-    before = records(tmp_path)
-    assert before[-1].cell == "bare"
+    assert len(records(tmp_path)) == 4
     run_study(pipe, small_study(), tmp_path, **CALL)
     assert all(run.quality for run in records(tmp_path))
     assert list((tmp_path / "frames").iterdir()) == []
@@ -269,6 +278,72 @@ def test_a_run_that_raises_is_noted_and_the_others_go_on(
     assert len(runs) == 8
 
 
+def test_a_run_that_raised_is_tried_again_by_the_next_session(
+    pipe: Any, tmp_path: Path, fragile: type[Fragile]
+) -> None:
+    fragile.fails = frozenset({PROMPTS[1]})
+    study = small_study([fragile.Options()])
+    run_study(pipe, study, tmp_path, watcher=Told(), **CALL)
+    fragile.fails = frozenset()
+    heard = Heard()
+    report = run_study(pipe, study, tmp_path, watcher=heard, **CALL)
+    again = {(run.cell, run.prompt) for run in heard.records}
+    assert again == {("bare", PROMPTS[1]), ("fragile", PROMPTS[1])}
+    assert report.done == report.planned == 4
+    assert report.analysis.cells[1].blocks == 2
+
+
+class Careless(Accelerator):
+    """Changes the denoiser, and does not put it back."""
+
+    name = "careless"
+
+    @hookimpl
+    def prepare_denoiser(self, denoiser: Any) -> None:
+        denoiser.module.blocks[0].attn1.to_q.weight.data[0, 0] += 1
+
+
+class Sneaky(Accelerator):
+    """Changes what no checksum of the weights sees."""
+
+    name = "sneaky"
+
+    @hookimpl
+    def prepare_denoiser(self, denoiser: Any) -> None:
+        denoiser.module.blocks[0].attn1.to_q.weight.data[-1] *= 3
+
+
+@pytest.mark.parametrize(
+    ("careless", "words"),
+    [(Careless, "careless has changed the pipeline's weights"), (Sneaky, "makes other frames")],
+)
+def test_a_pipeline_that_is_left_changed_is_noticed_before_anything_is_timed(
+    tmp_path: Path, careless: type[Accelerator], words: str
+) -> None:
+    own = load_demo_pipeline("sketch")
+    with pytest.raises(PluginError, match=words):
+        run_study(own, small_study([careless.Options()]), tmp_path, **CALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_that_can_run_no_accelerator_is_refused_with_the_reasons(
+    pipe: Any, tmp_path: Path
+) -> None:
+    study = small_study([{**TWO[0], "handoff": "reencode"}], plain_steps=[2])
+    with pytest.raises(
+        ConflictError, match=r"(?s)no accelerated cell of the study can run.*reencode"
+    ):
+        run_study(pipe, study, tmp_path / "out", **CALL)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_refused_call_spoils_no_folder(pipe: Any, tmp_path: Path) -> None:
+    wrong = {**CALL, "height": 33}
+    with pytest.raises(ModelError, match="33"):
+        run_study(pipe, small_study(), tmp_path, **wrong)
+    assert run_study(pipe, small_study(), tmp_path, **CALL).done == 8
+
+
 def test_a_cell_that_always_raises_is_given_up(
     pipe: Any, tmp_path: Path, fragile: type[Fragile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -318,8 +393,14 @@ def test_without_any_bare_run_there_is_no_study(refusing: Refusing, tmp_path: Pa
     study = small_study(prompts=prompts)
     with pytest.raises(LoopError, match=r"bare pipeline failed in 3 blocks.*not impossible"):
         run_study(refusing, study, tmp_path, watcher=Breaking(), **CALL_OF_REFUSING)
-    with pytest.raises(ValueError, match="not impossible"):  # already the warm-up fails
+    with Store.read(tmp_path) as store:
+        assert assemble(store).analysis.blocks == 0
+    with pytest.raises(ModelError, match="refuses this call: not impossible"):  # in the warm-up
         run_study(refusing, study, tmp_path / "new", **CALL_OF_REFUSING)
+    assert list((tmp_path / "new").iterdir()) == []
+    refusing.refused = frozenset()  # whatever it was is gone
+    report = run_study(refusing, study, tmp_path, **CALL_OF_REFUSING)
+    assert report.analysis.blocks == 5
 
 
 def test_a_budget_ends_it_and_the_report_says_so(pipe: Any, tmp_path: Path) -> None:
@@ -336,6 +417,26 @@ def test_rounds_go_on_until_the_intervals_are_narrow(pipe: Any, tmp_path: Path) 
     assert (loose.repeats, loose.stopped) == (1, "precise")
     tight = run_study(pipe, small_study(**three, repeats=2, precision=0.0), tmp_path / "b", **CALL)
     assert (tight.repeats, tight.stopped) == (2, "repeats")
+
+
+def test_the_stop_rule_looks_at_whole_rounds_alone(pipe: Any, tmp_path: Path) -> None:
+    three = {"accelerators": TWO[1:], "seeds": [0, 1], "repeats": 3}
+    with pytest.raises(KeyboardInterrupt):  # in the second round
+        run_study(
+            pipe,
+            small_study(**three, precision=0.0),
+            tmp_path,
+            watcher=Heard(interrupt_after=10),
+            **CALL,
+        )
+    heard = Heard()
+    report = run_study(pipe, small_study(**three, precision=1e6), tmp_path, watcher=heard, **CALL)
+    assert (heard.positions, report.stopped) == ([], "precise")
+
+
+def test_the_forecast_of_another_study_is_refused(pipe: Any, finished: Path) -> None:
+    with pytest.raises(ConflictError, match="another study"):
+        forecast_study(pipe, small_study(TWO[::-1]), out=finished, **CALL)
 
 
 def test_the_forecast_writes_nothing_and_says_what_cannot_run(pipe: Any, tmp_path: Path) -> None:
@@ -362,7 +463,7 @@ def test_a_render_model_is_loaded_once_for_all_cells(pipe: Any, tmp_path: Path) 
 
     study = small_study([*TWO, {"use": "sageattention", "kernel": "emulated"}])
     bench = Bench(pipe, cells_of(study), CALL)
-    with runner.shared_loading():
+    with measure.shared_loading():
         bench.compose()
     renders = {
         id(stack.denoisers["render"].module)
@@ -377,6 +478,10 @@ def test_a_render_model_is_loaded_once_for_all_cells(pipe: Any, tmp_path: Path) 
     [
         (small_study(prompts=[]), CALL, RecipeError, "no prompts"),
         (small_study(), {**CALL, "prompt": "x"}, ModelError, "prompt"),
+        (small_study(), {**CALL, "latents": torch.zeros(1)}, ModelError, "noise itself"),
+        (small_study(), {**CALL, "num_videos_per_prompt": 2}, ModelError, "one video"),
+        (small_study(), {**CALL, "colour": "red"}, ModelError, "does not know colour"),
+        (small_study(plain_steps=[4]), CALL, RecipeError, "fewer steps than the 4"),
     ],
 )
 def test_what_cannot_be_run_is_refused_before_anything_is_written(

@@ -12,8 +12,8 @@ from study.made_report import full, with_failure
 
 from sraccel.study.report.csv_files import cells_csv, effects_csv
 from sraccel.study.report.markdown import escape, to_markdown
-from sraccel.study.report.model import Order, StudyReport
 from sraccel.study.report.table import table
+from sraccel.study.report_model import Order, StudyReport
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 NASTY = "<img src=x onerror=alert(1)>|a\n# b\r\n`c` *d* [e](f) @g \u202eh \\| ~i~ &lt;"

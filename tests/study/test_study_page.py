@@ -18,7 +18,12 @@ from parsed_page import Page
 from study.made_report import full, shown_cells, with_failure, with_videos
 
 from sraccel.errors import OutputError
-from sraccel.study.report.model import (
+from sraccel.study.report.page import render_page, save_page
+from sraccel.study.report.page.label import Rectangle, place
+from sraccel.study.report.page.matrix import speed_matrix
+from sraccel.study.report.page.pareto import plots
+from sraccel.study.report.page.scale import linear_axis, log_axis
+from sraccel.study.report_model import (
     Analysis,
     CellResult,
     Effect,
@@ -32,11 +37,6 @@ from sraccel.study.report.model import (
     Switch,
     Timeline,
 )
-from sraccel.study.report.page import render_page, save_page
-from sraccel.study.report.page.label import Rectangle, place
-from sraccel.study.report.page.matrix import speed_matrix
-from sraccel.study.report.page.pareto import plots
-from sraccel.study.report.page.scale import linear_axis, log_axis
 
 NASTY = "</script></style><!--<script><img src=x onerror=alert(1)>\"'&{{7*7}}|</pre>"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -50,7 +50,7 @@ def page(report: StudyReport, folder: Path = Path("nowhere")) -> Page:
 def empty() -> StudyReport:
     analysis = Analysis(resamples=0, blocks=0, cells=[])
     return StudyReport(
-        design="factorial",
+        design="full",
         prompts=[],
         seeds=[],
         repeats=0,

@@ -25,8 +25,8 @@ from opened_page import (
 )
 from study.made_report import full, with_failure, with_videos
 
-from sraccel.study.report.model import StudyReport
 from sraccel.study.report.page import save_page
+from sraccel.study.report_model import StudyReport
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -25,6 +25,8 @@ Loss = Callable[[float, float], float]
 """Called as `loss(value, value_of_bare_in_the_same_block)`; more is worse, 0 is as good as bare."""
 
 Seconds = Callable[[RunRecord], float | None]
+Times = dict[tuple[int, int], float]
+"""Seconds of a cell in a block, by repeat and session."""
 
 
 @dataclass(frozen=True)
@@ -123,24 +125,27 @@ class Axes:
         """Log of bare seconds / the cell's, the median over repeats of which both finished.
 
         Runs of the same repeat lie near each other in time, so that a machine that drifts has
-        drifted for both.
+        drifted for both. Where a study was stopped within a block, that holds for the runs of one
+        session.
         """
         times = self._times(seconds_of)
         ratios = self.empty()
         for (block, cell), seconds in times.items():
             bare = times.get((block, self.bare), {})
-            both = [math.log(bare[r] / seconds[r]) for r in seconds if r in bare]
+            pairs = [(_beside(time, bare), taken) for time, taken in seconds.items()]
+            both = [math.log(other / taken) for other, taken in pairs if other is not None]
             if both:
                 ratios[self.rows[block], self.columns[cell]] = median(both)
         return ratios
 
-    def _times(self, seconds_of: Seconds) -> dict[tuple[Block, str], dict[int, float]]:
-        """Seconds by repeat, of every block and cell; the last run's, where one was redone."""
-        times: dict[tuple[Block, str], dict[int, float]] = {}
+    def _times(self, seconds_of: Seconds) -> dict[tuple[Block, str], Times]:
+        """Seconds of every block and cell."""
+        times: dict[tuple[Block, str], Times] = {}
         for run in self.finished:
             seconds = seconds_of(run)
             if seconds is not None and seconds > 0:
-                times.setdefault((run.block, run.cell), {})[run.repeat] = seconds
+                when = (run.repeat, run.session)
+                times.setdefault((run.block, run.cell), {})[when] = seconds
         return times
 
     def quality(self, metric: str) -> Matrix:
@@ -160,3 +165,10 @@ class Axes:
         for row, column in np.argwhere(np.isfinite(values) & np.isfinite(bare)[:, None]):
             lost[row, column] = loss(float(values[row, column]), float(bare[row]))
         return lost
+
+
+def _beside(when: tuple[int, int], bare: Times) -> float | None:
+    """Seconds of the bare run to compare with: of the same repeat, best of the same session."""
+    if when in bare:
+        return bare[when]
+    return next((seconds for (repeat, _), seconds in bare.items() if repeat == when[0]), None)

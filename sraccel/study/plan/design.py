@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sraccel.accelerator import AcceleratorOptions
 from sraccel.recipe import Recipe, gather
 from sraccel.study.cell import BARE, Cell
-from sraccel.study.plan.sweep import combinations, told, with_settings
+from sraccel.study.plan.sweep import combinations, named, with_settings
 
 if TYPE_CHECKING:
     from sraccel.study.plan.study import Study
@@ -93,7 +93,7 @@ def _sweep(study: Study) -> Iterator[Cell]:
         swept = [path.removeprefix(CALL) for path in settings if path.startswith(CALL)]
         call = recipe.sampling.arguments()
         yield Cell(
-            name=told(settings),
+            name=named(settings),
             kind="stack",
             accelerators=recipe.accelerators,
             sampling={name: call[name] for name in swept},

@@ -108,8 +108,8 @@ class Plan(NoBooleans):
     )
     budget: Seconds | None = Field(
         None,
-        description="No run begins after this time: `90s`, `30m`, `1h30m`, or seconds. Default: "
-        "no limit.",
+        description="Measure no longer than this, after loading and warming up: `90s`, `30m`, "
+        "`1h30m`, or seconds. Default: no limit.",
     )
     show: int = Field(
         1, ge=0, description="Of how many blocks (prompt and seed) videos and timelines are kept."

@@ -51,7 +51,7 @@ def combinations(sweep: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]
         yield dict(zip(sweep, values, strict=True))
 
 
-def told(settings: Settings) -> str:
+def named(settings: Settings) -> str:
     """`srdiffusion.threshold=0.01, teacache.threshold=0.1`."""
     return ", ".join(f"{path}={_text(value)}" for path, value in settings.items())
 
@@ -178,7 +178,7 @@ class _Sweep:
         if wrong:
             settings, (problem, *_) = wrong[0]
             more = f" (and so for {len(wrong) - 1} more)" if wrong[1:] else ""
-            message = f"{told(settings)}: {problem.message}{more}"
+            message = f"{named(settings)}: {problem.message}{more}"
             yield self._placed(replace(problem, message=message, given=None), SWEEP)
 
     def _new(self, settings: Settings) -> list[Problem]:

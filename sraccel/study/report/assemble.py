@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sraccel.catalogue import installed
+from sraccel.errors import OutputError
 from sraccel.study.analysis import analyse
-from sraccel.study.cell import Cell
+from sraccel.study.cell import BARE, Cell
+from sraccel.study.plan.design import showcase_cells
 from sraccel.study.record import Block, RunRecord
-from sraccel.study.report.model import Analysis, Showcase, StudyReport, Timeline
-from sraccel.study.runs.videos import video_path
+from sraccel.study.report_model import Analysis, Showcase, StudyReport, Timeline
+from sraccel.study.videos import video_path
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report
@@ -26,17 +28,23 @@ def assemble(store: Store, stopped: str = "") -> StudyReport:
     Args:
         store: of the study.
         stopped: why its runs ended.
+
+    Raises:
+        OutputError: nothing was run yet.
     """
     facts, header = store.facts(), store.header
+    if not facts:
+        raise OutputError(f"{store.path.parent}: no run of this study was begun", path=store.path)
     plan = facts["plan"]
     runs = store.records()
     wanted = _blocks(plan)
-    records = [record for record in runs.values() if record.block in wanted]
+    records = [record for record in runs.values() if record.block in set(wanted)]
     cells = [Cell.model_validate(content) for content in header.cells.values()]
     analysis = analyse(
         records, cells, facts["accelerators"], design=plan["design"], losses=losses()
     )
     _add_steps(analysis, records)
+    unknown = _forget_losses(analysis)
     rounds = 1 + max((record.repeat for record in records), default=0)
     return StudyReport(
         name=facts["name"],
@@ -45,7 +53,7 @@ def assemble(store: Store, stopped: str = "") -> StudyReport:
         prompts=plan["prompts"],
         seeds=plan["seeds"],
         repeats=rounds,
-        done=len(records),
+        done=len({(record.cell, record.block, record.repeat) for record in records}),
         planned=_planned(records, cells, wanted, rounds),
         stopped=stopped,
         accelerators=facts["accelerators"],
@@ -54,9 +62,9 @@ def assemble(store: Store, stopped: str = "") -> StudyReport:
         model={"pipeline": header.pipeline, **header.models},
         versions=header.versions,
         environment=header.environment,
-        warnings=list(_warnings(store, records, analysis, facts)),
+        warnings=[*_warnings(store, records, analysis, facts), *unknown],
         analysis=analysis,
-        showcases=list(_showcases(store, runs, wanted[: plan["show"]], facts["showcase"])),
+        showcases=list(_showcases(store, runs, wanted[: plan["show"]], showcase_cells(cells))),
     )
 
 
@@ -83,14 +91,29 @@ def _add_steps(analysis: Analysis, records: Sequence[RunRecord]) -> None:
         cell.num_inference_steps = steps.get(cell.name)
 
 
+def _forget_losses(analysis: Analysis) -> list[str]:
+    """Leave out losses of metrics that are not installed here: what they lose is theirs to say."""
+    known = {**installed().metrics, **installed().scores}
+    gone = [name for name in analysis.losses if name not in known]
+    for name in gone:
+        del analysis.losses[name]
+        for cell in analysis.cells:
+            cell.loss.pop(name, None)
+            cell.front.pop(name, None)
+    return [
+        f"the metric {name!r} is not installed here, so that nothing is said of what it lost"
+        for name in gone
+    ]
+
+
 def _planned(
     records: Sequence[RunRecord], cells: Sequence[Cell], blocks: Sequence[Block], rounds: int
 ) -> int:
-    """Runs of the rounds that were begun; cells that never finished count as they were tried."""
+    """Runs of the rounds that were begun; of cells that only ever failed, those that were tried."""
     finished = {record.cell for record in records if record.outcome == "finished"}
-    alive = [cell.name for cell in cells if cell.name in finished]
-    hopeless = sum(record.cell not in finished for record in records)
-    return rounds * len(blocks) * len(alive) + hopeless
+    hopeless = {record.cell for record in records} - finished
+    tried = {(run.cell, run.block, run.repeat) for run in records if run.cell in hopeless}
+    return rounds * len(blocks) * (len(cells) - len(hopeless)) + len(tried)
 
 
 def _warnings(
@@ -110,7 +133,21 @@ def _warnings(
             f"the same prompt and noise gave other frames in another round: {', '.join(changing)}"
         )
     yield from store.lacks()
+    if lost := _unjudged(records):
+        yield (
+            f"the frames of {lost} runs were lost before they were compared with the bare one's: "
+            f"their quality is missing"
+        )
     yield from _of_runs(records)
+
+
+def _unjudged(records: Sequence[RunRecord]) -> int:
+    """Cells in blocks that have no quality, though the bare run has."""
+    finished = [record for record in records if record.outcome == "finished"]
+    judged = {(record.cell, record.block) for record in finished if record.quality}
+    blocks = {block for cell, block in judged if cell == BARE}
+    seen = {(record.cell, record.block) for record in finished if record.block in blocks}
+    return len(seen - judged)
 
 
 def _nondeterministic(records: Sequence[RunRecord]) -> list[str]:
@@ -155,7 +192,11 @@ def _showcases(
                 for cell in store.header.cells
                 if (report := reports.get(cell)) is not None
             ],
-            videos={cell: video_path(cell, block) for cell in cells if cell in numbers},
+            videos={
+                cell: video_path(cell, block)
+                for cell in cells
+                if (store.path.parent / video_path(cell, block)).is_file()
+            },
         )
 
 

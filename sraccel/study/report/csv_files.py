@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sraccel.study.report.words import SPEED, metrics
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import CellResult, Effects, Estimate, StudyReport
+    from sraccel.study.report_model import CellResult, Effects, Estimate, StudyReport
 
 Value = str | float | int | None
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -19,7 +19,7 @@ from sraccel.study.report.tables import (
 from sraccel.study.report.words import metrics, notices, on_what, title, what_was_run
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import StudyReport
+    from sraccel.study.report_model import StudyReport
 
 SPECIAL = re.compile(r"([\\`*_\[\]<>#|~&$@])")
 LINE_START = re.compile(r"^(\d*)([-+=.)])")

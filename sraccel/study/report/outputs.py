@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sraccel.files import replacing
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import StudyReport
+    from sraccel.study.report_model import StudyReport
 
 FILES = ("report.html", "report.md", "report.json", "cells.csv", "effects.csv")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sraccel.study.report.model import StudyReport
+from sraccel.study.report_model import StudyReport
 
 ACTING = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 """Controls (a terminal obeys some), what turns the direction of all that follows, and halves of

@@ -20,7 +20,7 @@ from sraccel.study.report.plain import plain
 from sraccel.study.report.words import metrics, notices, on_what, title, what_was_run
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import StudyReport
+    from sraccel.study.report_model import StudyReport
 
 PLAIN = str.maketrans({TIMES: "x", DASH: "-", "\N{MINUS SIGN}": "-"})
 WORDS = 22

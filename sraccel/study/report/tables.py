@@ -25,7 +25,7 @@ from sraccel.study.report.words import (
 )
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import (
+    from sraccel.study.report_model import (
         CellResult,
         Effect,
         Effects,

@@ -13,7 +13,7 @@ from sraccel.metrics import PSNR_CAP
 from sraccel.report.page.words import DASH, TIMES, duration, finite, listed
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import (
+    from sraccel.study.report_model import (
         CellResult,
         Estimate,
         Pair,

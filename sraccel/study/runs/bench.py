@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from sraccel.checksum import weights_checksum
 from sraccel.clock import median
 from sraccel.comparison import PipelineCall, finished
 from sraccel.composer import compose, compose_accelerators
-from sraccel.errors import ModelError
+from sraccel.errors import ModelError, PluginError
 from sraccel.frames import frames_of
 from sraccel.origin import frames_sha256
+from sraccel.printable import printable
 from sraccel.report.costs import Probe
 from sraccel.study.cell import BARE, Cell
 from sraccel.study.record import Block, RunRecord
@@ -30,13 +32,18 @@ if TYPE_CHECKING:
 WARM_UP_STEPS = 3
 """Of each model of each cell, before anything is timed."""
 
+OWN_ARGUMENTS = {
+    "prompt", "prompt_embeds", "generator", "latents", "callback_on_step_end",
+}  # fmt: skip
+MANY = ("num_videos_per_prompt", "num_images_per_prompt")
+
 StepProgress = Callable[[str, int, int], object]
 """Called as `progress(cell, steps_done, steps_in_all)`."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """A finished run.
+class FinishedRun:
+    """A run as it came out.
 
     Attributes:
         record: for the store.
@@ -87,7 +94,7 @@ class Bench:
             except Exception as error:
                 if cell.name == BARE:
                     raise
-                self.refused[cell.name] = told(error)
+                self.refused[cell.name] = error_text(error)
             else:
                 stack.logs_warnings = False  # "never switched" is a result here
                 self.stacks[cell.name] = stack
@@ -96,23 +103,62 @@ class Bench:
         """A few steps of each cell, so that allocators and kernels are as in later runs.
 
         Raises:
-            Exception: whatever the bare pipeline raises.
+            ModelError: the bare pipeline refuses the call, or makes no frames.
+            PluginError: an accelerator leaves the pipeline changed, so that no run would be bare.
+            Exception: whatever else the bare pipeline raises.
         """
+        before = self._bare_frames(block)
         for number, (name, stack) in enumerate(list(self.stacks.items())):
             self._tell("warming up", number, len(self.stacks))
+            weights = self._weights()
             try:
                 self._warm_up(name, stack, block)
             except Exception as error:
                 if name == BARE:
                     raise
-                self.refused[name] = told(error)
+                self.refused[name] = error_text(error)
                 del self.stacks[name]
+            if self._weights() != weights:
+                raise _polluted(f"{name} has changed the pipeline's weights")
         self._tell("warming up", 1, 1)
+        after = self._bare_frames(block)
+        # A pipeline that is never twice the same (some CUDA kernels) proves nothing.
+        if after != before and self._bare_frames(block) == after:
+            raise _polluted("after a few steps of each cell, the bare pipeline makes other frames")
+
+    def _bare_frames(self, block: Block) -> str:
+        """A checksum of what the bare pipeline makes in a few steps."""
+        steps = min(WARM_UP_STEPS, self.steps(self._cell(BARE)))
+        try:
+            with self.stacks[BARE] as stack:
+                output, _ = self._pipeline_call(block, None)(BARE, num_inference_steps=steps)
+        except ValueError as error:
+            raise ModelError(f"{type(self.pipe).__name__} refuses this call: {error}") from error
+        stack.reports.clear()
+        frames = frames_of(output)
+        if frames is None:
+            raise ModelError(
+                f"{type(self.pipe).__name__} returned no frames, and a study compares them: leave "
+                f"`output_type` out of the call"
+            )
+        return frames_sha256(frames)
+
+    def _weights(self) -> dict[str, str | None]:
+        """Checksums of the pipeline's denoisers and the rest of its models."""
+        from torch import nn
+
+        return {
+            name: weights_checksum(part)
+            for name, part in self.pipe.components.items()
+            if isinstance(part, nn.Module)
+        }
 
     def _warm_up(self, name: str, stack: Stack, block: Block) -> None:
-        steps = min(WARM_UP_STEPS, self.steps(self._cell(name)))
+        cell = self._cell(name)
+        steps = min(WARM_UP_STEPS, self.steps(cell))
+        changes = {**cell.sampling, "num_inference_steps": steps}
         with stack:
-            _, seconds = self._pipeline_call(block, None)(name, num_inference_steps=steps)
+            _, seconds = self._pipeline_call(block, None)(name, **changes)
         report = _taken(stack)
         timed = [step.seconds for step in report.steps if step.seconds is not None]
         self.warm_step_seconds[name] = median(timed[1:] or timed)
@@ -120,7 +166,10 @@ class Bench:
         self._warm_up_brought(stack, block)
 
     def _warm_up_brought(self, stack: Stack, block: Block) -> None:
-        """The denoisers that accelerators bring: a few steps do not reach a switch."""
+        """The denoisers that accelerators bring: a few steps do not reach a switch.
+
+        (Not those that come and go: there may be no room for them beside the others.)
+        """
         brought = {
             role: item for role, item in stack.contributions.items() if item.placement is None
         }
@@ -141,7 +190,7 @@ class Bench:
             {"num_inference_steps": own, **self.call, **cell.sampling}["num_inference_steps"]
         )
 
-    def run(self, name: str, block: Block, repeat: int) -> Outcome:
+    def run(self, name: str, block: Block, repeat: int) -> FinishedRun:
         """Run a cell once.
 
         Raises:
@@ -177,9 +226,9 @@ class Bench:
             calls=len(calls),
             switch_step=report.switch_step,
             steps=report.num_inference_steps,
-            warnings=report.warnings if cell.accelerators else [],
+            warnings=[printable(text) for text in report.warnings] if cell.accelerators else [],
         )
-        return Outcome(record, frames, report)
+        return FinishedRun(record, frames, report)
 
     def _pipeline_call(self, block: Block, progress: StepProgress | None) -> PipelineCall:
         arguments = {**self.call, "prompt": block.prompt}
@@ -211,19 +260,35 @@ def _taken(stack: Stack) -> Report:
     return report
 
 
-def told(error: Exception) -> str:
+def error_text(error: Exception) -> str:
     """An error as a study records it."""
-    return f"{type(error).__name__}: {error}"
+    return printable(f"{type(error).__name__}: {error}")
+
+
+def _polluted(what: str) -> PluginError:
+    return PluginError(
+        f"{what}: an accelerator does not put back what it changed, so that no later run would be "
+        f"bare. Load the pipeline anew, and leave that accelerator out"
+    )
 
 
 def check_call(pipe: Any, call: Mapping[str, Any]) -> None:
-    """Refuse arguments that a study gives itself.
+    """Refuse arguments that a study gives itself, or cannot give meaning to.
 
     Raises:
         ModelError: naming them.
     """
-    own = {"prompt", "generator"}
-    if taken := own & call.keys():
+    if not hasattr(pipe, "scheduler"):
+        raise ModelError(f"a study runs a diffusers pipeline, not a {type(pipe).__name__}")
+    if taken := OWN_ARGUMENTS & call.keys():
         raise ModelError(
-            f"a study gives {', '.join(sorted(taken))} itself: leave it out of the call"
+            f"a study gives prompt and noise itself: leave {', '.join(sorted(taken))} out of the "
+            f"call"
+        )
+    if many := [name for name in MANY if call.get(name, 1) != 1]:
+        raise ModelError(f"a run of a study makes one video: leave out {many[0]}")
+    known = inspect.signature(type(pipe).__call__).parameters
+    if unknown := call.keys() - known.keys():
+        raise ModelError(
+            f"{type(pipe).__name__} does not know {', '.join(sorted(unknown))}: leave it out"
         )

@@ -42,7 +42,7 @@ class Forecast:
         blocks: prompts times seeds.
         repeats: rounds, at most.
         done: runs that are on disk already.
-        budget: seconds after which no run begins; None: no limit.
+        budget: seconds to measure at most; None: no limit.
     """
 
     cells: list[CellForecast]

@@ -3,84 +3,78 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sraccel.catalogue import installed
 from sraccel.quality import Quality, quality_of
 from sraccel.study.cell import BARE
-from sraccel.study.runs.kept_frames import KeptFrames, rounded
 
 if TYPE_CHECKING:
     import torch
 
     from sraccel.study.record import Block, RunRecord
+    from sraccel.study.runs.kept_frames import KeptFrames
     from sraccel.study.runs.store import Store
+    from sraccel.study.videos import Videos
 
 
 class Judge:
-    """Compares runs with the bare one of their block, as soon as both are there.
+    """Looks at a block's videos when all of its cells were run.
 
-    What comes before the bare run waits on the disk, so that an interrupt loses no comparison.
+    Between two runs that are timed their frames are only put on the disk, so that no cell is run
+    after more work than another; an interrupt then loses no comparison either.
     """
 
-    def __init__(self, store: Store, folder: Path, cells: Sequence[str]) -> None:
-        self._store, self._cells = store, cells
-        self._kept = KeptFrames(folder / "frames")
+    def __init__(
+        self, store: Store, kept: KeptFrames, videos: Videos, cells: Sequence[str]
+    ) -> None:
+        self._store, self._kept, self._videos, self._cells = store, kept, videos, cells
         records = store.records()
         self._judged = {(records[n].cell, records[n].block) for n in store.judged()}
 
-    def awaits(self, cell: str, block: Block) -> bool:
-        """Whether the frames of a run are needed: for its own quality, or for that of others."""
-        if cell == BARE:
-            return any((other, block) not in self._judged for other in self._cells)
-        return (cell, block) not in self._judged
-
-    def quality(self, cell: str, block: Block, frames: torch.Tensor) -> Quality | None:
-        """The quality of a run that is about to be added to the store; None: it has to wait.
+    def keep(self, cell: str, block: Block, frames: torch.Tensor) -> None:
+        """Keep the frames of a run that is about to be added to the store, if they are needed.
 
         Raises:
-            OutputError: frames cannot be kept.
+            OutputError: they cannot be written.
         """
-        frames = rounded(frames)
-        bare = frames if cell == BARE else self._kept.load(BARE, block)
-        if cell == BARE or bare is None:
+        if self._awaits(cell, block):
             self._kept.save(cell, block, frames)
-        return None if bare is None else judge(frames, bare, block.prompt)
 
-    def take(self, cell: str, block: Block) -> None:
-        """Note that a run was added to the store with its quality."""
-        self._judged.add((cell, block))
+    def _awaits(self, cell: str, block: Block) -> bool:
+        """Whether frames are needed: for their own quality or video, or for the quality of others.
 
-    def catch_up(self, block: Block, records: Mapping[int, RunRecord]) -> None:
-        """Compare what waited with the bare run, if that is there now.
+        (In a later round, where they were lost in the first one.)
+        """
+        wanted = self._cells if cell == BARE else [cell]
+        unjudged = any((name, block) not in self._judged for name in wanted)
+        return unjudged or self._videos.lacks(cell, block)
+
+    def finish(self, block: Block, records: Mapping[int, RunRecord]) -> None:
+        """Judge the runs of a block, make the videos that are shown, and keep no frames.
 
         Args:
-            block: whose runs they are.
+            block: of which all cells were run.
             records: of the store, by number; qualities are filled in.
 
         Raises:
-            OutputError: the store cannot be written.
+            OutputError: the store or a video cannot be written.
         """
         bare = self._kept.load(BARE, block)
-        if bare is None:
-            return
         for number, record in records.items():
-            if record.block != block or (record.cell, block) in self._judged:
+            if record.block != block or record.outcome != "finished":
                 continue
             frames = self._kept.load(record.cell, block)
-            if record.outcome != "finished" or frames is None:
+            if frames is None:
                 continue
-            quality = judge(frames, bare, block.prompt)
-            self._store.add_quality(number, quality.values, quality.lacks)
-            record.quality = quality.values
-            self.take(record.cell, block)
-
-    def finish(self, block: Block, records: Mapping[int, RunRecord]) -> None:
-        """All cells of a block were run: compare what still waits, and keep no frames of it."""
-        self.catch_up(block, records)
-        for cell in self._cells:
-            self._kept.drop(cell, block)
+            self._videos.save(record.cell, block, frames)
+            if bare is not None and (record.cell, block) not in self._judged:
+                quality = judge(frames, bare, block.prompt)
+                self._store.add_quality(number, quality.values, quality.lacks)
+                record.quality = quality.values
+                self._judged.add((record.cell, block))
+            self._kept.drop(record.cell, block)
+        self._kept.drop(BARE, block)
 
 
 def judge(frames: torch.Tensor, bare: torch.Tensor, prompt: str) -> Quality:

@@ -1,4 +1,4 @@
-"""Frames that wait on the disk for the bare run of their block, to be compared with it."""
+"""Frames of runs on the disk, until their block is judged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from sraccel.errors import OutputError
 from sraccel.files import output_folder, replacing
 
 if TYPE_CHECKING:
@@ -22,11 +21,11 @@ class KeptFrames:
     """Frames of runs, a file each.
 
     Frames of 8 bits are kept as they are; others in half precision, whose error (at most 2.4e-4 of
-    the range) lies 70 dB below the picture.
+    the range) lies 70 dB below the picture. All are compared as they were kept.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = output_folder(folder)
+        self._folder = folder
 
     def save(self, cell: str, block: Block, frames: torch.Tensor) -> None:
         """Keep the frames of a run.
@@ -39,22 +38,16 @@ class KeptFrames:
         Raises:
             OutputError: they cannot be written.
         """
+        output_folder(self._folder)
         with replacing(self._path(cell, block)) as temporary, temporary.open("wb") as file:
             np.save(file, _packed(frames))
 
     def load(self, cell: str, block: Block) -> torch.Tensor | None:
-        """The frames of a run, `rounded`; None: they are gone.
-
-        Raises:
-            OutputError: they cannot be read.
-        """
-        path = self._path(cell, block)
+        """The frames of a run; None: they are gone, or damaged (the power failed, say)."""
         try:
-            return _unpacked(np.load(path))
-        except FileNotFoundError:
+            return _unpacked(np.load(self._path(cell, block)))
+        except (OSError, ValueError, EOFError):
             return None
-        except (OSError, ValueError) as error:
-            raise OutputError(f"cannot read {path}: {error}", path=path) from error
 
     def drop(self, cell: str, block: Block) -> None:
         """Remove the frames of a run, if they are there."""
@@ -63,11 +56,6 @@ class KeptFrames:
     def _path(self, cell: str, block: Block) -> Path:
         key = "\0".join((block.prompt, str(block.seed), cell))
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:24]}.npy"
-
-
-def rounded(frames: torch.Tensor) -> torch.Tensor:
-    """Frames as `KeptFrames` gives them back, so that equal ones stay equal."""
-    return _unpacked(_packed(frames))
 
 
 def _packed(frames: torch.Tensor) -> npt.NDArray[Any]:

@@ -33,7 +33,8 @@ CREATE TABLE runs (
     frames_sha256 TEXT, reused_calls INTEGER NOT NULL, calls INTEGER NOT NULL,
     switch_step INTEGER, steps INTEGER NOT NULL, warnings TEXT NOT NULL, report TEXT
 );
-CREATE UNIQUE INDEX one_finished ON runs (cell, prompt, seed, repeat) WHERE outcome = 'finished';
+CREATE UNIQUE INDEX one_finished ON runs (cell, prompt, seed, repeat, session)
+    WHERE outcome = 'finished';
 CREATE TABLE quality (
     run INTEGER NOT NULL REFERENCES runs, metric TEXT NOT NULL, value REAL, lack TEXT,
     UNIQUE (run, metric)
@@ -68,6 +69,8 @@ class Store:
     def begin(cls, folder: Path, header: Header) -> Self:
         """Open the store of a folder to add runs, or make it.
 
+        Nothing is written before the session starts; what holds no runs yet is made anew.
+
         Args:
             folder: of the study.
             header: what its runs share.
@@ -77,7 +80,7 @@ class Store:
             OutputError: another process runs the study, or the file cannot be written.
         """
         path = folder / FILE
-        with _told(path):
+        with _as_ours(path):
             connection = sqlite3.connect(path, timeout=1.0, isolation_level=None)
             # No statement of another process comes in between until this one ends.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -86,23 +89,38 @@ class Store:
             try:
                 store._begin(header)
             except BaseException:
-                connection.close()
+                store.close()
                 raise
         return store
 
     def _begin(self, header: Header) -> None:
         # The lock that this takes stays until the connection is closed.
         with self._transaction("EXCLUSIVE"):
+            self.header = header
             if not self._tables():
-                self._make(header)
-            self.header = self._header()
-            if lines := header.difference_lines(self.header):
-                listed = "".join(f"\n  {line}" for line in lines)
-                raise ConflictError(
-                    f"{self.path.parent} holds runs of another study; they differ in{listed}\n"
-                    "Give the same study to go on, another output to begin anew beside it, or "
-                    "remove that folder."
-                )
+                return
+            self.check(header)
+            if not self._has_runs():
+                for table in reversed(TABLES):
+                    self._connection.execute(f"DROP TABLE {table}")
+
+    def check(self, header: Header) -> None:
+        """Refuse a header other than the file's, unless there is no run to lose.
+
+        Raises:
+            ConflictError: with all that differs.
+        """
+        lines = header.difference_lines(self._header())
+        if lines and self._has_runs():
+            listed = "".join(f"\n  {line}" for line in lines)
+            raise ConflictError(
+                f"{self.path.parent} holds runs of another study; they differ in{listed}\n"
+                "Give the same study to go on, another output to begin anew beside it, or "
+                "remove that folder."
+            )
+
+    def _has_runs(self) -> bool:
+        return self._connection.execute("SELECT 1 FROM runs LIMIT 1").fetchone() is not None
 
     def start_session(self, facts: Mapping[str, Any]) -> None:
         """Note that a process begins to add runs.
@@ -113,7 +131,9 @@ class Store:
         Raises:
             OutputError: it cannot be written.
         """
-        with _told(self.path), self._transaction():
+        with _as_ours(self.path), self._transaction():
+            if not self._tables():
+                self._make(self.header)
             cursor = self._connection.execute(
                 "INSERT INTO sessions (started, facts) VALUES (?, ?)", (_now(), json.dumps(facts))
             )
@@ -129,7 +149,7 @@ class Store:
         path = folder / FILE
         if not path.is_file():
             raise OutputError(f"{folder} holds no study: there is no {FILE} in it", path=path)
-        with _told(path):
+        with _as_ours(path):
             # Not `ro`: what a killed process left half done has to be rolled back first.
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=1)
             store = cls(path, connection)
@@ -165,22 +185,18 @@ class Store:
 
     def facts(self) -> dict[str, Any]:
         """What the last session was to do; empty if there was none."""
-        with _told(self.path):
+        if not self._tables():
+            return {}
+        with _as_ours(self.path):
             rows = self._connection.execute("SELECT facts FROM sessions ORDER BY id DESC LIMIT 1")
             found: list[dict[str, Any]] = [json.loads(content) for (content,) in rows]
         return found[0] if found else {}
 
-    def add(
-        self,
-        record: RunRecord,
-        lacks: Mapping[str, str] | None = None,
-        report: str | None = None,
-    ) -> int:
-        """Keep a run, and its quality if it has one; it is on disk when this returns.
+    def add(self, record: RunRecord, report: str | None = None) -> int:
+        """Keep a run; it is on disk when this returns.
 
         Args:
-            record: the run; its session is filled in.
-            lacks: why a metric has no value, by its name.
+            record: the run; its session is filled in, its quality is `add_quality`'s.
             report: the run's report, as JSON.
 
         Returns:
@@ -189,36 +205,38 @@ class Store:
         Raises:
             OutputError: it cannot be written; the store is as it was.
         """
-        content = {**record.model_dump(mode="json"), "session": self.session}
+        record.session = self.session
+        content = record.model_dump(mode="json")
         content["warnings"] = json.dumps(record.warnings)
         row = [*(content[name] for name in COLUMNS), report]
-        with _told(self.path), self._transaction():
+        with _as_ours(self.path), self._transaction():
             cursor = self._connection.execute(
                 f"INSERT INTO runs ({', '.join(COLUMNS)}, report) "
                 f"VALUES ({', '.join('?' * len(row))})",
                 row,
             )
-            number = int(cursor.lastrowid or 0)
-            self._insert_quality(number, record.quality, lacks or {})
-        return number
+        return int(cursor.lastrowid or 0)
 
     def add_quality(
         self, number: int, values: Mapping[str, float], lacks: Mapping[str, str]
     ) -> None:
-        """Keep the quality of a run that was added before; errors as `add`."""
-        with _told(self.path), self._transaction():
-            self._insert_quality(number, values, lacks)
+        """Keep the quality of a run that was added before; errors as `add`.
 
-    def _insert_quality(
-        self, number: int, values: Mapping[str, float], lacks: Mapping[str, str]
-    ) -> None:
+        Args:
+            number: of the run.
+            values: by metric.
+            lacks: why a metric has no value, by its name.
+        """
         rows: list[tuple[object, ...]] = [(number, *item, None) for item in values.items()]
         rows += [(number, name, None, why) for name, why in lacks.items()]
-        self._connection.executemany("INSERT INTO quality VALUES (?, ?, ?, ?)", rows)
+        with _as_ours(self.path), self._transaction():
+            self._connection.executemany("INSERT INTO quality VALUES (?, ?, ?, ?)", rows)
 
     def records(self) -> dict[int, RunRecord]:
         """All runs by number, in the order in which they were made."""
-        with _told(self.path):
+        if not self._tables():
+            return {}
+        with _as_ours(self.path):
             rows = self._connection.execute(
                 f"SELECT id, {', '.join(COLUMNS)} FROM runs ORDER BY id"
             )
@@ -234,19 +252,21 @@ class Store:
 
     def report(self, number: int) -> Report | None:
         """The report of a run, if it was kept."""
-        with _told(self.path):
+        with _as_ours(self.path):
             rows = self._connection.execute("SELECT report FROM runs WHERE id = ?", (number,))
             found = [content for (content,) in rows if content is not None]
         return Report.from_json(found[0]) if found else None
 
     def judged(self) -> set[int]:
         """Numbers of the runs whose quality was measured, or cannot be."""
-        with _told(self.path):
+        if not self._tables():
+            return set()
+        with _as_ours(self.path):
             return {number for (number,) in self._connection.execute("SELECT run FROM quality")}
 
     def lacks(self) -> list[str]:
         """Why values of quality are missing, each reason once."""
-        with _told(self.path):
+        with _as_ours(self.path):
             rows = self._connection.execute("SELECT lack FROM quality WHERE lack IS NOT NULL")
             return list(dict.fromkeys(lack for (lack,) in rows))
 
@@ -262,8 +282,13 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Let other processes have the file; a second call does nothing."""
+        """Let other processes have the file; one without a session is removed."""
+        empty = False
+        with suppress(sqlite3.Error):  # closed already, or not a database
+            empty = not self._tables()
         self._connection.close()
+        if empty:
+            self.path.unlink(missing_ok=True)
 
     def __enter__(self) -> Self:
         return self
@@ -273,7 +298,7 @@ class Store:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _as_ours(path: Path) -> Iterator[None]:
     """Turn SQLite's errors into ours."""
     try:
         yield

@@ -27,7 +27,7 @@ from sraccel.study.report.words import metric, metrics, notices, on_what, title,
 Part = TypeVar("Part")
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import StudyReport
+    from sraccel.study.report_model import StudyReport
 
 STUDY = Shell(Path(__file__).parent, "study.html.jinja", ("study.css",), ("player.js", "study.js"))
 

@@ -11,7 +11,7 @@ from sraccel.report.page.words import finite, spoken
 from sraccel.study.report.words import counted, share
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import StudyReport
+    from sraccel.study.report_model import StudyReport
 
 
 @dataclass(frozen=True)

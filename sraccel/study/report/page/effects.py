@@ -11,7 +11,7 @@ from sraccel.study.report.page.written import Written, difference, times
 from sraccel.study.report.words import SPEED, metric
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import Effects, Estimate, StudyReport
+    from sraccel.study.report_model import Effects, Estimate, StudyReport
 
 ORDERS = {1: "main effect", 2: "of two", 3: "of three", 4: "of four"}
 

@@ -23,7 +23,7 @@ from sraccel.study.report.words import (
 )
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import CellResult, Estimate, StudyReport
+    from sraccel.study.report_model import CellResult, Estimate, StudyReport
 
 
 def figures(report: StudyReport, names: Sequence[str]) -> list[Figure]:

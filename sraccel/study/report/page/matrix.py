@@ -20,7 +20,7 @@ from sraccel.study.report.words import (
 )
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import Effect, Estimate, StudyReport
+    from sraccel.study.report_model import Effect, Estimate, StudyReport
 
 SHARES = (0.02, 0.25, 0.5, 0.75)
 """Of the scale's end: where one colour ends and the next begins."""

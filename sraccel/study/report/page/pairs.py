@@ -9,7 +9,7 @@ from sraccel.study.report.page.written import Written, plain, times
 from sraccel.study.report.words import chain, known, verdict
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import Pair, StudyReport
+    from sraccel.study.report_model import Pair, StudyReport
 
 
 @dataclass(frozen=True)

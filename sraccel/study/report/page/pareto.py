@@ -25,7 +25,7 @@ from sraccel.study.report.words import (
 )
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import CellResult, Estimate, StudyReport
+    from sraccel.study.report_model import CellResult, Estimate, StudyReport
 
 WIDE, NARROW = 880.0, 300.0
 """Widths for which labels are laid out, in pixels: with names, and with numbers alone."""

@@ -24,7 +24,7 @@ from sraccel.study.report.words import (
 )
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import Effects, Estimate, Share, StudyReport
+    from sraccel.study.report_model import Effects, Estimate, Share, StudyReport
 
 START, END = 4.0, 96.0
 """Of the axis, in percent."""

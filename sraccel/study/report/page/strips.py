@@ -10,7 +10,7 @@ from sraccel.report.page.words import finite
 from sraccel.study.report.words import counted
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import Showcase, StudyReport, Timeline
+    from sraccel.study.report_model import Showcase, StudyReport, Timeline
 
 LOOKS = 4
 """So many models differ in colour."""

@@ -14,7 +14,7 @@ from sraccel.study.report.page.strips import Strips, strips
 from sraccel.study.report.words import factor, full_stack, full_stacks, known
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import CellResult, Showcase, StudyReport
+    from sraccel.study.report_model import CellResult, Showcase, StudyReport
 
 LONGEST = 90
 """Of a prompt in a list of blocks, in characters."""

@@ -9,7 +9,7 @@ from sraccel.report.page.words import finite
 from sraccel.study.report.words import decimals, factor, interval, known, signed
 
 if TYPE_CHECKING:
-    from sraccel.study.report.model import Estimate
+    from sraccel.study.report_model import Estimate
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from sraccel.files import output_folder
 from sraccel.study.record import Block
-from sraccel.video import save_video
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +20,7 @@ FOLDER = "videos"
 class Videos:
     """Writes them.
 
-    Attributes:
+    Args:
         folder: of the study.
         cells: names of those that are shown.
         blocks: that are shown.
@@ -31,18 +30,30 @@ class Videos:
     def __init__(
         self, folder: Path, cells: Sequence[str], blocks: Sequence[Block], fps: float
     ) -> None:
-        self.folder, self.cells, self.blocks, self.fps = folder, cells, blocks, fps
+        self._folder, self._cells, self._blocks, self._fps = folder, cells, blocks, fps
+
+    def lacks(self, cell: str, block: Block) -> bool:
+        """Whether the video of a run is shown, and is not there."""
+        shown = cell in self._cells and block in self._blocks
+        return shown and not (self._folder / video_path(cell, block)).is_file()
 
     def save(self, cell: str, block: Block, frames: torch.Tensor) -> None:
-        """Write the video of a run, if it is one of those that are shown.
+        """Write the video of a run, if it is shown.
+
+        Args:
+            cell: its name.
+            block: prompt and seed.
+            frames: float32 in [0, 1], of shape (frames, channels, height, width).
 
         Raises:
             OutputError: it cannot be written.
         """
-        if cell in self.cells and block in self.blocks:
-            output_folder(self.folder / FOLDER)
-            path = self.folder / video_path(cell, block)
-            save_video(frames.movedim(1, -1), path, fps=self.fps)
+        from sraccel.video import save_video
+
+        if self.lacks(cell, block):
+            output_folder(self._folder / FOLDER)
+            path = self._folder / video_path(cell, block)
+            save_video(frames.movedim(1, -1), path, fps=self._fps)
 
 
 def video_path(cell: str, block: Block) -> str:

@@ -1,0 +1,173 @@
+"""A study from its recipe to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sraccel.errors import LoopError, OutputError
+from sraccel.files import output_folder
+from sraccel.models import FPS
+from sraccel.origin import Source, sources_of
+from sraccel.shared_loading import shared_loading
+from sraccel.study.plan.design import cells_of, showcase_cells
+from sraccel.study.plan.study import Study
+from sraccel.study.report.assemble import assemble
+from sraccel.study.report.outputs import save_report
+from sraccel.study.runs.header import Header, header_of
+from sraccel.study.runs.job import Job
+from sraccel.study.runs.judging import Judge
+from sraccel.study.runs.kept_frames import KeptFrames
+from sraccel.study.runs.runner import Runner
+from sraccel.study.runs.store import FILE, Store
+from sraccel.study.runs.watcher import Watcher
+from sraccel.study.videos import Videos
+
+if TYPE_CHECKING:
+    from sraccel.denoiser_adapter import DenoiserAdapter
+    from sraccel.study.record import RunRecord
+    from sraccel.study.report_model import StudyReport
+    from sraccel.study.runs.forecast import Forecast
+
+
+def run_study(
+    pipe: Any,
+    study: Any,
+    out: str | Path,
+    *,
+    watcher: Watcher | None = None,
+    sources: Sequence[Source] | None = None,
+    fps: float = FPS,
+    adapters: Sequence[DenoiserAdapter] = (),
+    **call: Any,
+) -> StudyReport:
+    """Measure how the accelerators of a recipe go together, and write a report.
+
+    Each finished run is on disk before the next begins. Calling again with the same arguments goes
+    on where an earlier call was stopped; there may be other prompts, seeds and limits. Speedups
+    are ratios to the bare run of the same prompt, noise and round.
+
+    Args:
+        pipe: a diffusers pipeline that takes `prompt`; it is as it was afterwards.
+        study: a `Study`, or anything that `Study.load` takes; it must name prompts.
+        out: folder for the runs (`study.sqlite`), the videos and the report.
+        watcher: told how it goes.
+        sources: models and files that make the videos; by default what the recipe names.
+        fps: frames per second of the videos.
+        adapters: as for `sraccel.compose`.
+        call: arguments of the pipeline's call, over those of the recipe's `sampling`.
+
+    Raises:
+        RecipeError: the study is not valid, or names no prompts.
+        ConflictError: the folder holds another study, or no accelerated cell can run.
+        ModelError: no adapter knows the model, or the call is not possible.
+        PluginError: an accelerator leaves the pipeline changed.
+        OutputError: a run cannot be kept; those before it are.
+        LoopError: the bare pipeline does not finish its runs, so that there is nothing to compare.
+        KeyboardInterrupt: as it came; the report of what there is has been written.
+    """
+    job = Job.of(pipe, study, call, watcher or Watcher(), adapters)
+    with shared_loading():
+        header = _header(job, sources)
+        folder = output_folder(out)
+        with Store.begin(folder, header) as store:
+            shown = job.blocks[: job.plan.show]
+            videos = Videos(folder, showcase_cells(job.cells), shown, fps)
+            judge = Judge(store, KeptFrames(folder / "frames"), videos, job.names)
+            try:
+                stopped = Runner(job, store, judge).run()
+            except (KeyboardInterrupt, LoopError) as error:
+                if store.session:
+                    ended = "failed" if isinstance(error, LoopError) else "interrupted"
+                    with suppress(OutputError):
+                        write_report(store, ended)
+                raise
+            if not store.session:  # all was there: this is how it is to be told now
+                store.start_session({**store.facts(), **_plan_of(job)})
+            return write_report(store, stopped)
+
+
+def write_report(store: Store, stopped: str = "") -> StudyReport:
+    """Write the report of a study's folder, from what is there.
+
+    Args:
+        store: of the study.
+        stopped: why its runs ended.
+
+    Raises:
+        OutputError: nothing was run yet, or a file cannot be written.
+    """
+    report = assemble(store, stopped)
+    save_report(report, store.path.parent)
+    return report
+
+
+def forecast_study(
+    pipe: Any,
+    study: Any,
+    *,
+    out: str | Path | None = None,
+    watcher: Watcher | None = None,
+    sources: Sequence[Source] | None = None,
+    adapters: Sequence[DenoiserAdapter] = (),
+    **call: Any,
+) -> Forecast:
+    """What a study would run and how long that takes: a few steps of each cell, nothing written.
+
+    Args:
+        pipe, study, watcher, sources, adapters, call: as for `run_study`.
+        out: folder that may hold runs of the study already; their times are better than a
+            warm-up's.
+
+    Raises:
+        as `run_study`, but for what writing raises.
+    """
+    job = Job.of(pipe, study, call, watcher or Watcher(), adapters)
+    records: list[RunRecord] = []
+    with shared_loading():
+        header = _header(job, sources)
+        if out is not None and (Path(out) / FILE).is_file():
+            with Store.read(Path(out)) as store:
+                store.check(header)
+                records = list(store.records().values())
+        job.bench.warm_up(job.blocks[0])
+        job.check_something_runs()
+    return job.forecast(records)
+
+
+def check_folder(study: Study, out: str | Path, call: Mapping[str, Any]) -> None:
+    """Refuse a folder that a study cannot go on in, as far as that is known without its model.
+
+    Args:
+        study: what is to be run.
+        out: the folder, which need not be there.
+        call: arguments that all runs share.
+
+    Raises:
+        ConflictError: it holds runs of other cells, or of another call.
+        OutputError: another process runs the study.
+    """
+    folder = Path(out)
+    if not (folder / FILE).is_file():
+        return
+    cells = {cell.name: cell.describe() for cell in cells_of(study)}
+    with Store.read(folder) as store:
+        store.check(store.header.model_copy(update={"cells": cells, "call": dict(call)}))
+
+
+def _header(job: Job, sources: Sequence[Source] | None) -> Header:
+    """Compose everything, and say what was composed."""
+    bench = job.bench
+    bench.compose()
+    job.check_something_runs()
+    given = list(sources_of([], job.study) if sources is None else sources)
+    return header_of(bench.pipe, job.cells, bench.stacks, given, bench.call)
+
+
+def _plan_of(job: Job) -> dict[str, Any]:
+    """What may have changed though nothing had to be run; what an attached stack tells stays."""
+    facts = job.facts()
+    del facts["claims_no_speed"]
+    return facts
