@@ -14,9 +14,6 @@ from sraccel.cli.failures import Debug, reported, stderr
 if TYPE_CHECKING:
     from sraccel.report.model import Report
 
-STUDY = "study.sqlite"
-"""What tells a study's folder; as `sraccel.study.runs.store` calls it."""
-
 
 def report(
     folder: Annotated[
@@ -34,7 +31,9 @@ def report(
     files of the report are made again from its runs, also of one that was stopped.
     """
     with reported(debug):
-        if (folder / STUDY).is_file():
+        from sraccel.study.runs.store import FILE
+
+        if (folder / FILE).is_file():
             _study(folder)
             return
         from sraccel.cli.report_videos import videos_of

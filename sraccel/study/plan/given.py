@@ -31,7 +31,8 @@ def gather_study(
     if merged.content.get(STUDY) is None:
         merged.content[STUDY] = {}
     for name, value in (options or {}).items():
-        if value is not None:
+        # What is no section at all stays as it is, for the check to refuse.
+        if value is not None and not isinstance(merged.content[STUDY], list | str | int | float):
             _put_option(merged, name, value)
     for text in overrides:
         _put_override(merged, text)
