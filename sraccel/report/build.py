@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import platform
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sraccel.noise_space import noise_level
@@ -175,4 +177,15 @@ def environment(device: torch.device) -> dict[str, str]:
 
 @functools.cache
 def _processor() -> str:
-    return platform.processor() or platform.machine()
+    """The model; on Linux Python itself tells only the architecture."""
+    return _model_name(Path("/proc/cpuinfo")) or platform.processor() or platform.machine()
+
+
+def _model_name(cpuinfo: Path) -> str:
+    """The first processor's model, or nothing: not every kernel tells it, nor in a container."""
+    with suppress(OSError), cpuinfo.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return " ".join(value.split())
+    return ""

@@ -12,11 +12,11 @@ from small_study import CALL
 import sraccel
 from sraccel.demo.shapes import parse_caption
 from sraccel.shared_loading import shared_loading
+from sraccel.study.measure import run_study
 from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.prompts import read_prompts
 from sraccel.study.plan.study import Study
 from sraccel.study.report.outputs import FILES
-from sraccel.study.measure import run_study
 from sraccel.study.runs.store import Store
 from sraccel.testing import load_demo_pipeline
 

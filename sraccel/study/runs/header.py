@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sraccel.checksum import weights_checksum
-from sraccel.origin import Source
+from sraccel.catalogue import installed
+from sraccel.hookspecs import PROJECT
+from sraccel.origin import Source, sources_of
+from sraccel.recipe import Recipe
 from sraccel.report.build import environment, versions
+from sraccel.study.runs.parts import describe_part
+from sraccel.study.runs.values import plain
 
 if TYPE_CHECKING:
     from sraccel.stack import Stack
@@ -18,6 +24,8 @@ if TYPE_CHECKING:
 
 SHOWN = 70
 """Characters of a value in an error."""
+ARITHMETIC = ("numpy", "scipy", "torchmetrics")
+"""Packages that compute what is judged, besides those that a report names."""
 
 
 class Header(BaseModel):
@@ -29,11 +37,15 @@ class Header(BaseModel):
     pipeline: str
     models: dict[str, dict[str, str | None]] = Field(
         description="Class, dtype and a checksum of each part, the denoisers that accelerators "
-        "bring included."
+        "bring included; how it computes, where that can be set."
     )
     scheduler: dict[str, Any]
-    sources: list[Source] = Field(description="Models and files that the recipe names.")
-    call: dict[str, Any] = Field(description="Arguments that all runs share, as far as JSON goes.")
+    sources: list[Source] = Field(
+        description="Models and files that the recipe and the cells name."
+    )
+    call: dict[str, Any] = Field(
+        description="Arguments that all runs share; of what JSON cannot hold, a checksum."
+    )
     cells: dict[str, dict[str, Any]]
     versions: dict[str, str]
     environment: dict[str, str]
@@ -74,11 +86,11 @@ def header_of(
     return Header(
         pipeline=type(pipe).__name__,
         models=dict(_models(pipe, stacks)),
-        scheduler={"class": type(scheduler).__name__, **_plain(dict(scheduler.config))},
-        sources=list(sources),
-        call=_plain(dict(call)),
-        cells={cell.name: cell.describe() for cell in cells},
-        versions=dict(versions()),
+        scheduler={"class": type(scheduler).__name__, **plain(dict(scheduler.config))},
+        sources=list(_sources(sources, cells)),
+        call=plain(dict(call)),
+        cells={cell.name: _cell(cell) for cell in cells},
+        versions=_versions(cells),
         environment=environment(some.device),
     )
 
@@ -89,30 +101,63 @@ def _models(pipe: Any, stacks: Mapping[str, Stack]) -> Iterator[tuple[str, dict[
 
     for name, part in pipe.components.items():
         if isinstance(part, nn.Module):
-            yield name, _model(part)
+            yield name, describe_part(part)
     for stack in stacks.values():
         for role in stack.contributions:
-            described = _model(stack.denoisers[role].module)
+            described = describe_part(stack.denoisers[role].module)
             yield f"{role} {described['weights']}", described
 
 
-def _model(module: Any) -> dict[str, str | None]:
-    return {
-        "class": type(module).__name__,
-        "dtype": str(getattr(module, "dtype", None)),
-        "weights": weights_checksum(module),
-    }
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {**cell.describe(), "sampling": plain(cell.sampling)}
 
 
-def _plain(value: Any) -> Any:
-    """A value as JSON holds it; what it cannot hold, by its class."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (str, int, float, bool, type(None))):
-        return value
-    return value.__name__ if inspect.isclass(value) else f"<{type(value).__name__}>"
+def _sources(given: Iterable[Source], cells: Iterable[Cell]) -> Iterable[Source]:
+    """What was given, then what only options of cells name: those that are swept."""
+    found = {source.name: source for source in given}
+    for accelerator in _accelerators(cells):
+        with suppress(Exception):  # its cells will say why they cannot run
+            for source in sources_of([], Recipe(accelerators=[accelerator])):
+                found.setdefault(source.name, source)
+    return found.values()
+
+
+def _accelerators(cells: Iterable[Cell]) -> Iterable[Any]:
+    """Options of accelerators, equal ones once: most cells share them."""
+    found: dict[str, Any] = {}
+    for cell in cells:
+        for options, described in zip(
+            cell.accelerators, cell.describe()["accelerators"], strict=True
+        ):
+            found.setdefault(json.dumps(described, sort_keys=True), options)
+    return found.values()
+
+
+def _versions(cells: Iterable[Cell]) -> dict[str, str]:
+    found = dict(versions())
+    for package in ARITHMETIC:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    for distribution in sorted({*_bringing(cells), *_judging()}):
+        name, _, number = distribution.rpartition(" ")
+        found[name] = number
+    return found
+
+
+def _bringing(cells: Iterable[Cell]) -> Iterator[str]:
+    """Distributions (`sraccel 0.1.0`) of the cells' accelerators."""
+    catalogue = installed()
+    for name in {name for cell in cells for name in cell.uses}:
+        if name in catalogue.accelerators:  # else it is the caller's own
+            yield catalogue.origin(name)
+
+
+def _judging() -> Iterator[str]:
+    """Distributions of metrics and scores, all that are installed: they judge every run."""
+    for entry_point in entry_points(group=PROJECT):
+        with suppress(Exception):  # a broken plugin judges nothing
+            if entry_point.dist and hasattr(entry_point.load(), "sraccel_metrics"):
+                yield f"{entry_point.dist.name} {entry_point.dist.version}"
 
 
 def _flat(path: str, value: Any) -> Iterator[tuple[str, object]]:
