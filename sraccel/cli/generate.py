@@ -291,15 +291,23 @@ def refusals(pipe: Any, call: dict[str, Any], where: str = "") -> Iterator[None]
 
     `where`: what else than the command line may have given them.
     """
-    name = type(pipe).__name__
-    unknown = call.keys() - inspect.signature(type(pipe).__call__).parameters.keys()
-    if unknown:
-        options = ", ".join(OPTIONS.get(argument, f"--{argument}") for argument in sorted(unknown))
-        raise ModelError(f"{name} does not know {options}: leave it out{where}")
+    check_known(pipe, call, where)
     try:
         yield
     except ValueError as error:
-        raise ModelError(f"{name} refuses this call: {error}") from error
+        raise ModelError(f"{type(pipe).__name__} refuses this call: {error}") from error
+
+
+def check_known(pipe: Any, call: dict[str, Any], where: str = "") -> None:
+    """Refuse arguments that a pipeline does not have, by the names of their options.
+
+    Raises:
+        ModelError: naming them.
+    """
+    unknown = call.keys() - inspect.signature(type(pipe).__call__).parameters.keys()
+    if unknown:
+        options = ", ".join(OPTIONS.get(argument, f"--{argument}") for argument in sorted(unknown))
+        raise ModelError(f"{type(pipe).__name__} does not know {options}: leave it out{where}")
 
 
 def _callback(pipe: Any, progress: StepCallback) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from sraccel.cli.failures import Debug, reported, stderr
-from sraccel.cli.generate import STEPS, refusals
+from sraccel.cli.generate import STEPS, check_known
 from sraccel.cli.generate_from import Placing
 from sraccel.cli.options import (
     Frames,
@@ -187,8 +187,15 @@ class _Job:
         from sraccel.study.measure import forecast_study
 
         pipe = self._pipeline()
-        with refusals(pipe, self.call, " (here, or in the recipe)"), StudyProgress() as watcher:
-            forecast = forecast_study(pipe, self.study, out=self.out, watcher=watcher, **self.call)
+        with StudyProgress() as watcher:
+            forecast = forecast_study(
+                pipe,
+                self.study,
+                out=self.out,
+                watcher=watcher,
+                sources=self._sources(),
+                **self.call,
+            )
         Console().print(forecast_table(forecast))
 
     def run(self) -> None:
@@ -232,8 +239,8 @@ class _Job:
         check_room_for([ModelSource(model=self.model, subfolder=subfolder)], precision)
         with loading(self.model, own_bars=not local):
             pipe: Any = load_pipeline(self.model, **asdict(self.placing))
-        with refusals(pipe, self.call, " (here, or in the recipe)"):
-            pipe.set_progress_bar_config(disable=True)
+        check_known(pipe, self.call, " (here, or in the recipe)")
+        pipe.set_progress_bar_config(disable=True)
         return pipe
 
     @contextmanager

@@ -82,6 +82,20 @@ def test_a_dry_run_tells_cells_runs_and_time_and_writes_nothing(
     assert not out.exists()
 
 
+def test_a_dry_run_goes_by_the_runs_that_are_there_and_refuses_those_of_another_study(
+    sraccel: Callable[..., Result], recipe: Path, prompts: Path, tmp_path: Path
+) -> None:
+    study = ("study", recipe, "--prompts", prompts, "--repeats", 1, *SMALL, "-o", tmp_path / "out")
+    assert sraccel(*study).exit_code == 0
+    again = sraccel(*study, "--dry-run")
+    assert again.exit_code == 0, again.stderr
+    assert "8 runs are on disk already" in " ".join(again.stdout.split())
+    assert "at most" not in again.stdout.split("rounds at most")[0]
+    other = sraccel(*study, "--set", "teacache.threshold=9", "--dry-run")
+    assert other.exit_code == 2
+    assert "holds runs of another study" in " ".join(other.stderr.split())
+
+
 def test_several_values_make_a_sweep(
     sraccel: Callable[..., Result], recipe: Path, prompts: Path, tmp_path: Path
 ) -> None:
