@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sraccel.cli.failures import Debug, reported, stderr
+from sraccel.cli.options import STEPS, Steps
 from sraccel.cli.overrides import Overrides
 from sraccel.errors import ModelError
 from sraccel.models import DEMO, DEMO_FPS, load_pipeline, locate
@@ -16,16 +17,12 @@ if TYPE_CHECKING:
     from sraccel.recipe import Recipe
 
 EXAMPLE_PROMPT = "a green circle moving up left of a purple triangle moving down"
-STEPS = 50
 
 
 def demo(
     prompt: Annotated[str, typer.Option(help="What to show.")] = EXAMPLE_PROMPT,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starting noise.")] = 0,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, help=f"Denoising steps. Default: the recipe's, else {STEPS}."),
-    ] = None,
+    steps: Steps = None,
     recipe: Annotated[str, typer.Option(help="Recipe file, or name of a shipped one.")] = "demo",
     overrides: Overrides = None,
     repeats: Annotated[int, typer.Option(min=1, help="Timed pairs of runs.")] = 3,

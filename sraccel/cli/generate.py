@@ -14,13 +14,17 @@ import typer
 from sraccel.cli.failures import Debug, reported
 from sraccel.cli.generate_from import Earlier, Placing, known_from
 from sraccel.cli.options import (
+    STEPS,
     Frames,
+    FramesPerSecond,
     GuidanceScale,
     Height,
     NegativePrompt,
     Offloading,
     Place,
     Precision,
+    RecipesModel,
+    Steps,
     Width,
 )
 from sraccel.cli.overrides import Overrides
@@ -45,7 +49,6 @@ if TYPE_CHECKING:
     from sraccel.recipe import Recipe
     from sraccel.report.model import Report
 
-STEPS = 50
 OPTIONS = {
     "negative_prompt": "--negative-prompt",
     "guidance_scale": "--guidance-scale",
@@ -79,12 +82,7 @@ def generate(
             help="With --from: go on though a model or a file has changed since.",
         ),
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder in diffusers' format, name on the hub, or `demo`. Default: the recipe's."
-        ),
-    ] = None,
+    model: RecipesModel = None,
     prompt: Annotated[
         str | None, typer.Option(help="What to show; not needed with --from.")
     ] = None,
@@ -94,18 +92,12 @@ def generate(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the starting noise. Default: 0.")
     ] = None,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, help=f"Denoising steps. Default: the recipe's, else {STEPS}."),
-    ] = None,
+    steps: Steps = None,
     guidance_scale: GuidanceScale = None,
     height: Height = None,
     width: Width = None,
     frames: Frames = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(min=0.1, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."),
-    ] = None,
+    fps: FramesPerSecond = None,
     dtype: Precision = "auto",
     device: Place = "auto",
     offload: Offloading = "none",

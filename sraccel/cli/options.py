@@ -6,10 +6,27 @@ from typing import Annotated
 
 import typer
 
-from sraccel.models import Device, DType, Offload
+from sraccel.models import DEMO_FPS, FPS, Device, DType, Offload
+
+STEPS = 50
+"""Denoising steps, where neither an option nor the recipe says."""
 
 Model = Annotated[
     str, typer.Option(help="Folder in diffusers' format, name on the hub, or `demo`.")
+]
+RecipesModel = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder in diffusers' format, name on the hub, or `demo`. Default: the recipe's."
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(min=1, help=f"Denoising steps. Default: the recipe's, else {STEPS}."),
+]
+FramesPerSecond = Annotated[
+    float | None,
+    typer.Option(min=0.1, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."),
 ]
 NegativePrompt = Annotated[str | None, typer.Option(help="What to avoid.")]
 GuidanceScale = Annotated[

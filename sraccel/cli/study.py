@@ -12,16 +12,20 @@ import typer
 from rich.console import Console
 
 from sraccel.cli.failures import Debug, reported, stderr
-from sraccel.cli.generate import STEPS, check_known
+from sraccel.cli.generate import check_known
 from sraccel.cli.generate_from import Placing
 from sraccel.cli.options import (
+    STEPS,
     Frames,
+    FramesPerSecond,
     GuidanceScale,
     Height,
     NegativePrompt,
     Offloading,
     Place,
     Precision,
+    RecipesModel,
+    Steps,
     Width,
 )
 from sraccel.errors import ModelError, RecipeError
@@ -42,12 +46,7 @@ def study(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for the runs, the videos and the report.")
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Folder in diffusers' format, name on the hub, or `demo`. Default: the recipe's."
-        ),
-    ] = None,
+    model: RecipesModel = None,
     prompts: Annotated[
         Path | None,
         typer.Option(
@@ -105,19 +104,13 @@ def study(
             "nothing.",
         ),
     ] = False,
-    steps: Annotated[
-        int | None,
-        typer.Option(min=1, help=f"Denoising steps. Default: the recipe's, else {STEPS}."),
-    ] = None,
+    steps: Steps = None,
     negative_prompt: NegativePrompt = None,
     guidance_scale: GuidanceScale = None,
     height: Height = None,
     width: Width = None,
     frames: Frames = None,
-    fps: Annotated[
-        float | None,
-        typer.Option(min=0.1, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."),
-    ] = None,
+    fps: FramesPerSecond = None,
     dtype: Precision = "auto",
     device: Place = "auto",
     offload: Offloading = "none",
