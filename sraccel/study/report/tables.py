@@ -13,6 +13,7 @@ from sraccel.study.report.words import (
     decimals,
     factor,
     full_stack,
+    full_stacks,
     interval,
     known,
     metric,
@@ -67,8 +68,11 @@ class Table:
 
 def headline(report: StudyReport) -> Iterator[tuple[str, str]]:
     """Labels and values: the full stack's speed and quality, and the pair that keeps least."""
-    cell = full_stack(report)
-    yield "full stack", _whole(cell)
+    cell, stacks = full_stack(report), len(full_stacks(report))
+    yield (
+        "full stack",
+        _whole(cell) + (f" ({cell.name}, of {stacks})" if cell and stacks > 1 else ""),
+    )
     if cell is not None and cell.quality:
         said = (f"{metric(name).heading} {_quality(cell, name)}" for name in cell.quality)
         yield "its quality", ", ".join(said)

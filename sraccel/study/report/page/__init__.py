@@ -65,6 +65,7 @@ def render_page(report: StudyReport, folder: Path) -> str:
         cells=cell_table(report, names),
         metrics=[(name, metric(name).label) for name in names],
         plots=plots(report, names),
+        takes_apart=report.design not in ("order", "sweep"),
         speed_matrix=speed_matrix(report),
         loss_matrices=_those(loss_matrix(report, name) for name in names),
         pairs=pair_rows(report),
