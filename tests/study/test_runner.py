@@ -411,6 +411,18 @@ def test_a_budget_ends_it_and_the_report_says_so(pipe: Any, tmp_path: Path) -> N
     assert (report.stopped, report.done) == ("repeats", 8)
 
 
+def test_orders_are_compared(pipe: Any, tmp_path: Path) -> None:
+    study = small_study(design="order", prompts=[*PROMPTS, "a yellow triangle moving up"])
+    report = run_study(pipe, study, tmp_path, **CALL)
+    names = ["bare", "srdiffusion then teacache", "teacache then srdiffusion"]
+    assert [cell.name for cell in report.analysis.cells] == names
+    (order,) = report.analysis.orders
+    assert (order.first, order.second) == ("srdiffusion", "teacache")
+    assert order.factor is not None
+    frames = {(run.prompt, run.frames_sha256) for run in records(tmp_path) if run.cell != "bare"}
+    assert len(frames) == 3  # what is computed does not depend on the order
+
+
 def test_rounds_go_on_until_the_intervals_are_narrow(pipe: Any, tmp_path: Path) -> None:
     three = {"accelerators": TWO[1:], "seeds": [0, 1]}  # fewer blocks have no intervals
     loose = run_study(pipe, small_study(**three, repeats=4, precision=1e6), tmp_path / "a", **CALL)
@@ -490,3 +502,12 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(
     with pytest.raises(error, match=words):
         run_study(pipe, study, tmp_path / "out", **call)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.gpu
+def test_a_study_on_a_gpu_is_timed_there(tmp_path: Path) -> None:
+    own = load_demo_pipeline("sketch").to("cuda")
+    report = run_study(own, small_study(), tmp_path, **CALL)
+    assert report.environment["device"].startswith("cuda")
+    assert report.done == report.planned == 8
+    assert all((run.seconds or 0) < (run.call_seconds or 0) for run in records(tmp_path))
