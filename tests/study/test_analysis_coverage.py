@@ -61,7 +61,7 @@ def coverage(blocks: int, seeds: int = 1, of_prompt: float = 0.0) -> dict[str, f
     return {name: hit / STUDIES for name, hit in hits.items()}
 
 
-@pytest.mark.parametrize("blocks", [12, 24])
+@pytest.mark.parametrize("blocks", [12, pytest.param(24, marks=pytest.mark.slow)])
 def test_intervals_hold_the_truth_as_often_as_they_say(blocks: int) -> None:
     shares = coverage(blocks)
     assert len(shares) == 10
@@ -72,7 +72,7 @@ def test_intervals_of_few_blocks_err_on_the_wide_side() -> None:
     assert min(coverage(5).values()) >= 0.92
 
 
-@pytest.mark.parametrize("seeds", [2, 4])
+@pytest.mark.parametrize("seeds", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_seeds_of_one_prompt_are_not_taken_for_independent(seeds: int) -> None:
     """Twelve prompts; most of how well an accelerator suits a block is its prompt's."""
     shares = coverage(12 * seeds, seeds, 0.75)

@@ -57,6 +57,13 @@ class FinishedRun:
     report: Report
 
 
+class WarmUp(Probe):
+    """Takes each of the models that accelerators bring for a few steps."""
+
+    name = "warm-up"
+    steps_each = WARM_UP_STEPS
+
+
 @dataclass
 class Bench:
     """Runs cells.
@@ -177,10 +184,11 @@ class Bench:
             return
         names = stack.hooks.who("prepare_denoiser")
         preparing = [item for item in stack.accelerators if item.name in names]
-        probe = Probe([(role, False) for role in brought], brought)
-        with compose_accelerators(self.pipe, [*preparing, probe], adapters=self.adapters) as warmed:
+        warm_up = WarmUp([(role, False) for role in brought], brought)
+        everything = [*preparing, warm_up]
+        with compose_accelerators(self.pipe, everything, adapters=self.adapters) as warmed:
             warmed.logs_warnings = False
-            self._pipeline_call(block, None)("warming up", num_inference_steps=probe.steps)
+            self._pipeline_call(block, None)("warming up", num_inference_steps=warm_up.steps)
 
     def steps(self, cell: Cell) -> int:
         """Denoising steps of a cell."""
