@@ -101,12 +101,16 @@ def _summary(forecast: Forecast) -> str:
     about = "about" if forecast.measured else "at most about"
     parts = [
         f"{runs} runs a round ({forecast.blocks} blocks of prompt and seed), {about} {time}",
-        f"{forecast.repeats} rounds at most, fewer if they suffice",
+        "one round"
+        if forecast.repeats == 1
+        else f"{forecast.repeats} rounds at most, fewer if they suffice",
     ]
     if forecast.budget is not None:
         parts.append(f"measured for {duration(forecast.budget)} at most")
-    if forecast.done:
-        parts.append(f"{forecast.done} runs are on disk already")
+    if forecast.done >= runs * forecast.repeats:
+        parts.append("all of them are on disk already")
+    elif forecast.done:
+        parts.append(f"{forecast.done} of them are on disk already")
     text = "; ".join(parts)
     if not forecast.measured:
         text += (

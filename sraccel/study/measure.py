@@ -21,7 +21,7 @@ from sraccel.study.runs.job import Job
 from sraccel.study.runs.judging import Judge
 from sraccel.study.runs.kept_frames import KeptFrames
 from sraccel.study.runs.runner import Runner
-from sraccel.study.runs.store import FILE, Store
+from sraccel.study.runs.store import Store
 from sraccel.study.runs.watcher import Watcher
 from sraccel.study.videos import Videos
 
@@ -80,26 +80,25 @@ def run_study(
                 stopped = Runner(job, store, judge).run()
             except (KeyboardInterrupt, LoopError) as error:
                 if store.session:
-                    ended = "failed" if isinstance(error, LoopError) else "interrupted"
                     with suppress(OutputError):
-                        write_report(store, ended)
+                        store.end_session(
+                            "failed" if isinstance(error, LoopError) else "interrupted"
+                        )
+                        write_report(store)
                 raise
             if not store.session:  # all was there: this is how it is to be told now
                 store.start_session({**store.facts(), **_plan_of(job)})
-            return write_report(store, stopped)
+            store.end_session(stopped)
+            return write_report(store)
 
 
-def write_report(store: Store, stopped: str = "") -> StudyReport:
+def write_report(store: Store) -> StudyReport:
     """Write the report of a study's folder, from what is there.
-
-    Args:
-        store: of the study.
-        stopped: why its runs ended.
 
     Raises:
         OutputError: nothing was run yet, or a file cannot be written.
     """
-    report = assemble(store, stopped)
+    report = assemble(store)
     save_report(report, store.path.parent)
     return report
 
@@ -128,8 +127,9 @@ def forecast_study(
     records: list[RunRecord] = []
     with shared_loading():
         header = _header(job, sources)
-        if out is not None and (Path(out) / FILE).is_file():
-            with Store.read(Path(out)) as store:
+        store = None if out is None else Store.find(Path(out))
+        if store is not None:
+            with store:
                 store.check(header)
                 records = list(store.records().values())
         job.bench.warm_up(job.blocks[0])
@@ -149,11 +149,11 @@ def check_folder(study: Study, out: str | Path, call: Mapping[str, Any]) -> None
         ConflictError: it holds runs of other cells, or of another call.
         OutputError: another process runs the study.
     """
-    folder = Path(out)
-    if not (folder / FILE).is_file():
+    store = Store.find(Path(out))
+    if store is None:
         return
     cells = {cell.name: cell.describe() for cell in cells_of(study)}
-    with Store.read(folder) as store:
+    with store:
         store.check(store.header.model_copy(update={"cells": cells, "call": dict(call)}))
 
 

@@ -16,12 +16,13 @@ from small_study import CALL, PROMPTS, TWO, Heard, small_study, told
 import sraccel
 from sraccel.errors import ConflictError, LoopError, ModelError, PluginError, RecipeError
 from sraccel.plugin import Accelerator, Call, hookimpl
+from sraccel.quality import Quality
 from sraccel.study import measure
 from sraccel.study.measure import forecast_study, run_study
 from sraccel.study.record import RunRecord
 from sraccel.study.report.assemble import assemble
-from sraccel.study.runs import bench
-from sraccel.study.runs.judging import Judge
+from sraccel.study.runs import bench, judging
+from sraccel.study.runs.judging import judge
 from sraccel.study.runs.store import Store
 from sraccel.testing import load_demo_pipeline
 
@@ -98,6 +99,28 @@ def fragile() -> Iterable[type[Fragile]]:
     Told.prompt = ""
     yield Fragile
     Fragile.fails = frozenset()
+
+
+class Refusing(WanPipeline):
+    """Raises for some prompts."""
+
+    refused: frozenset[str] = frozenset()
+
+    def check_inputs(self, prompt: str, *args: Any, **kwargs: Any) -> None:
+        if prompt in self.refused:
+            raise ValueError(f"not {prompt}")
+        super().check_inputs(prompt, *args, **kwargs)
+
+
+@pytest.fixture
+def refusing(pipe: Any) -> Refusing:
+    """The same models in a pipeline that can be told to raise."""
+    made = Refusing(**pipe.components)
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+CALL_OF_REFUSING = {**CALL, "max_sequence_length": 16}
 
 
 def test_every_cell_runs_once_in_every_block_of_every_round(pipe: Any, tmp_path: Path) -> None:
@@ -182,22 +205,54 @@ def name(run: RunRecord) -> tuple[str, str, int, int]:
     return run.cell, run.prompt, run.seed, run.repeat
 
 
+@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("prompt", ["a red square moving up", "a red circle moving up"])
 def test_comparisons_that_were_broken_off_are_made_up_for(
-    pipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompt: str, at: int
 ) -> None:
-    """Killed when all runs of a block were on disk, and not yet compared."""
+    """Killed while the runs of a block were compared; bare is run first there, or third."""
+    calls = []
 
-    def killed(*_: object) -> None:
-        raise KeyboardInterrupt
+    def killed(*given: Any) -> Quality:
+        calls.append(given)
+        if len(calls) == at:
+            raise KeyboardInterrupt
+        return judge(*given)
 
+    study = small_study(prompts=[prompt])
     with monkeypatch.context() as broken:
-        broken.setattr(Judge, "finish", killed)
+        broken.setattr(judging, "judge", killed)
         with pytest.raises(KeyboardInterrupt):
-            run_study(pipe, small_study(), tmp_path, **CALL)
+            run_study(pipe, study, tmp_path, **CALL)
     assert len(records(tmp_path)) == 4
-    run_study(pipe, small_study(), tmp_path, **CALL)
+    report = run_study(pipe, study, tmp_path, **CALL)
     assert all(run.quality for run in records(tmp_path))
     assert list((tmp_path / "frames").iterdir()) == []
+    assert len(report.showcases[0].videos) == 4
+
+
+def test_what_waits_for_a_bare_run_that_failed_goes_on_waiting(
+    refusing: Refusing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Breaking(Heard):
+        def begun(self, position: Any) -> None:
+            refusing.refused = frozenset(PROMPTS if position.cell == "bare" else ())
+
+    study = small_study(prompts=PROMPTS[:1], plain_steps=[2])
+    run_study(refusing, study, tmp_path, watcher=Breaking(), **CALL_OF_REFUSING)
+    refusing.refused = frozenset()
+    run_study(refusing, study, tmp_path, **CALL_OF_REFUSING)
+    runs = [run for run in records(tmp_path) if run.outcome == "finished"]
+    assert len(runs) == 5
+    assert all(run.quality for run in runs)
+
+
+def test_what_cannot_run_is_told_with_whatever_prompts(pipe: Any, tmp_path: Path) -> None:
+    study = [TWO[1], SKIPS]
+    run_study(pipe, small_study(study, prompts=PROMPTS[:1]), tmp_path, **CALL)
+    report = run_study(pipe, small_study(study, prompts=PROMPTS[1:]), tmp_path, **CALL)
+    assert report.done == report.planned == 4
+    assert any("both predict" in text for text in report.warnings)
 
 
 def test_a_study_that_is_done_is_only_told_again(pipe: Any, finished: Path) -> None:
@@ -355,28 +410,6 @@ def test_a_cell_that_always_raises_is_given_up(
     study = small_study([fragile.Options()], prompts=[f"prompt {number}" for number in range(5)])
     run_study(pipe, study, tmp_path, watcher=Told(), **CALL)
     assert Counter(run.cell for run in records(tmp_path)) == {"bare": 5, "fragile": 3}
-
-
-class Refusing(WanPipeline):
-    """Raises for some prompts."""
-
-    refused: frozenset[str] = frozenset()
-
-    def check_inputs(self, prompt: str, *args: Any, **kwargs: Any) -> None:
-        if prompt in self.refused:
-            raise ValueError(f"not {prompt}")
-        super().check_inputs(prompt, *args, **kwargs)
-
-
-@pytest.fixture
-def refusing(pipe: Any) -> Refusing:
-    """The same models in a pipeline that can be told to raise."""
-    made = Refusing(**pipe.components)
-    made.set_progress_bar_config(disable=True)
-    return made
-
-
-CALL_OF_REFUSING = {**CALL, "max_sequence_length": 16}
 
 
 def test_a_prompt_whose_bare_run_raises_is_left_out(refusing: Refusing, tmp_path: Path) -> None:

@@ -75,12 +75,15 @@ def test_what_was_added_is_read_back_as_it_was(
     assert read == [record.model_copy(update={"session": 1}) for record in records]
 
 
-@pytest.mark.parametrize("table", ["header", "sessions", "runs", "quality"])
+@pytest.mark.parametrize("table", ["header", "sessions", "ends", "runs", "quality"])
 def test_nothing_can_be_changed_or_deleted(store: Store, tmp_path: Path, table: str) -> None:
     store.add_quality(store.add(run()), {"ssim": 0.5}, {})
+    store.end_session("repeats")
     store.close()
     connection = sqlite3.connect(tmp_path / FILE)
-    column = {"header": "content", "sessions": "facts", "runs": "cell", "quality": "metric"}[table]
+    column = {"header": "content", "sessions": "facts", "ends": "why", "runs": "cell"}.get(
+        table, "metric"
+    )
     for statement in (f"UPDATE {table} SET {column} = 'x'", f"DELETE FROM {table}"):
         with pytest.raises(sqlite3.IntegrityError, match="only added"):
             connection.execute(statement)
@@ -113,7 +116,7 @@ def test_one_process_writes_at_a_time(store: Store, tmp_path: Path) -> None:
         ),
         (
             {"cells": {**HEADER.cells, "more": {"name": "more", "accelerators": []}}},
-            "cells.more.name: nothing there, 'more' now",
+            "cells.more: nothing there, 'a cell' now",
         ),
         ({"environment": {"threads": "2"}}, "environment.threads: '1' there, '2' now"),
     ],
@@ -165,6 +168,27 @@ def test_another_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ConflictError, match="not the file of a study"):
         Store.begin(tmp_path, HEADER)
     assert (tmp_path / FILE).read_bytes() == before
+
+
+def test_a_file_that_a_killed_warm_up_left_is_no_study_yet(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    assert Store.find(tmp_path) is None
+    with pytest.raises(OutputError, match="no run was begun"):
+        Store.read(tmp_path)
+    with Store.begin(tmp_path, HEADER) as store:
+        store.start_session({})
+    assert Store.read(tmp_path).ended() == ""
+
+
+def test_why_a_session_ended_is_kept(store: Store, tmp_path: Path) -> None:
+    store.add(run())
+    assert store.ended() == ""
+    store.end_session("interrupted")
+    assert store.ended() == "interrupted"
+    store.start_session({})
+    assert store.ended() == ""
+    store.end_session("precise")
+    assert store.ended() == "precise"
 
 
 def test_reading_where_nothing_is_says_so(tmp_path: Path) -> None:

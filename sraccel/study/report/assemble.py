@@ -22,12 +22,8 @@ if TYPE_CHECKING:
 MOST_WARNINGS = 12
 
 
-def assemble(store: Store, stopped: str = "") -> StudyReport:
+def assemble(store: Store) -> StudyReport:
     """Everything that a study's folder tells.
-
-    Args:
-        store: of the study.
-        stopped: why its runs ended.
 
     Raises:
         OutputError: nothing was run yet.
@@ -46,6 +42,7 @@ def assemble(store: Store, stopped: str = "") -> StudyReport:
     _add_steps(analysis, records)
     unknown = _forget_losses(analysis)
     rounds = 1 + max((record.repeat for record in records), default=0)
+    shown, names = wanted[: plan["show"]], showcase_cells(cells)
     return StudyReport(
         name=facts["name"],
         description=facts["description"],
@@ -55,16 +52,20 @@ def assemble(store: Store, stopped: str = "") -> StudyReport:
         repeats=rounds,
         done=len({(record.cell, record.block, record.repeat) for record in records}),
         planned=_planned(records, cells, wanted, rounds),
-        stopped=stopped,
+        stopped=store.ended(),
         accelerators=facts["accelerators"],
         recipe=facts["recipe"],
         call=header.call,
         model={"pipeline": header.pipeline, **header.models},
         versions=header.versions,
         environment=header.environment,
-        warnings=[*_warnings(store, records, analysis, facts), *unknown],
+        warnings=[
+            *_warnings(store, records, analysis, facts),
+            *unknown,
+            *_without_videos(store, records, shown, names),
+        ],
         analysis=analysis,
-        showcases=list(_showcases(store, runs, wanted[: plan["show"]], showcase_cells(cells))),
+        showcases=list(_showcases(store, runs, shown, names)),
     )
 
 
@@ -139,6 +140,20 @@ def _warnings(
             f"their quality is missing"
         )
     yield from _of_runs(records)
+
+
+def _without_videos(
+    store: Store, records: Sequence[RunRecord], blocks: Sequence[Block], cells: Sequence[str]
+) -> Iterator[str]:
+    """That videos which are to be shown are not there."""
+    finished = {(run.cell, run.block) for run in records if run.outcome == "finished"}
+    wanted = [(cell, block) for block in blocks for cell in cells if (cell, block) in finished]
+    lost = sum(not (store.path.parent / video_path(*run)).is_file() for run in wanted)
+    if lost:
+        yield (
+            f"{lost} of the {len(wanted)} videos to be shown are missing: they are made when a "
+            f"block is run, so that one more round (`repeats`) brings them"
+        )
 
 
 def _unjudged(records: Sequence[RunRecord]) -> int:

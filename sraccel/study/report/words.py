@@ -227,9 +227,11 @@ def notices(report: StudyReport) -> list[str]:
 
 
 def _missing(report: StudyReport) -> Iterable[str]:
-    if report.done < report.planned or report.stopped in STOPPED:
+    if report.done < report.planned:
         why = STOPPED.get(report.stopped, "The study is not whole")
         yield f"{why}; {report.done:,} of {report.planned:,} runs are there."
+    elif report.stopped in STOPPED:
+        yield f"{STOPPED[report.stopped]}; no further round was begun."
     failed = [cell.name for cell in report.analysis.cells if cell.failed]
     if failed:
         shown = listed(failed[:3] + [f"{len(failed) - 3} more"] * (len(failed) > 3))

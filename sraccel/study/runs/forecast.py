@@ -41,7 +41,7 @@ class Forecast:
         cells: all.
         blocks: prompts times seeds.
         repeats: rounds, at most.
-        done: runs that are on disk already.
+        done: runs of these rounds that are finished already.
         budget: seconds to measure at most; None: no limit.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import TYPE_CHECKING, Any, Literal
@@ -51,11 +51,22 @@ class Header(BaseModel):
     environment: dict[str, str]
 
     def differences(self, other: Header) -> Iterator[tuple[str, object, object]]:
-        """(path, value here, value there) of whatever differs."""
-        ours, theirs = (dict(_flat("", item.model_dump(mode="json"))) for item in (self, other))
+        """(path, value here, value there) of whatever differs; of a cell too many, one line."""
+        for name in dict.fromkeys([*other.cells, *self.cells]):
+            if (name in self.cells) != (name in other.cells):
+                now, then = ("a cell" if name in item.cells else None for item in (self, other))
+                yield f"cells.{name}", now, then
+        both = self.cells.keys() & other.cells.keys()
+        ours, theirs = (dict(_flat("", item._content(both))) for item in (self, other))
         for path in {**theirs, **ours}:
             if ours.get(path) != theirs.get(path):
                 yield path, ours.get(path), theirs.get(path)
+
+    def _content(self, cells: Collection[str]) -> dict[str, Any]:
+        """As JSON, with these cells alone."""
+        content = self.model_dump(mode="json")
+        kept = {name: cell for name, cell in content["cells"].items() if name in cells}
+        return {**content, "cells": kept}
 
     def difference_lines(self, other: Header) -> list[str]:
         """The same, to be read: `other` is what there was."""

@@ -73,8 +73,11 @@ class Judge:
                 self._store.add_quality(number, quality.values, quality.lacks)
                 record.quality = quality.values
                 self._judged.add((record.cell, block))
-            self._kept.drop(record.cell, block)
-        self._kept.drop(BARE, block)
+            # What waits for a bare run that failed goes on waiting; the bare one's go last.
+            if record.cell != BARE and (record.cell, block) in self._judged:
+                self._kept.drop(record.cell, block)
+        if bare is not None:
+            self._kept.drop(BARE, block)
 
 
 def judge(frames: torch.Tensor, bare: torch.Tensor, prompt: str) -> Quality:

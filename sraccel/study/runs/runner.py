@@ -80,8 +80,9 @@ class Runner:
         bench.warm_up(self._job.blocks[0])
         self._job.check_something_runs()
         self._store.start_session(self._job.facts())
+        blocks = set(self._job.blocks)
         for name, error in bench.refused.items():
-            if error not in [run.error for run in self._runs_of[name]]:
+            if error not in [run.error for run in self._runs_of[name] if run.block in blocks]:
                 self._add(_failed(Wanted(name, self._job.blocks[0], 0), error))
         self._job.watcher.planned(self._job.forecast(list(self._records.values())))
         undo.enter_context(quiet_collector())
@@ -92,7 +93,7 @@ class Runner:
         """The cells to be run in a block, in order.
 
         Where an earlier session left a block half done, the bare pipeline runs again, so that
-        nobody is compared with the machine of another day.
+        what is still missing is not compared with the machine of another day.
         """
         names = [
             name

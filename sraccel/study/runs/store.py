@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -24,6 +24,9 @@ CREATE TABLE header (content TEXT NOT NULL);
 CREATE TABLE sessions (
     id INTEGER PRIMARY KEY, started TEXT NOT NULL, facts TEXT NOT NULL
 );
+CREATE TABLE ends (
+    session INTEGER NOT NULL REFERENCES sessions, ended TEXT NOT NULL, why TEXT NOT NULL
+);
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY,
     session INTEGER NOT NULL REFERENCES sessions,
@@ -40,7 +43,7 @@ CREATE TABLE quality (
     UNIQUE (run, metric)
 );
 """
-TABLES = ("header", "sessions", "runs", "quality")
+TABLES = ("header", "sessions", "ends", "runs", "quality")
 COLUMNS = (
     "session", "cell", "prompt", "seed", "repeat", "outcome", "error", "seconds", "call_seconds",
     "started", "frames_sha256", "reused_calls", "calls", "switch_step", "steps", "warnings",
@@ -85,6 +88,7 @@ class Store:
             # No statement of another process comes in between until this one ends.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA synchronous = EXTRA")
+            connection.execute("PRAGMA recursive_triggers = ON")  # REPLACE deletes, too
             store = cls(path, connection)
             try:
                 store._begin(header)
@@ -145,15 +149,29 @@ class Store:
 
         Raises:
             OutputError: there is none, or a process is writing to it.
+            ConflictError: the file is not a study's.
         """
+        store = cls.find(folder)
+        if store is None:
+            path = folder / FILE
+            raise OutputError(f"{folder} holds no study: no run was begun there", path=path)
+        return store
+
+    @classmethod
+    def find(cls, folder: Path) -> Self | None:
+        """As `read`; None where there is no study, or one that never came to its first run."""
         path = folder / FILE
         if not path.is_file():
-            raise OutputError(f"{folder} holds no study: there is no {FILE} in it", path=path)
-        with _as_ours(path):
+            return None
+        with _as_ours(path), ExitStack() as undo:
             # Not `ro`: what a killed process left half done has to be rolled back first.
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=1)
+            undo.callback(connection.close)
             store = cls(path, connection)
+            if not store._tables():
+                return None
             store.header = store._header()
+            undo.pop_all()
         return store
 
     def _tables(self) -> set[str]:
@@ -182,6 +200,22 @@ class Store:
                 f"{self.path} was written by another version of sraccel, or is damaged "
                 f"({error.error_count()} problems in its header): choose another output"
             ) from None
+
+    def end_session(self, why: str) -> None:
+        """Note why this process adds no more runs; errors as `start_session`."""
+        with _as_ours(self.path), self._transaction():
+            self._connection.execute(
+                "INSERT INTO ends VALUES (?, ?, ?)", (self.session, _now(), why)
+            )
+
+    def ended(self) -> str:
+        """Why the last session ended; empty if it was killed."""
+        with _as_ours(self.path):
+            rows = self._connection.execute(
+                "SELECT why FROM sessions LEFT JOIN ends ON session = id "
+                "ORDER BY id DESC, ends.rowid DESC LIMIT 1"
+            )
+            return next((why for (why,) in rows if why is not None), "")
 
     def facts(self) -> dict[str, Any]:
         """What the last session was to do; empty if there was none."""
