@@ -120,7 +120,7 @@ def _part_of_study(part: type[BaseModel]) -> str:
     lines = [f"### {part.__name__}", "", *(f"{text}\n" for text in about)]
     lines += ["| key | type | meaning |", "|---|---|---|"]
     for name, field in part.model_fields.items():
-        kind = " or ".join(_spoken_type(one) for one in _union(field.annotation))
+        kind = _spoken_type(field.annotation)
         cells = (f"`{name}`", kind, field.description or name.replace("_", " "))
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     return "\n".join([*lines, ""])
@@ -129,6 +129,8 @@ def _part_of_study(part: type[BaseModel]) -> str:
 def _spoken_type(annotation: Any) -> str:
     """`list of Pair`, `Estimate by text`."""
     origin, inner = get_origin(annotation), get_args(annotation)
+    if len(_union(annotation)) > 1:
+        return " or ".join(map(_spoken_type, _union(annotation)))
     if origin in (list, tuple):
         return f"list of {_spoken_type(inner[0])}"
     if origin is dict:

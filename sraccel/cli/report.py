@@ -91,7 +91,8 @@ def _text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise typer.BadParameter(
-            f"there is no {path}: give a folder that `sraccel demo` or `sraccel generate` wrote"
+            f"there is no {path}: give a folder that `sraccel demo`, `sraccel generate` or "
+            "`sraccel study` wrote"
         ) from None
     except OSError as error:
         raise typer.BadParameter(f"{path} cannot be opened: {error.strerror}") from None

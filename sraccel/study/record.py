@@ -28,7 +28,9 @@ class RunRecord(BaseModel):
     seconds: float | None = Field(None, description="Of the denoising loop.")
     call_seconds: float | None = Field(None, description="Of the pipeline's whole call.")
     started: str = Field("", description="UTC, ISO 8601.")
-    session: int = Field(0, description="How often the study had been started before.")
+    session: int = Field(
+        0, description="1 for the first start of the study that came to a run, 2 for the next one."
+    )
     frames_sha256: str | None = Field(None, description="Checksum of the frames.")
     quality: dict[str, float] = Field(
         default_factory=dict,

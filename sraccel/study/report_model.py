@@ -186,10 +186,14 @@ class StudyReport(_Part):
     prompts: list[str]
     seeds: list[int]
     repeats: int = Field(description="Rounds that were begun.")
-    done: int = Field(description="Runs that are on disk, failed ones included.")
+    done: int = Field(
+        description="Of these, those that were run; failed ones count, repeated ones once."
+    )
     planned: int = Field(description="Runs of the rounds that were begun.")
     stopped: str = Field(
-        "", description="Why it ended: `precise`, `repeats`, `budget`, `interrupted`."
+        "",
+        description="Why the last session ended: `precise`, `repeats`, `budget`, `interrupted` or "
+        "`failed`; empty if it was killed.",
     )
     accelerators: list[str] = Field(description="Of the recipe, in order.")
     recipe: dict[str, Any] = Field(default_factory=dict)

@@ -112,7 +112,10 @@ class Plan(NoBooleans):
         "`1h30m`, or seconds. Default: no limit.",
     )
     show: int = Field(
-        1, ge=0, description="Of how many blocks (prompt and seed) videos and timelines are kept."
+        1,
+        ge=0,
+        description="Of how many blocks (prompt and seed) videos and timelines are kept; raised "
+        "later, the videos come with the next round.",
     )
 
     @model_validator(mode="before")
