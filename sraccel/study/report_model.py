@@ -158,19 +158,19 @@ class Analysis(_Part):
 class Timeline(_Part):
     """What a cell did, step by step, in the block that is shown."""
 
-    cell: str
+    cell: str = Field(description="Its name.")
     denoisers: list[str] = Field(description="Role of each step's denoiser.")
     reused: list[float] = Field(description="Share of each step's calls that were skipped.")
-    seconds: list[float | None]
-    switch_step: int | None = None
+    seconds: list[float | None] = Field(description="Of each step.")
+    switch_step: int | None = Field(None, description="First step of the render model; 0-based.")
 
 
 class Showcase(_Part):
     """A block whose videos and timelines are shown."""
 
-    prompt: str
-    seed: int
-    timelines: list[Timeline] = Field(default_factory=list)
+    prompt: str = Field(description="The block's.")
+    seed: int = Field(description="The block's.")
+    timelines: list[Timeline] = Field(default_factory=list, description="One for each cell.")
     videos: dict[str, str] = Field(
         default_factory=dict, description="Path of the MP4, relative to the report, by cell."
     )
@@ -180,14 +180,16 @@ class StudyReport(_Part):
     """A study: what was run, on what, and what came of it."""
 
     schema_version: Literal[1] = 1
-    name: str = ""
-    description: str = ""
-    design: str
-    prompts: list[str]
-    seeds: list[int]
+    name: str = Field("", description="The study's own.")
+    description: str = Field("", description="What it is for.")
+    design: str = Field(
+        description="Which cells: `full`, `one-at-a-time`, `pairs`, `order`, `sweep`."
+    )
+    prompts: list[str] = Field(description="Each with each seed is a block.")
+    seeds: list[int] = Field(description="Of the starting noise.")
     repeats: int = Field(description="Rounds that were begun.")
     done: int = Field(
-        description="Of these, those that were run; failed ones count, repeated ones once."
+        description="Runs of those rounds that were made; failed ones count, repeated ones once."
     )
     planned: int = Field(description="Runs of the rounds that were begun.")
     stopped: str = Field(
@@ -196,14 +198,19 @@ class StudyReport(_Part):
         "`failed`; empty if it was killed.",
     )
     accelerators: list[str] = Field(description="Of the recipe, in order.")
-    recipe: dict[str, Any] = Field(default_factory=dict)
-    call: dict[str, Any] = Field(default_factory=dict)
-    model: dict[str, Any] = Field(default_factory=dict)
-    versions: dict[str, str] = Field(default_factory=dict)
-    environment: dict[str, str] = Field(default_factory=dict)
+    recipe: dict[str, Any] = Field(default_factory=dict, description="As it was checked.")
+    call: dict[str, Any] = Field(default_factory=dict, description="Arguments that all runs share.")
+    model: dict[str, Any] = Field(
+        default_factory=dict,
+        description="The pipeline's class; each part's class, dtype, checksum and set-up.",
+    )
+    versions: dict[str, str] = Field(default_factory=dict, description="Of Python and packages.")
+    environment: dict[str, str] = Field(default_factory=dict, description="The machine.")
     warnings: list[str] = Field(default_factory=list, description="What a reader must know first.")
-    analysis: Analysis
-    showcases: list[Showcase] = Field(default_factory=list)
+    analysis: Analysis = Field(description="The figures.")
+    showcases: list[Showcase] = Field(
+        default_factory=list, description="Blocks whose videos and timelines are shown."
+    )
 
     def save(self, path: str | Path) -> Path:
         """Write the JSON to a file.
