@@ -72,7 +72,8 @@ def test_intervals_of_few_blocks_err_on_the_wide_side() -> None:
     assert min(coverage(5).values()) >= 0.92
 
 
-@pytest.mark.parametrize("seeds", [2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seeds", [2, 4])
 def test_seeds_of_one_prompt_are_not_taken_for_independent(seeds: int) -> None:
     """Twelve prompts; most of how well an accelerator suits a block is its prompt's."""
     shares = coverage(12 * seeds, seeds, 0.75)

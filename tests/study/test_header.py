@@ -370,6 +370,7 @@ def everything() -> Header:
     return header(load_demo_pipeline("sketch"), *cells, call=call)
 
 
+@pytest.mark.slow
 def test_two_processes_agree() -> None:
     tests = Path(__file__).parents[1]
     environment = {

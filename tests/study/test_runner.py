@@ -179,7 +179,7 @@ def test_the_pipeline_is_as_it_was(pipe: Any, tmp_path: Path) -> None:
     assert torch.equal(bare_latents(pipe), before)
 
 
-@pytest.mark.parametrize("after", [0, 3, 7])
+@pytest.mark.parametrize("after", [3, 7])
 def test_going_on_after_an_interrupt_gives_the_runs_of_one_without(
     pipe: Any, tmp_path: Path, finished: Path, after: int
 ) -> None:
@@ -205,7 +205,7 @@ def name(run: RunRecord) -> tuple[str, str, int, int]:
     return run.cell, run.prompt, run.seed, run.repeat
 
 
-@pytest.mark.parametrize("at", [1, 2, 3, 4])
+@pytest.mark.parametrize("at", [1, 3])
 @pytest.mark.parametrize("prompt", ["a red square moving up", "a red circle moving up"])
 def test_comparisons_that_were_broken_off_are_made_up_for(
     pipe: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prompt: str, at: int
@@ -267,11 +267,11 @@ def test_a_study_that_is_done_is_only_told_again(pipe: Any, finished: Path) -> N
 def test_prompts_seeds_and_rounds_can_be_added(pipe: Any, finished: Path) -> None:
     heard = Heard()
     study = small_study(
-        prompts=["a yellow triangle moving up", *PROMPTS], seeds=[1, 0], repeats=2, precision=0
+        prompts=["a yellow triangle moving up", PROMPTS[0]], seeds=[1, 0], repeats=2, precision=0
     )
     report = run_study(pipe, study, finished, watcher=heard, **CALL)
-    assert len(heard.records) == 4 * 3 * 2 * 2 - 8
-    assert report.done == report.planned == 48
+    assert len(heard.records) == 4 * 2 * 2 * 2 - 4
+    assert report.done == report.planned == 32
 
 
 def test_fewer_prompts_are_told_alone(pipe: Any, finished: Path) -> None:
