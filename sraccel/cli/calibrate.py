@@ -98,14 +98,12 @@ def teacache(
 
 
 def _texts(path: Path) -> list[str]:
+    from sraccel.prompts import PromptsError, read_prompts
+
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except ValueError as error:
-        raise typer.BadParameter(f"{path} is not a text file: {error}") from None
-    texts = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
-    if not texts:
-        raise typer.BadParameter(f"{path} holds no prompts: write one a line")
-    return list(dict.fromkeys(texts))
+        return read_prompts(path)
+    except PromptsError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _numbers(seeds: str) -> list[int]:

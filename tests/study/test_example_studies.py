@@ -11,10 +11,10 @@ from small_study import CALL
 
 import sraccel
 from sraccel.demo.shapes import parse_caption
+from sraccel.prompts import read_prompts
 from sraccel.shared_loading import shared_loading
 from sraccel.study.measure import run_study
 from sraccel.study.plan.design import cells_of
-from sraccel.study.plan.prompts import read_prompts
 from sraccel.study.plan.study import Study
 from sraccel.study.report.outputs import FILES
 from sraccel.study.runs.store import Store

@@ -19,13 +19,13 @@ from pydantic import (
 
 from sraccel.errors import Problem
 from sraccel.numbers_only import NoBooleans
+from sraccel.prompts import PromptsError, read_prompts
 from sraccel.reading.document import Location
 from sraccel.reading.merged import Merged
 from sraccel.reading.problems import path_of, short
 from sraccel.recipe import Recipe
 from sraccel.study.plan.duration import Seconds
 from sraccel.study.plan.given import gather_study
-from sraccel.study.plan.prompts import PromptsError, read_prompts
 from sraccel.study.plan.sweep import STUDY, SWEEP, flatten, problems_of_sweep
 
 Design = Literal["full", "one-at-a-time", "pairs", "order", "sweep"]
