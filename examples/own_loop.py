@@ -13,7 +13,7 @@ import torch
 
 import sraccel
 from sraccel.testing import load_demo_pipeline
-from sraccel.video import save_video
+from sraccel.video.mp4 import save_video
 
 PROMPT = "a green triangle moving up"
 NUM_STEPS = 30

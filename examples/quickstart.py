@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sraccel
 from sraccel.testing import load_demo_pipeline
-from sraccel.video import save_video
+from sraccel.video.mp4 import save_video
 
 PROMPT = "a red circle moving left above a blue square moving right"
 

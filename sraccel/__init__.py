@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sraccel.comparison import Comparison, compare
+    from sraccel.comparison.bench import Comparison, compare
     from sraccel.composer import compose
     from sraccel.errors import (
         ConflictError,
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
         RecipeError,
         SraccelError,
     )
-    from sraccel.hookspecs import hookimpl
-    from sraccel.recipe import Recipe
-    from sraccel.reencode import Handoff, handoff
+    from sraccel.loop.hookspecs import hookimpl
+    from sraccel.loop.stack import Stack
+    from sraccel.recipe.recipe import Recipe
+    from sraccel.reencode.handoff import Handoff, handoff
     from sraccel.report.model import Report
-    from sraccel.stack import Stack
     from sraccel.study.measure import run_study
     from sraccel.study.plan.study import Study
 
 _HOME = {
-    "comparison": ("Comparison", "compare"),
+    "comparison.bench": ("Comparison", "compare"),
     "composer": ("compose",),
     "errors": (
         "ConflictError",
@@ -42,11 +42,11 @@ _HOME = {
         "RecipeError",
         "SraccelError",
     ),
-    "hookspecs": ("hookimpl",),
-    "recipe": ("Recipe",),
-    "reencode": ("Handoff", "handoff"),
+    "loop.hookspecs": ("hookimpl",),
+    "recipe.recipe": ("Recipe",),
+    "reencode.handoff": ("Handoff", "handoff"),
     "report.model": ("Report",),
-    "stack": ("Stack",),
+    "loop.stack": ("Stack",),
     "study.plan.study": ("Study",),
     "study.measure": ("run_study",),
 }

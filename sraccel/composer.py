@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sraccel.catalogue import installed
-from sraccel.denoiser import Contribution, Denoiser, recognise
 from sraccel.errors import ConflictError, ModelError, PluginError
-from sraccel.hooks import LoopHooks
-from sraccel.noise_space import noise_space_of
-from sraccel.partners import check_partners
-from sraccel.recipe import Recipe
-from sraccel.stack import Stack
+from sraccel.loop.denoiser import Contribution, Denoiser, recognise
+from sraccel.loop.hooks import LoopHooks
+from sraccel.loop.stack import Stack
+from sraccel.models.partners import check_partners
+from sraccel.noise.space import noise_space_of
+from sraccel.recipe.catalogue import installed
+from sraccel.recipe.recipe import Recipe
+from sraccel.report.build import build_report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import nn
 
-    from sraccel.accelerator import Accelerator
-    from sraccel.denoiser_adapter import DenoiserAdapter
-    from sraccel.noise_space import NoiseSpace
+    from sraccel.loop.accelerator import Accelerator
+    from sraccel.loop.denoiser_adapter import DenoiserAdapter
+    from sraccel.noise.space import NoiseSpace
 
 SKETCH_ROLES = {"transformer": "sketch", "transformer_2": "sketch_2", "unet": "sketch"}
 """Attributes of a pipeline that hold denoisers, and the roles that these play."""
@@ -82,7 +83,7 @@ def compose_accelerators(
     check_claims(accelerators, hooks)
     pipeline, requested = _denoisers_of(target, known, noise_space, role)
     check_families(accelerators, list(requested.values()))
-    stack = Stack(recipe or Recipe(), pipeline, requested, accelerators, hooks, known)
+    stack = Stack(recipe or Recipe(), pipeline, requested, accelerators, hooks, known, build_report)
     stack.check_free()
     _contribute(stack)
     stack.check()

@@ -1,4 +1,4 @@
-"""How recipes, stacks and reports look in a notebook: small pieces of HTML without a script.
+"""How recipes and stacks look in a notebook, and the pieces of HTML that this is made of.
 
 Text takes the notebook's own colour, and lines are half transparent, so that both read in light and
 in dark. Whatever is said in them is escaped.
@@ -11,9 +11,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sraccel.recipe import Recipe
-    from sraccel.report.model import AcceleratorRecord, Report
-    from sraccel.stack import Stack
+    from sraccel.loop.stack import Stack
+    from sraccel.recipe.recipe import Recipe
 
 LINE = "1px solid rgba(128,128,128,.4)"
 CELL = f"padding:.25em .9em .25em 0;text-align:left;vertical-align:top;border-top:{LINE}"
@@ -24,11 +23,11 @@ Row = Sequence[object]
 
 def recipe_html(recipe: Recipe) -> str:
     """A recipe: its accelerators in order, each with the options that it was given."""
-    rows = [(item.use, _options(_given(item))) for item in recipe.accelerators]
-    described = _paragraph(recipe.description) if recipe.description else ""
-    nothing = "" if rows else _paragraph("no accelerators: the pipeline runs bare")
+    rows = [(item.use, options(_given(item))) for item in recipe.accelerators]
+    described = paragraph(recipe.description) if recipe.description else ""
+    nothing = "" if rows else paragraph("no accelerators: the pipeline runs bare")
     heading = f"Recipe {recipe.name}".rstrip()
-    return _box(heading, described + nothing + _table(("accelerator", "options"), rows))
+    return box(heading, described + nothing + table(("accelerator", "options"), rows))
 
 
 def stack_html(stack: Stack) -> str:
@@ -37,39 +36,12 @@ def stack_html(stack: Stack) -> str:
         (role, type(item.module).__name__, item.family) for role, item in stack.denoisers.items()
     ]
     runs = [(number, repr(report)) for number, report in enumerate(stack.reports, 1)]
-    return _box(
+    return box(
         f"Stack on {stack.target_name}, {stack.state}",
         recipe_html(stack.recipe)
-        + _table(("role", "model", "family"), denoisers)
-        + _table(("run", "report"), runs),
+        + table(("role", "model", "family"), denoisers)
+        + table(("run", "report"), runs),
     )
-
-
-def report_html(report: Report) -> str:
-    """A report: what to know first, then the figures, then what each accelerator did."""
-    from sraccel.report.page.figures import figures, notices, title
-
-    numbers = [(item.label, item.value, item.detail) for item in figures(report)]
-    numbers.append(("Switch", _switch(report), report.switch_rule or ""))
-    records = [_record(item) for item in report.accelerators]
-    return _box(
-        f"{title(report)}: {report.outcome}",
-        "".join(_notice(text) for text in notices(report))
-        + _table((), numbers)
-        + _table(("accelerator", "factor", "chose", "skipped", "options"), records),
-    )
-
-
-def _switch(report: Report) -> str:
-    return "none" if report.switch_step is None else f"at step {report.switch_step}"
-
-
-def _record(record: AcceleratorRecord) -> Row:
-    factor = record.factor if record.factor is not None else record.overhead
-    kind = " (overhead)" if record.factor is None and factor is not None else ""
-    shown = "" if factor is None else f"{factor:.2f}x{kind}"
-    calls = (f"{record.chosen_calls} calls", f"{record.reused_calls} calls")
-    return (record.name, shown, *calls, _options(record.options))
 
 
 def _given(item: Any) -> dict[str, Any]:
@@ -78,7 +50,8 @@ def _given(item: Any) -> dict[str, Any]:
     return {name: dumped[name] for name in dumped if name in item.model_fields_set - {"use"}}
 
 
-def _options(options: Mapping[str, Any]) -> str:
+def options(options: Mapping[str, Any]) -> str:
+    """Options in one line; those that are None are left out."""
     given = ((name, value) for name, value in options.items() if value is not None)
     return ", ".join(f"{name}: {_short(value)}" for name, value in given)
 
@@ -88,19 +61,22 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _box(heading: str, content: str) -> str:
+def box(heading: str, content: str) -> str:
+    """A heading, and what is under it."""
     return f"<div><strong>{escape(heading)}</strong>{content}</div>"
 
 
-def _paragraph(text: str) -> str:
+def paragraph(text: str) -> str:
+    """A line of text."""
     return f'<div style="margin:.3em 0">{escape(text)}</div>'
 
 
-def _notice(text: str) -> str:
+def notice(text: str) -> str:
+    """A line of text that must not be missed."""
     return f'<div style="{NOTICE}">{escape(text)}</div>'
 
 
-def _table(headings: Sequence[str], rows: Iterable[Row]) -> str:
+def table(headings: Sequence[str], rows: Iterable[Row]) -> str:
     """A table; nothing where it would have no row."""
     lines = [_line("td", row) for row in rows]
     if not lines:

@@ -1,13 +1,6 @@
 """Everything that a plugin imports from sraccel. Importing this module does not import torch."""
 
-from sraccel.accelerator import Accelerator, AcceleratorOptions
-from sraccel.call import Call
-from sraccel.check.finding import Finding
-from sraccel.check.forecast import Forecast
-from sraccel.checksum import weights_checksum
 from sraccel.composer import compose_accelerators
-from sraccel.denoiser import Contribution, Denoiser, recognise
-from sraccel.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
 from sraccel.errors import (
     ConflictError,
     LoopError,
@@ -18,25 +11,32 @@ from sraccel.errors import (
     SraccelError,
 )
 from sraccel.files import output_folder, replacing
-from sraccel.free_memory import check_room, weight_bytes
-from sraccel.hookspecs import hookimpl
-from sraccel.metric import Metric
-from sraccel.model_source import ModelSource, config_of, name_or
-from sraccel.near import did_you_mean
-from sraccel.noise_space import (
+from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
+from sraccel.loop.call import Call
+from sraccel.loop.denoiser import Contribution, Denoiser, recognise
+from sraccel.loop.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
+from sraccel.loop.finding import Finding
+from sraccel.loop.forecast import Forecast
+from sraccel.loop.hookspecs import hookimpl
+from sraccel.loop.placement import Placement
+from sraccel.loop.run import Run
+from sraccel.loop.stack import Stack
+from sraccel.loop.step import Step, rel_l1_distance
+from sraccel.models.checksum import weights_checksum
+from sraccel.models.partners import check_partners
+from sraccel.models.room import check_room, weight_bytes
+from sraccel.models.source import ModelSource, config_of, name_or
+from sraccel.noise.space import (
     FlowSchedule,
     NoiseSpace,
     noise_space_of,
     scheduled_levels,
     scheduled_sigma,
 )
-from sraccel.partners import check_partners
-from sraccel.placement import Placement
-from sraccel.run import Run
-from sraccel.sampling import Sampling
-from sraccel.score import Score
-from sraccel.stack import Stack
-from sraccel.step import Step, rel_l1_distance
+from sraccel.recipe.sampling import Sampling
+from sraccel.text import did_you_mean
+from sraccel.video.metric import Metric
+from sraccel.video.score import Score
 
 __all__ = [
     "ENCODER",

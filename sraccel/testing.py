@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from sraccel.models import load_demo
+from sraccel.models.loading import load_demo
 
 if TYPE_CHECKING:
     from diffusers import WanPipeline

@@ -30,14 +30,14 @@ from diffusers import CogVideoXTransformer3DModel, WanPipeline, WanTransformer3D
 from tiny_models import TEXT_DIM, call_arguments, tiny_pipeline, tiny_transformer
 
 import sraccel
-from sraccel.catalogue import installed
 from sraccel.files import output_folder
-from sraccel.hookspecs import Loop
+from sraccel.loop.hookspecs import Loop
 from sraccel.plugin import Accelerator, Metric, hookimpl
+from sraccel.recipe.catalogue import installed
 from sraccel.report.model import CallRecord, Report, StepRecord
 from sraccel.report.page import save_page
 from sraccel.report.timeline import save_timeline
-from sraccel.video import save_video
+from sraccel.video.mp4 import save_video
 
 Generate = Callable[..., torch.Tensor]
 Untouched = Callable[..., AbstractContextManager[None]]

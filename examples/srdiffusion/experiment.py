@@ -24,12 +24,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from showing import table
 
 import sraccel
+from sraccel.demo.pair import DEMO
 from sraccel.demo.score import score_video
 from sraccel.demo.shapes import held_out_scenes
 from sraccel.errors import ModelError, SraccelError
 from sraccel.files import output_folder, replacing
-from sraccel.frames import frames_of
-from sraccel.models import DEMO, load_pipeline
+from sraccel.models.loading import load_pipeline
+from sraccel.video.frames import frames_of
 
 DEMO_PROMPTS = 16
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from sraccel.metrics import psnr_db, ssim
+from sraccel.video.metrics import psnr_db, ssim
 
 LAYOUT_CYCLES = 6.0
 """The low band: what has at most this many periods over a frame's shorter side."""

@@ -6,17 +6,17 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sraccel.check.finding import Finding
 from sraccel.check.pipeline_outline import encoder_bytes
-from sraccel.free_memory import GIB, free_bytes, weight_bytes
+from sraccel.loop.finding import Finding
+from sraccel.models.room import GIB, free_bytes, weight_bytes
 
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.denoiser import Denoiser
-    from sraccel.recipe import Recipe
-    from sraccel.sampling import Sampling
-    from sraccel.stack import Stack
+    from sraccel.loop.denoiser import Denoiser
+    from sraccel.loop.stack import Stack
+    from sraccel.recipe.recipe import Recipe
+    from sraccel.recipe.sampling import Sampling
 
 ABOUT = "memory"
 BRANCHES = 2

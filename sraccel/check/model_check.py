@@ -6,18 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sraccel.check.finding import Finding
 from sraccel.check.strangers import asked, made
 from sraccel.errors import ConflictError, ModelError, PluginError
+from sraccel.loop.finding import Finding
 
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.accelerator import Accelerator, AcceleratorOptions
-    from sraccel.model_source import PipelineOutline
-    from sraccel.models import DType
-    from sraccel.recipe import Recipe
-    from sraccel.stack import Stack
+    from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
+    from sraccel.loop.stack import Stack
+    from sraccel.models.loading import DType
+    from sraccel.models.source import PipelineOutline
+    from sraccel.recipe.recipe import Recipe
 
 BRINGS = "contribute_denoisers"
 REFUSALS = (ConflictError, ModelError, PluginError)
@@ -35,7 +35,7 @@ def check_model(recipe: Recipe, model: str, dtype: DType = "auto") -> list[Findi
     import torch
 
     from sraccel.check.pipeline_outline import outline_of
-    from sraccel.models import device_of, precision_of
+    from sraccel.models.loading import device_of, precision_of
 
     device = device_of("auto", "none")
     precision = precision_of(dtype, device)

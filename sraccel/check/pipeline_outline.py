@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ModelError
-from sraccel.free_memory import weight_bytes
-from sraccel.model_source import ModelSource, PipelineOutline
-from sraccel.models import as_model_errors, locate
+from sraccel.models.loading import as_model_errors, locate
+from sraccel.models.room import weight_bytes
+from sraccel.models.source import ModelSource, PipelineOutline
 
 if TYPE_CHECKING:
     import torch

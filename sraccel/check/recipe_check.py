@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from sraccel.accelerator import AcceleratorOptions
-from sraccel.check.finding import Finding
 from sraccel.check.strangers import asked, made
 from sraccel.errors import ConflictError, PluginError
-from sraccel.reading.merged import Merged
-from sraccel.recipe import Recipe
-from sraccel.sampling import Sampling
+from sraccel.loop.accelerator import AcceleratorOptions
+from sraccel.loop.finding import Finding
+from sraccel.recipe.reading.merged import Merged
+from sraccel.recipe.recipe import Recipe
+from sraccel.recipe.sampling import Sampling
 from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.study import Study
 
@@ -54,7 +54,7 @@ def _doubts_of_cells(study: Study) -> Iterator[Finding]:
 
 def _conflicts(recipe: Recipe) -> Iterator[Finding]:
     from sraccel.composer import check_claims
-    from sraccel.hooks import LoopHooks
+    from sraccel.loop.hooks import LoopHooks
 
     try:
         accelerators = list(map(made, recipe.accelerators))

@@ -21,16 +21,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sraccel.check.finding import Finding
-from sraccel.check.forecast import Forecast, Range
 from sraccel.check.strangers import asked
 from sraccel.errors import SraccelError
+from sraccel.loop.finding import Finding
+from sraccel.loop.forecast import Forecast, Range
 
 if TYPE_CHECKING:
-    from sraccel.accelerator import Accelerator
-    from sraccel.denoiser import Denoiser
-    from sraccel.recipe import Recipe
-    from sraccel.stack import Stack
+    from sraccel.loop.accelerator import Accelerator
+    from sraccel.loop.denoiser import Denoiser
+    from sraccel.loop.stack import Stack
+    from sraccel.recipe.recipe import Recipe
 
 ABOUT = "speedup"
 USUAL_STEPS = 50

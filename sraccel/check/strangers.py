@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sraccel.accelerator import Accelerator, AcceleratorOptions
-from sraccel.catalogue import raised_in
 from sraccel.errors import SraccelError
+from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
+from sraccel.recipe.catalogue import raised_in
 
 
 @contextmanager

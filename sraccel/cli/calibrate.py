@@ -28,14 +28,15 @@ from sraccel.cli.options import (
     Precision,
     Width,
 )
+from sraccel.demo.pair import DEMO
 from sraccel.errors import ConflictError, ModelError
-from sraccel.models import DEMO, Role
+from sraccel.models.loading import Role
 
 if TYPE_CHECKING:
     import torch
 
     from sraccel.accelerators.teacache.calibration.calibrator import Calibration
-    from sraccel.accelerators.teacache.calibration.file import CalibrationEntry
+    from sraccel.accelerators.teacache.calibration_file import CalibrationEntry
     from sraccel.cli.progress import StepCallback
 
 calibrate = typer.Typer(help="Fit what an accelerator must know of a model.", no_args_is_help=True)
@@ -98,7 +99,7 @@ def teacache(
 
 
 def _texts(path: Path) -> list[str]:
-    from sraccel.prompts import PromptsError, read_prompts
+    from sraccel.recipe.prompts import PromptsError, read_prompts
 
     try:
         return read_prompts(path)
@@ -153,8 +154,8 @@ class _Job:
 
     def _load(self, options: dict[str, Any]) -> Any:
         from sraccel.cli.progress import loading
-        from sraccel.model_source import ModelSource, check_room_for
-        from sraccel.models import device_of, load_pipeline, locate, precision_of
+        from sraccel.models.loading import device_of, load_pipeline, locate, precision_of
+        from sraccel.models.source import ModelSource, check_room_for
 
         local = Path(locate(self.model)).is_dir()
         sketch = "transformer" if self.model == DEMO and self.role == "sketch" else None

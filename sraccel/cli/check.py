@@ -14,14 +14,14 @@ from rich.text import Text
 
 from sraccel.cli.failures import BAD_INPUT, Debug, reported
 from sraccel.cli.overrides import Overrides
-from sraccel.models import DType
-from sraccel.printable import printable
+from sraccel.models.loading import DType
+from sraccel.text import printable
 
 if TYPE_CHECKING:
-    from sraccel.check.finding import Finding
     from sraccel.errors import PluginError, Problem
-    from sraccel.reading.merged import Merged
-    from sraccel.recipe import Recipe
+    from sraccel.loop.finding import Finding
+    from sraccel.recipe.reading.merged import Merged
+    from sraccel.recipe.recipe import Recipe
 
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
 
@@ -62,7 +62,7 @@ def _check(
 ) -> tuple[Recipe | None, list[Problem], list[Finding]]:
     from sraccel.check.recipe_check import check_recipe, placed
     from sraccel.errors import PluginError, RecipeError
-    from sraccel.recipe import Recipe, gather
+    from sraccel.recipe.recipe import Recipe, gather
     from sraccel.study.plan.given import gather_study
     from sraccel.study.plan.study import Study
     from sraccel.study.plan.sweep import STUDY

@@ -10,11 +10,12 @@ import typer
 from sraccel.cli.failures import Debug, reported, stderr
 from sraccel.cli.options import STEPS, Steps
 from sraccel.cli.overrides import Overrides
+from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError
-from sraccel.models import DEMO, DEMO_FPS, load_pipeline, locate
+from sraccel.models.loading import load_pipeline, locate
 
 if TYPE_CHECKING:
-    from sraccel.recipe import Recipe
+    from sraccel.recipe.recipe import Recipe
 
 EXAMPLE_PROMPT = "a green circle moving up left of a purple triangle moving down"
 
@@ -35,7 +36,7 @@ def demo(
     accelerated.mp4, report.json, report.html and timeline.png.
     """
     with reported(debug):
-        from sraccel.recipe import Recipe
+        from sraccel.recipe.recipe import Recipe
 
         loaded = Recipe.load(recipe, overrides or [])
         _check_model(loaded, recipe)
@@ -58,14 +59,14 @@ def _demo(recipe: Recipe, call: dict[str, Any], seed: int, repeats: int, out: Pa
     from sraccel.cli.outputs import Outputs, show
     from sraccel.cli.progress import denoising, loading
     from sraccel.files import output_folder
-    from sraccel.model_source import ModelSource
-    from sraccel.origin import Origin, sources_of
+    from sraccel.models.source import ModelSource
+    from sraccel.report.origin import Origin, sources_of
 
     folder = output_folder(out)
     _note_on(call["prompt"])
     locate(DEMO)
     with loading("the demo pair"):
-        from sraccel.comparison import compare
+        from sraccel.comparison.bench import compare
 
         pipe = load_pipeline(DEMO, device="cpu")
     origin = Origin(

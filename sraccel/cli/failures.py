@@ -18,7 +18,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from sraccel.errors import ConflictError, ModelError, RecipeError, SraccelError
-from sraccel.printable import printable
+from sraccel.text import printable
 
 FAILED = 1
 BAD_INPUT = 2

@@ -28,16 +28,9 @@ from sraccel.cli.options import (
     Width,
 )
 from sraccel.cli.overrides import Overrides
+from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import LoopError, ModelError, OutputError
-from sraccel.models import (
-    DEMO,
-    DEMO_FPS,
-    FPS,
-    device_of,
-    load_pipeline,
-    locate,
-    precision_of,
-)
+from sraccel.models.loading import FPS, device_of, load_pipeline, locate, precision_of
 
 if TYPE_CHECKING:
     import torch
@@ -45,8 +38,8 @@ if TYPE_CHECKING:
     from sraccel.cli.generate_reencoded import Pair
     from sraccel.cli.outputs import Outputs
     from sraccel.cli.progress import StepCallback
-    from sraccel.comparison import Comparison
-    from sraccel.recipe import Recipe
+    from sraccel.comparison.bench import Comparison
+    from sraccel.recipe.recipe import Recipe
     from sraccel.report.model import Report
 
 OPTIONS = {
@@ -166,8 +159,8 @@ class _Job:
         from sraccel.cli.generate_reencoded import render_pipeline_of
         from sraccel.cli.outputs import Outputs, show
         from sraccel.files import output_folder
-        from sraccel.model_source import ModelSource
-        from sraccel.origin import Origin, dtype_name, sources_of
+        from sraccel.models.source import ModelSource
+        from sraccel.report.origin import Origin, dtype_name, sources_of
 
         partner = render_pipeline_of(recipe)
         models = [self.model] if partner is None else [self.model, partner]
@@ -201,8 +194,8 @@ class _Job:
 
     def _compare(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         from sraccel.cli.progress import denoising
-        from sraccel.comparison import compare
-        from sraccel.reencode_comparison import compare_handoff
+        from sraccel.comparison.bench import compare
+        from sraccel.reencode.comparison import compare_handoff
 
         measure: Any = compare if len(pipes) == 1 else compare_handoff
         with denoising(*pipes) as progress, outputs.kept_if_broken_off():
@@ -245,7 +238,7 @@ def _load(model: str, revision: str | None, placing: Placing) -> Any:
 
 def _check_room(models: list[str], recipe: Recipe, dtype: torch.dtype) -> None:
     """Refuse models that do not fit into memory together, before the first one is loaded."""
-    from sraccel.model_source import ModelSource, check_room_for
+    from sraccel.models.source import ModelSource, check_room_for
 
     # `demo` alone would be the pair's render model.
     own = [

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from sraccel.cli.failures import stderr
 
 if TYPE_CHECKING:
-    from sraccel.models import Device, DType, Offload
-    from sraccel.origin import Source
-    from sraccel.recipe import Recipe
-    from sraccel.repetition import Repetition
+    from sraccel.models.loading import Device, DType, Offload
+    from sraccel.recipe.recipe import Recipe
     from sraccel.report.model import Report
+    from sraccel.report.origin import Source
+    from sraccel.report.repetition import Repetition
 
 ADVICE = "--accept-changes makes a video with it all the same; --model takes another model"
 
@@ -45,7 +45,7 @@ class Earlier:
     @classmethod
     def read(cls, path: Path, accepts_changes: bool) -> Earlier:
         """Read it; errors as `read_repetition`."""
-        from sraccel.repetition import read_repetition
+        from sraccel.report.repetition import read_repetition
 
         return cls(path, read_repetition(path), accepts_changes)
 
@@ -103,7 +103,7 @@ def known_from(recipe_name: str | None, overrides: Sequence[str], earlier: Earli
     Raises:
         RecipeError: there is no such recipe, or it is not valid.
     """
-    from sraccel.recipe import Recipe
+    from sraccel.recipe.recipe import Recipe
 
     if earlier is None:
         recipe = Recipe.load(recipe_name, overrides)

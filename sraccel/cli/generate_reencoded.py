@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sraccel.demo.pair import DEMO
 from sraccel.errors import ModelError
-from sraccel.models import DEMO
 
 if TYPE_CHECKING:
     from sraccel.cli.progress import StepCallback
-    from sraccel.recipe import Recipe
+    from sraccel.recipe.recipe import Recipe
     from sraccel.report.model import Report
 
 
@@ -26,7 +26,7 @@ def render_pipeline_of(recipe: Recipe) -> str | None:
 
 
 def _name(source: Any) -> str:
-    from sraccel.model_source import ModelSource
+    from sraccel.models.source import ModelSource
 
     if not isinstance(source, ModelSource):
         raise ModelError(
@@ -50,7 +50,7 @@ class Pair:
     """Two pipelines under a recipe."""
 
     def __init__(self, pipes: list[Any], recipe: Recipe, call: dict[str, Any]) -> None:
-        from sraccel.reencode import PipelinePair
+        from sraccel.reencode.handoff import PipelinePair
 
         self._sketch_pipe, render_pipe = pipes
         self._pair = PipelinePair(self._sketch_pipe, render_pipe, recipe, **call)

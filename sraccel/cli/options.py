@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sraccel.models import DEMO_FPS, FPS, Device, DType, Offload
+from sraccel.demo.pair import DEMO_FPS
+from sraccel.models.loading import FPS, Device, DType, Offload
 
 STEPS = 50
 """Denoising steps, where neither an option nor the recipe says."""

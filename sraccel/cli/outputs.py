@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from sraccel.errors import ModelError, OutputError
-from sraccel.frames import frames_of
-from sraccel.origin import Origin, frames_sha256, tags
+from sraccel.report.origin import Origin, frames_sha256, tags
 from sraccel.report.page import save_page
 from sraccel.report.timeline import save_timeline
-from sraccel.video import save_video
+from sraccel.video.frames import frames_of
+from sraccel.video.mp4 import save_video
 
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.recipe import Recipe
+    from sraccel.recipe.recipe import Recipe
     from sraccel.report.model import Report
 
 

@@ -18,7 +18,7 @@ from sraccel.cli.failures import Debug, reported
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sraccel.pairs import Pair
+    from sraccel.models.pairs import Pair
 
 
 def pairs(
@@ -30,7 +30,7 @@ def pairs(
 ) -> None:
     """List known pairs of a sketch and a render model, and what is known of them."""
     with reported(debug):
-        from sraccel.pairs import PAIRS, pairs_of
+        from sraccel.models.pairs import PAIRS, pairs_of
 
         found = PAIRS if name is None else pairs_of(name)
         if not found:
@@ -47,7 +47,7 @@ def pairs(
 
 def describe(found: Sequence[Pair]) -> dict[str, Any]:
     """Pairs, and what their words for hand-off and evidence mean, as plain data."""
-    from sraccel.pairs import EVIDENCE, HANDOFFS
+    from sraccel.models.pairs import EVIDENCE, HANDOFFS
 
     return {
         "pairs": [asdict(pair) for pair in found],
@@ -57,7 +57,7 @@ def describe(found: Sequence[Pair]) -> dict[str, Any]:
 
 
 def _print_table(found: Sequence[Pair]) -> None:
-    from sraccel.pairs import EVIDENCE
+    from sraccel.models.pairs import EVIDENCE
 
     console = Console(highlight=False)
     rows = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
@@ -74,7 +74,7 @@ def _print_table(found: Sequence[Pair]) -> None:
 
 
 def _print_details(found: Sequence[Pair]) -> None:
-    from sraccel.pairs import EVIDENCE, HANDOFFS
+    from sraccel.models.pairs import EVIDENCE, HANDOFFS
 
     console = Console(highlight=False)
     for pair in found:

@@ -17,8 +17,8 @@ from rich.text import Text
 from sraccel.cli.failures import Debug, reported
 
 if TYPE_CHECKING:
-    from sraccel.accelerator import Accelerator
-    from sraccel.catalogue import Catalogue
+    from sraccel.loop.accelerator import Accelerator
+    from sraccel.recipe.catalogue import Catalogue
 
 
 def plugins(
@@ -30,7 +30,7 @@ def plugins(
 ) -> None:
     """List what a recipe can name, where it comes from, and what failed to import."""
     with reported(debug):
-        from sraccel.catalogue import installed
+        from sraccel.recipe.catalogue import installed
 
         catalogue = installed()
         if name is None:
@@ -77,7 +77,7 @@ def _row(catalogue: Catalogue, name: str) -> dict[str, Any]:
 
 def _hooks(accelerator: type[Accelerator]) -> list[str]:
     """The loop hooks that it implements, in the order in which a run asks."""
-    from sraccel.hookspecs import PROJECT, Loop
+    from sraccel.loop.hookspecs import PROJECT, Loop
 
     names = [name for name in vars(Loop) if not name.startswith("_")]
     return [name for name in names if hasattr(getattr(accelerator, name, None), f"{PROJECT}_impl")]

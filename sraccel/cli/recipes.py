@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sraccel.cli.failures import Debug, reported
-from sraccel.printable import printable
+from sraccel.text import printable
 
 
 def recipes(
@@ -30,7 +30,7 @@ def recipes(
             return
         text = _text(name)
         if as_json:
-            from sraccel.recipe import Recipe
+            from sraccel.recipe.recipe import Recipe
 
             typer.echo(Recipe.load(name).model_dump_json(indent=2))
         else:
@@ -39,15 +39,15 @@ def recipes(
 
 def describe() -> list[dict[str, Any]]:
     """What is installed, as plain data."""
-    from sraccel.catalogue import installed
+    from sraccel.recipe.catalogue import installed
 
     return [_row(name) for name in sorted(installed().recipes)]
 
 
 def _row(name: str) -> dict[str, Any]:
-    from sraccel.catalogue import installed
     from sraccel.errors import SraccelError
-    from sraccel.recipe import Recipe
+    from sraccel.recipe.catalogue import installed
+    from sraccel.recipe.recipe import Recipe
 
     row = {"name": name, "file": str(installed().recipes[name]), "error": None}
     try:
@@ -64,9 +64,9 @@ def _row(name: str) -> dict[str, Any]:
 
 
 def _text(name: str) -> str:
-    from sraccel.catalogue import installed
     from sraccel.errors import RecipeError
-    from sraccel.near import did_you_mean
+    from sraccel.recipe.catalogue import installed
+    from sraccel.text import did_you_mean
 
     known = installed().recipes
     if name not in known:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from sraccel.errors import RecipeError
 
 if TYPE_CHECKING:
-    from sraccel.repetition import Repetition
     from sraccel.report.model import Report
+    from sraccel.report.repetition import Repetition
 
 WAYS = {"bare.mp4": "bare", "accelerated.mp4": "accelerated", "video.mp4": "accelerated"}
 """What `sraccel demo` and `sraccel generate` call their videos."""
@@ -38,7 +38,7 @@ def videos_of(report: Report, folder: Path) -> Videos:
 
 
 def _reason_against(report: Report, path: Path) -> str:
-    from sraccel.repetition import read_repetition
+    from sraccel.report.repetition import read_repetition
 
     try:
         video = read_repetition(path)

@@ -22,9 +22,9 @@ def schema(
 ) -> None:
     """Print the JSON schema of a recipe, with the options of everything that is installed."""
     with reported(debug):
+        from sraccel.check.schema import recipe_schema
         from sraccel.files import replacing
-        from sraccel.recipe import Recipe
-        from sraccel.recipe_schema import recipe_schema
+        from sraccel.recipe.recipe import Recipe
         from sraccel.study.plan.study import Study
 
         text = json.dumps(recipe_schema(Study if study else Recipe), indent=2) + "\n"

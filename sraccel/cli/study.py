@@ -28,12 +28,13 @@ from sraccel.cli.options import (
     Steps,
     Width,
 )
+from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError, RecipeError
-from sraccel.models import DEMO, DEMO_FPS, FPS, device_of, load_pipeline, locate, precision_of
+from sraccel.models.loading import FPS, device_of, load_pipeline, locate, precision_of
 
 if TYPE_CHECKING:
     from sraccel.cli.study_progress import StudyProgress
-    from sraccel.origin import Source
+    from sraccel.report.origin import Source
     from sraccel.study.plan.study import Study
     from sraccel.study.report_model import StudyReport
 
@@ -215,14 +216,14 @@ class _Job:
 
     def _sources(self) -> list[Source]:
         """What makes the videos."""
-        from sraccel.model_source import ModelSource
-        from sraccel.origin import sources_of
+        from sraccel.models.source import ModelSource
+        from sraccel.report.origin import sources_of
 
         return sources_of([ModelSource(model=self.model)], self.study)
 
     def _pipeline(self) -> Any:
         from sraccel.cli.progress import loading
-        from sraccel.model_source import ModelSource, check_room_for
+        from sraccel.models.source import ModelSource, check_room_for
 
         precision = precision_of(
             self.placing.dtype, device_of(self.placing.device, self.placing.offload)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from sraccel.hookspecs import hookimpl
+from sraccel.loop.hookspecs import hookimpl
 
 
 @hookimpl

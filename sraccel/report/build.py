@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sraccel.noise_space import noise_level
+from sraccel.noise.space import noise_level
 from sraccel.report.model import (
     AcceleratorRecord,
     CallRecord,
@@ -22,9 +22,9 @@ from sraccel.report.model import (
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.accelerator import Accelerator
-    from sraccel.call import Call
-    from sraccel.run import Run
+    from sraccel.loop.accelerator import Accelerator
+    from sraccel.loop.call import Call
+    from sraccel.loop.run import Run
 
 PACKAGES = ("sraccel", "torch", "diffusers", "transformers", "sageattention", "pluggy", "pydantic")
 

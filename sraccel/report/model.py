@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import to_json
 
-from sraccel.origin import Origin
+from sraccel.report.origin import Origin
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -211,7 +211,7 @@ class Report(_Part):
         return f"Report({', '.join(parts)})"
 
     def _repr_html_(self) -> str:
-        from sraccel.notebook import report_html
+        from sraccel.report.notebook import report_html
 
         return report_html(self)
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError, OutputError
 from sraccel.files import output_folder
-from sraccel.models import FPS
-from sraccel.origin import Source, sources_of
-from sraccel.shared_loading import shared_loading
+from sraccel.models.loading import FPS
+from sraccel.models.shared import shared_loading
+from sraccel.report.origin import Source, sources_of
 from sraccel.study.plan.design import cells_of, showcase_cells
 from sraccel.study.plan.study import Study
 from sraccel.study.report.assemble import assemble
@@ -26,7 +26,7 @@ from sraccel.study.runs.watcher import Watcher
 from sraccel.study.videos import Videos
 
 if TYPE_CHECKING:
-    from sraccel.denoiser_adapter import DenoiserAdapter
+    from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.study.record import RunRecord
     from sraccel.study.report_model import StudyReport
     from sraccel.study.runs.forecast import Forecast

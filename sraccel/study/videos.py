@@ -48,7 +48,7 @@ class Videos:
         Raises:
             OutputError: it cannot be written.
         """
-        from sraccel.video import save_video
+        from sraccel.video.mp4 import save_video
 
         if self.lacks(cell, block):
             output_folder(self._folder / FOLDER)

@@ -25,20 +25,21 @@ from torch import nn
 import sraccel
 from sraccel.accelerators.teacache import calibrate
 from sraccel.accelerators.teacache.calibration import fitting
-from sraccel.accelerators.teacache.calibration.file import (
+from sraccel.accelerators.teacache.calibration.recording import Recorder
+from sraccel.accelerators.teacache.calibration.runs import count_runs, runs_path
+from sraccel.accelerators.teacache.calibration_file import (
     CalibrationEntry,
     CalibrationFile,
     matching,
     signature_of,
 )
-from sraccel.accelerators.teacache.calibration.recording import Recorder
-from sraccel.accelerators.teacache.calibration.runs import count_runs, runs_path
 from sraccel.accelerators.teacache.coefficients import Coefficients
 from sraccel.accelerators.teacache.rule import BranchState, Variant
 from sraccel.composer import compose_accelerators
-from sraccel.denoiser import Denoiser
+from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.denoisers.wan import WanAdapter
-from sraccel.models import DEMO_WEIGHTS, load_demo
+from sraccel.loop.denoiser import Denoiser
+from sraccel.models.loading import load_demo
 from sraccel.plugin import Accelerator, AcceleratorOptions, Call, hookimpl
 
 PROMPTS = ("two cats boxing", "a boat", "rain on a window")
@@ -533,7 +534,7 @@ def test_five_finite_coefficients_are_needed(tmp_path: Path) -> None:
 
 def test_reading_a_calibration_file_imports_neither_torch_nor_diffusers() -> None:
     code = (
-        "import sys; import sraccel.accelerators.teacache.calibration.file, "
+        "import sys; import sraccel.accelerators.teacache.calibration_file, "
         "sraccel.accelerators.teacache.calibration.calibrator, sraccel.cli.calibrate; "
         "print(sorted({'torch', 'diffusers', 'matplotlib'} & set(sys.modules)))"
     )

@@ -22,7 +22,7 @@ from diffusers import (
 from tiny_models import tiny_pipeline, tiny_transformer
 
 import sraccel
-from sraccel import free_memory
+from sraccel.models import room
 
 Generate = Callable[..., torch.Tensor]
 
@@ -207,7 +207,7 @@ def test_a_render_model_that_does_not_fit_into_memory_is_refused_before_it_is_lo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     render.save_config(tmp_path)  # no weights: loading them would fail in another way
-    monkeypatch.setattr(free_memory, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(room, "free_bytes", lambda device: 1000)
     with pytest.raises(sraccel.ModelError, match=r"render model .* needs .* GiB .* free on cpu"):
         sraccel.compose(pipe, recipe(str(tmp_path)))
 

@@ -165,7 +165,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         if importlib.util.find_spec(name) is None:
             pytest.skip(f"{name} is not installed (pip install sageattention==1.0.6 triton)")
     results = tmp_path_factory.mktemp("package") / "results.pt"
-    script = Path(__file__).with_name("package_under_interpreter.py")
+    script = Path(__file__).parents[1] / "support" / "package_under_interpreter.py"
     done = subprocess.run(
         [sys.executable, str(script), str(results)], capture_output=True, text=True, timeout=250
     )

@@ -15,7 +15,7 @@ from tiny import LTX
 from tiny_models import IDENTITY, tiny_transformer
 
 import sraccel
-from sraccel.accelerators.teacache.calibration.file import (
+from sraccel.accelerators.teacache.calibration_file import (
     CalibrationEntry,
     CalibrationFile,
     signature_of,
@@ -23,9 +23,9 @@ from sraccel.accelerators.teacache.calibration.file import (
 from sraccel.accelerators.teacache.coefficients import Coefficients, choose, known, named
 from sraccel.accelerators.teacache.published import PUBLISHED
 from sraccel.accelerators.teacache.rule import Variant
-from sraccel.catalogue import installed
-from sraccel.checksum import weights_checksum
-from sraccel.denoiser import Denoiser, recognise
+from sraccel.loop.denoiser import Denoiser, recognise
+from sraccel.models.checksum import weights_checksum
+from sraccel.recipe.catalogue import installed
 
 PLAIN, RETENTION = Variant
 Generate = Callable[..., torch.Tensor]

@@ -62,8 +62,8 @@ from semantic import paired_interval
 
 import sraccel
 from sraccel.demo.shapes import held_out_scenes, training_scenes
-from sraccel.metrics import psnr_db
 from sraccel.testing import load_demo_pipeline
+from sraccel.video.metrics import psnr_db
 
 STEPS = 50
 OWN_THRESHOLDS = (0.035, 0.05, 0.1, 0.15)

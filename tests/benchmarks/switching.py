@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from rich.progress import track
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from semantic import Outcome, batches, paired_interval, run_batch
 

@@ -9,13 +9,14 @@ from tiny_models import tiny_transformer
 from typer.testing import Result
 
 from sraccel.accelerators.teacache.calibration import fitting
-from sraccel.accelerators.teacache.calibration.file import CalibrationFile
 from sraccel.accelerators.teacache.calibration.runs import Journal, RunRecord, count_runs, runs_path
+from sraccel.accelerators.teacache.calibration_file import CalibrationFile
 from sraccel.cli.calibrate import snippet
 from sraccel.composer import compose
-from sraccel.demo_pipeline import DemoPipeline
-from sraccel.models import DEMO_WEIGHTS, load_demo
-from sraccel.recipe import Recipe
+from sraccel.demo.pair import DEMO_WEIGHTS
+from sraccel.demo.pipeline import DemoPipeline
+from sraccel.models.loading import load_demo
+from sraccel.recipe.recipe import Recipe
 
 Sraccel = Callable[..., Result]
 

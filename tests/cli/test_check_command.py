@@ -16,10 +16,10 @@ import outlined
 import pytest
 from typer.testing import Result
 
-from sraccel.accelerator import Accelerator
 from sraccel.accelerators.sageattention import kernels
-from sraccel.catalogue import Plugin, installed
-from sraccel.models import DEMO_WEIGHTS
+from sraccel.demo.pair import DEMO_WEIGHTS
+from sraccel.loop.accelerator import Accelerator
+from sraccel.recipe.catalogue import Plugin, installed
 
 Sraccel = Callable[..., Result]
 THREE_MISTAKES = """\

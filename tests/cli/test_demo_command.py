@@ -8,7 +8,7 @@ from typer.testing import Result
 
 from sraccel.cli.demo import EXAMPLE_PROMPT
 from sraccel.demo.shapes import parse_caption
-from sraccel.recipe import Recipe
+from sraccel.recipe.recipe import Recipe
 from sraccel.report.model import Report
 
 Sraccel = Callable[..., Result]

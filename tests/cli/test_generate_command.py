@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
-from sraccel import free_memory, models
-from sraccel.accelerator import Accelerator
-from sraccel.catalogue import installed
-from sraccel.hookspecs import hookimpl
-from sraccel.models import DEMO_WEIGHTS
+from sraccel.demo.pair import DEMO_WEIGHTS
+from sraccel.loop.accelerator import Accelerator
+from sraccel.loop.hookspecs import hookimpl
+from sraccel.models import loading, room
+from sraccel.recipe.catalogue import installed
 from sraccel.report.model import Report
-from sraccel.video import load_video
+from sraccel.video.mp4 import load_video
 
 Sraccel = Callable[..., Result]
 PROMPT = "a red circle moving left"
@@ -130,8 +130,8 @@ def test_two_models_that_do_not_fit_together_are_refused_before_one_is_loaded(
     sraccel: Sraccel, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The demo pair's denoisers need 0.026 GiB together; the larger alone would fit."""
-    monkeypatch.setattr(free_memory, "free_bytes", lambda device: 25_000_000)
-    monkeypatch.setattr(models, "load_demo", None)  # would fail in another way
+    monkeypatch.setattr(room, "free_bytes", lambda device: 25_000_000)
+    monkeypatch.setattr(loading, "load_demo", None)  # would fail in another way
     command = ("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--out", tmp_path)
     result = sraccel(*command, "--dtype", "float32")
     assert result.exit_code == 2

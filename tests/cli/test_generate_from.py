@@ -17,11 +17,12 @@ import torch
 from tiny_models import tiny_transformer
 from typer.testing import Result
 
-from sraccel.demo_pipeline import DemoPipeline
-from sraccel.models import DEMO_WEIGHTS, load_demo
-from sraccel.origin import fingerprint
+from sraccel.demo.pair import DEMO_WEIGHTS
+from sraccel.demo.pipeline import DemoPipeline
+from sraccel.models.loading import load_demo
 from sraccel.report.model import Report
-from sraccel.video import load_video
+from sraccel.report.origin import fingerprint
+from sraccel.video.mp4 import load_video
 
 Sraccel = Callable[..., Result]
 PROMPT = "a red circle moving left"
@@ -124,10 +125,10 @@ def test_the_same_video_comes_again_bit_for_bit(
 def test_the_latents_come_again_bit_for_bit_without_the_command(first: Made, model: Path) -> None:
     """What the report holds is enough for one's own program, too."""
     import sraccel
-    from sraccel.frames import frames_of
-    from sraccel.models import load_pipeline
-    from sraccel.origin import frames_sha256
-    from sraccel.repetition import read_repetition
+    from sraccel.models.loading import load_pipeline
+    from sraccel.report.origin import frames_sha256
+    from sraccel.report.repetition import read_repetition
+    from sraccel.video.frames import frames_of
 
     run = read_repetition(first.folder / "report.json")
     pipe = load_pipeline(run.pipeline.name, dtype=run.origin.dtype, device=run.origin.device)

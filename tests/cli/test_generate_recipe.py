@@ -95,7 +95,7 @@ def test_a_wrong_override_is_refused_before_anything_is_loaded(
 def test_sampling_that_the_pipeline_does_not_know_is_refused(
     sraccel: Sraccel, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    from sraccel.demo_pipeline import DemoPipeline
+    from sraccel.demo.pipeline import DemoPipeline
 
     def call(self: Any, prompt: str, num_inference_steps: int) -> None: ...
 

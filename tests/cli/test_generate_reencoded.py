@@ -12,12 +12,13 @@ from diffusers import WanPipeline
 from tiny_models import tiny_transformer, wan_vae
 from typer.testing import Result
 
-from sraccel.accelerator import Accelerator
-from sraccel.catalogue import installed
-from sraccel.hookspecs import hookimpl
-from sraccel.models import DEMO_WEIGHTS, load_demo
+from sraccel.demo.pair import DEMO_WEIGHTS
+from sraccel.loop.accelerator import Accelerator
+from sraccel.loop.hookspecs import hookimpl
+from sraccel.models.loading import load_demo
+from sraccel.recipe.catalogue import installed
 from sraccel.report.model import Report
-from sraccel.video import load_video
+from sraccel.video.mp4 import load_video
 
 Sraccel = Callable[..., Result]
 SIZE = ("--height", 32, "--width", 64, "--frames", 8, "--steps", 5)  # the demo pair adds a frame

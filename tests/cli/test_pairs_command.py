@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import Result
 
-from sraccel.catalogue import installed
-from sraccel.models import DEMO, HUB_NAME
-from sraccel.pairs import EVIDENCE, HANDOFFS, PAIRS, Evidence, Handoff, Pair, pairs_of
+from sraccel.demo.pair import DEMO
+from sraccel.models.loading import HUB_NAME
+from sraccel.models.pairs import EVIDENCE, HANDOFFS, PAIRS, Evidence, Handoff, Pair, pairs_of
+from sraccel.recipe.catalogue import installed
 
 Sraccel = Callable[..., Result]
 

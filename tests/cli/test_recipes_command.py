@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from sraccel.catalogue import Plugin, installed
-from sraccel.recipe import Recipe
+from sraccel.recipe.catalogue import Plugin, installed
+from sraccel.recipe.recipe import Recipe
 
 Sraccel = Callable[..., Result]
 

@@ -14,12 +14,12 @@ import pytest
 import torch
 from typer.testing import Result
 
-from sraccel.accelerator import Accelerator
-from sraccel.catalogue import installed
-from sraccel.hookspecs import hookimpl
-from sraccel.origin import Origin, Source, frames_sha256, tags
+from sraccel.loop.accelerator import Accelerator
+from sraccel.loop.hookspecs import hookimpl
+from sraccel.recipe.catalogue import installed
 from sraccel.report.model import Report, Timing
-from sraccel.video import save_video
+from sraccel.report.origin import Origin, Source, frames_sha256, tags
+from sraccel.video.mp4 import save_video
 
 Sraccel = Callable[..., Result]
 

@@ -10,7 +10,7 @@ import jsonschema
 import yaml
 from typer.testing import Result
 
-from sraccel.recipe_schema import recipe_schema
+from sraccel.check.schema import recipe_schema
 from sraccel.study.plan.study import Study
 
 Sraccel = Callable[..., Result]

@@ -20,11 +20,11 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
-from sraccel import models
 from sraccel.cli import app
-from sraccel.denoiser_adapter import DenoiserAdapter
-from sraccel.hookspecs import Discovery, Loop
-from sraccel.recipe import Recipe
+from sraccel.demo.pair import DEMO_WEIGHTS
+from sraccel.loop.denoiser_adapter import DenoiserAdapter
+from sraccel.loop.hookspecs import Discovery, Loop
+from sraccel.recipe.recipe import Recipe
 from sraccel.report.model import Report
 from sraccel.study.plan.study import Study
 
@@ -38,7 +38,7 @@ TOO_LONG = {"demo-pair"}
 TEST_COMMAND = re.compile(r"^python -m venv \.venv && .*/pytest$", re.MULTILINE)
 
 has_weights = pytest.mark.skipif(
-    not (models.DEMO_WEIGHTS / "teacache.json").is_file(),
+    not (DEMO_WEIGHTS / "teacache.json").is_file(),
     reason="the demo pair's weights, or the coefficients fitted for them, are not here",
 )
 
@@ -100,7 +100,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "sraccel/demo").mkdir(parents=True)  # as if it were a checkout
-    (tmp_path / "sraccel/demo/weights").symlink_to(models.DEMO_WEIGHTS)
+    (tmp_path / "sraccel/demo/weights").symlink_to(DEMO_WEIGHTS)
     with torch.enable_grad():  # a reader's process has gradients on
         yield Reader(tmp_path)
 

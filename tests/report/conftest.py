@@ -16,7 +16,7 @@ from sraccel.report.model import (
     StepRecord,
     Timing,
 )
-from sraccel.video import save_video
+from sraccel.video.mp4 import save_video
 
 SECONDS = {("sketch", False): 0.018, ("sketch", True): 0.002}
 SECONDS |= {("render", False): 0.0026, ("render", True): 0.0007}

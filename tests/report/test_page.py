@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from parsed_page import Page
 
 from sraccel.errors import OutputError
-from sraccel.recipe import Recipe
+from sraccel.recipe.recipe import Recipe
 from sraccel.report.model import (
     AcceleratorRecord,
     CallRecord,

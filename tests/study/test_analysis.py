@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
-from study.synthetic import LOSSES, cell, factorial, runs_of, subsets, world_of_two
+from synthetic import LOSSES, cell, factorial, runs_of, subsets, world_of_two
 
 from sraccel.study.analysis import analyse
 from sraccel.study.analysis.resampling import Resampling, interval

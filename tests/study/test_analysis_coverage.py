@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 
 import pytest
-from study.synthetic import LOSSES, World, factorial, world_of_two
+from synthetic import LOSSES, World, factorial, world_of_two
 
 from sraccel.study.analysis import analyse
 from sraccel.study.report_model import Analysis, Estimate

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sraccel.accelerator import Accelerator
-from sraccel.catalogue import installed
 from sraccel.errors import RecipeError
-from sraccel.recipe import Recipe
+from sraccel.loop.accelerator import Accelerator
+from sraccel.recipe.catalogue import installed
+from sraccel.recipe.recipe import Recipe
 from sraccel.study.cell import Cell
 from sraccel.study.plan.design import cells_of, full_stack, showcase_cells, singles
 from sraccel.study.plan.study import Study

@@ -11,8 +11,8 @@ from small_study import CALL
 
 import sraccel
 from sraccel.demo.shapes import parse_caption
-from sraccel.prompts import read_prompts
-from sraccel.shared_loading import shared_loading
+from sraccel.models.shared import shared_loading
+from sraccel.recipe.prompts import read_prompts
 from sraccel.study.measure import run_study
 from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.study import Study

@@ -24,8 +24,8 @@ from small_study import CALL, TWO
 from tiny_models import tiny_pipeline
 
 import sraccel
-from sraccel.origin import Source
 from sraccel.report.build import _model_name
+from sraccel.report.origin import Source
 from sraccel.study.cell import BARE, Cell
 from sraccel.study.runs.header import Header, header_of
 from sraccel.testing import load_demo_pipeline
@@ -372,10 +372,10 @@ def everything() -> Header:
 
 @pytest.mark.slow
 def test_two_processes_agree() -> None:
-    tests = Path(__file__).parents[1]
+    here = Path(__file__).parent
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(tests), str(tests / "study")]),
+        "PYTHONPATH": os.pathsep.join([str(here.parent / "support"), str(here)]),
         "PYTHONHASHSEED": "7",
     }
     done = subprocess.run(

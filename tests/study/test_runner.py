@@ -14,9 +14,9 @@ from diffusers import WanPipeline
 from small_study import CALL, PROMPTS, TWO, Heard, small_study, told
 
 import sraccel
+from sraccel.comparison.quality import Quality
 from sraccel.errors import ConflictError, LoopError, ModelError, PluginError, RecipeError
 from sraccel.plugin import Accelerator, Call, hookimpl
-from sraccel.quality import Quality
 from sraccel.study import measure
 from sraccel.study.measure import forecast_study, run_study
 from sraccel.study.record import RunRecord

@@ -14,9 +14,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sraccel.check.schema import recipe_schema
 from sraccel.errors import Problem, RecipeError
-from sraccel.recipe import Recipe
-from sraccel.recipe_schema import recipe_schema
+from sraccel.recipe.recipe import Recipe
 from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.study import Plan, Study
 from sraccel.study.plan.sweep import split_sweep

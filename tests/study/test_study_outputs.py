@@ -7,8 +7,8 @@ import io
 import re
 
 import pytest
+from made_report import full, with_failure
 from rich.console import Console
-from study.made_report import full, with_failure
 
 from sraccel.study.report.csv_files import cells_csv, effects_csv
 from sraccel.study.report.markdown import escape, to_markdown

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from made_report import full, shown_cells, with_failure, with_videos
 from parsed_page import Page
-from study.made_report import full, shown_cells, with_failure, with_videos
 
 from sraccel.errors import OutputError
 from sraccel.study.report.page import render_page, save_page

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from made_report import full, with_failure, with_videos
 from opened_page import (
     CHROMIUM,
     FAINT,
@@ -23,7 +24,6 @@ from opened_page import (
     launched,
     reachable,
 )
-from study.made_report import full, with_failure, with_videos
 
 from sraccel.study.report.page import save_page
 from sraccel.study.report_model import StudyReport

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sraccel.accelerators.teacache.calibration.file import (
+from sraccel.accelerators.teacache.calibration_file import (
     CalibrationEntry,
     CalibrationFile,
 )
-from sraccel.accelerators.teacache.calibration.file import matching as matching_entry
+from sraccel.accelerators.teacache.calibration_file import matching as matching_entry
 from sraccel.accelerators.teacache.published import (
     PUBLISHED,
     SOURCE,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sraccel.plugin import Forecast
 
 if TYPE_CHECKING:
-    from sraccel.accelerators.teacache.calibration.file import ThresholdRow
+    from sraccel.accelerators.teacache.calibration_file import ThresholdRow
     from sraccel.accelerators.teacache.coefficients import Coefficients
 
 

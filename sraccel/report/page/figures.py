@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sraccel.metrics import PSNR_CAP
 from sraccel.report.page.words import NOT_MEASURED, duration, finite, name, size, times
+from sraccel.video.metrics import PSNR_CAP
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report, Timing

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sraccel.clock import median
+from sraccel.loop.clock import median
 from sraccel.study.analysis.resampling import MIN_UNITS, Units
 from sraccel.study.cell import Cell
 from sraccel.study.record import Block, RunRecord

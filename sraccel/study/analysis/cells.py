@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from sraccel.clock import median
+from sraccel.loop.clock import median
 from sraccel.study.analysis.blocks import BlockTable
 from sraccel.study.analysis.front import shares_on_front
 from sraccel.study.analysis.outcome import Outcome, Outcomes

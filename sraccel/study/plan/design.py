@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sraccel.accelerator import AcceleratorOptions
-from sraccel.recipe import Recipe, gather
+from sraccel.loop.accelerator import AcceleratorOptions
+from sraccel.recipe.recipe import Recipe, gather
 from sraccel.study.cell import BARE, Cell
 from sraccel.study.plan.sweep import combinations, named, with_settings
 

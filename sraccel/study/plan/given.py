@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sraccel.reading.document import Document
-from sraccel.reading.merged import Merged
-from sraccel.reading.override import KEYS, RefusedError, assign, locate, override, read_value
-from sraccel.recipe import gather
+from sraccel.recipe.reading.document import Document
+from sraccel.recipe.reading.merged import Merged
+from sraccel.recipe.reading.override import KEYS, RefusedError, assign, locate, override, read_value
+from sraccel.recipe.recipe import gather
 from sraccel.study.plan.sweep import STUDY, SWEEP, flatten, split_sweep
 
 

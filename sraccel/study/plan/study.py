@@ -18,12 +18,12 @@ from pydantic import (
 )
 
 from sraccel.errors import Problem
-from sraccel.numbers_only import NoBooleans
-from sraccel.prompts import PromptsError, read_prompts
-from sraccel.reading.document import Location
-from sraccel.reading.merged import Merged
-from sraccel.reading.problems import path_of, short
-from sraccel.recipe import Recipe
+from sraccel.loop.numbers_only import NoBooleans
+from sraccel.recipe.prompts import PromptsError, read_prompts
+from sraccel.recipe.reading.document import Location
+from sraccel.recipe.reading.merged import Merged
+from sraccel.recipe.reading.problems import path_of, short
+from sraccel.recipe.recipe import Recipe
 from sraccel.study.plan.duration import Seconds
 from sraccel.study.plan.given import gather_study
 from sraccel.study.plan.sweep import STUDY, SWEEP, flatten, problems_of_sweep

@@ -12,11 +12,11 @@ from typing import Any
 import yaml
 
 from sraccel.errors import PluginError, Problem, RecipeError
-from sraccel.reading.document import Document, Location
-from sraccel.reading.merged import Merged
-from sraccel.reading.override import RefusedError, assign, locate
-from sraccel.reading.problems import path_of, short, unknown_key
-from sraccel.recipe import Recipe
+from sraccel.recipe.reading.document import Document, Location
+from sraccel.recipe.reading.merged import Merged
+from sraccel.recipe.reading.override import RefusedError, assign, locate
+from sraccel.recipe.reading.problems import path_of, short, unknown_key
+from sraccel.recipe.recipe import Recipe
 
 STUDY = "study"
 SWEEP = (STUDY, "sweep")

@@ -6,8 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sraccel.catalogue import installed
 from sraccel.errors import OutputError
+from sraccel.recipe.catalogue import installed
 from sraccel.study.analysis import analyse
 from sraccel.study.cell import BARE, Cell
 from sraccel.study.plan.design import showcase_cells

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sraccel.metrics import PSNR_CAP
 from sraccel.report.page.words import DASH, TIMES, duration, finite, listed
+from sraccel.video.metrics import PSNR_CAP
 
 if TYPE_CHECKING:
     from sraccel.study.report_model import (

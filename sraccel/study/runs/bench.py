@@ -10,24 +10,24 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sraccel.checksum import weights_checksum
-from sraccel.clock import median
-from sraccel.comparison import PipelineCall, finished
+from sraccel.comparison.bench import PipelineCall, finished
+from sraccel.comparison.costs import Probe
 from sraccel.composer import compose, compose_accelerators
 from sraccel.errors import ModelError, PluginError
-from sraccel.frames import frames_of
-from sraccel.origin import frames_sha256
-from sraccel.printable import printable
-from sraccel.report.costs import Probe
+from sraccel.loop.clock import median
+from sraccel.models.checksum import weights_checksum
+from sraccel.report.origin import frames_sha256
 from sraccel.study.cell import BARE, Cell
 from sraccel.study.record import Block, RunRecord
+from sraccel.text import printable
+from sraccel.video.frames import frames_of
 
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.denoiser_adapter import DenoiserAdapter
+    from sraccel.loop.denoiser_adapter import DenoiserAdapter
+    from sraccel.loop.stack import Stack
     from sraccel.report.model import Report
-    from sraccel.stack import Stack
 
 WARM_UP_STEPS = 3
 """Of each model of each cell, before anything is timed."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sraccel.clock import median
+from sraccel.loop.clock import median
 
 if TYPE_CHECKING:
     from sraccel.study.record import RunRecord

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sraccel.catalogue import installed
-from sraccel.hookspecs import PROJECT
-from sraccel.origin import Source, sources_of
-from sraccel.recipe import Recipe
+from sraccel.loop.hookspecs import PROJECT
+from sraccel.recipe.catalogue import installed
+from sraccel.recipe.recipe import Recipe
 from sraccel.report.build import environment, versions
+from sraccel.report.origin import Source, sources_of
 from sraccel.study.runs.parts import describe_part
 from sraccel.study.runs.values import plain
 
 if TYPE_CHECKING:
-    from sraccel.stack import Stack
+    from sraccel.loop.stack import Stack
     from sraccel.study.cell import Cell
 
 SHOWN = 70

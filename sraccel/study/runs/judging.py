@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sraccel.catalogue import installed
-from sraccel.quality import Quality, quality_of
+from sraccel.comparison.quality import Quality, quality_of
+from sraccel.recipe.catalogue import installed
 from sraccel.study.cell import BARE
 
 if TYPE_CHECKING:

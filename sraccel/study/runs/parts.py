@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sraccel.checksum import weights_checksum
+from sraccel.models.checksum import weights_checksum
 from sraccel.study.runs.values import plain
 
 TILING = ("use_tiling", "use_slicing", "use_framewise_encoding", "use_framewise_decoding")

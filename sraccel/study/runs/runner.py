@@ -9,8 +9,8 @@ from collections import Counter, defaultdict
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from sraccel.clock import median
 from sraccel.errors import LoopError
+from sraccel.loop.clock import median
 from sraccel.study.analysis import analyse
 from sraccel.study.cell import BARE
 from sraccel.study.record import Block, RunRecord

@@ -13,15 +13,15 @@ from sraccel.accelerators.teacache.calibration.entry import (
     entry_of,
     points_of,
 )
-from sraccel.accelerators.teacache.calibration.file import (
+from sraccel.accelerators.teacache.calibration.recording import Recorder
+from sraccel.accelerators.teacache.calibration.runs import Journal, RunRecord, Setup, runs_path
+from sraccel.accelerators.teacache.calibration_file import (
     CalibrationEntry,
     CalibrationFile,
     SchedulerFacts,
     differences,
     signature_of,
 )
-from sraccel.accelerators.teacache.calibration.recording import Recorder
-from sraccel.accelerators.teacache.calibration.runs import Journal, RunRecord, Setup, runs_path
 from sraccel.accelerators.teacache.rule import Variant
 from sraccel.plugin import (
     ConflictError,

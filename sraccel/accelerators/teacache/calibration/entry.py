@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from sraccel.accelerators.teacache.calibration.file import (
+from sraccel.accelerators.teacache.calibration.recording import Series
+from sraccel.accelerators.teacache.calibration.runs import RunRecord
+from sraccel.accelerators.teacache.calibration_file import (
     CalibrationEntry,
     SchedulerFacts,
     ThresholdRow,
     num_experts,
     signature_of,
 )
-from sraccel.accelerators.teacache.calibration.recording import Series
-from sraccel.accelerators.teacache.calibration.runs import RunRecord
 from sraccel.accelerators.teacache.coefficients import Coefficients
 from sraccel.accelerators.teacache.rule import Rule, Variant
 from sraccel.plugin import ConflictError, Denoiser, weights_checksum

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sraccel.accelerators.teacache.calibration.file import ThresholdRow
+from sraccel.accelerators.teacache.calibration_file import ThresholdRow
 from sraccel.accelerators.teacache.rule import Rule
 
 DEGREE = 4

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sraccel.accelerators.teacache.calibration.file import CalibrationEntry
+from sraccel.accelerators.teacache.calibration_file import CalibrationEntry
 from sraccel.plugin import replacing
 
 if TYPE_CHECKING:

@@ -1,0 +1,94 @@
+"""Predicting a speedup from decisions and costs, and attributing it to accelerators.
+
+The accelerated run's decisions are replayed for every prefix of the recipe: what an absent
+accelerator decided is undone (its model switch, its skipped blocks, its prepared kernel). The ratio
+of one prefix's time to the next one's is the factor of the accelerator between them, and the
+factors multiply to the predicted speedup. It is exact for the decisions made; it is not what an
+accelerator would do alone, since alone it might decide otherwise.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sraccel.comparison.costs import Costs, Kind
+from sraccel.report.model import CallRecord, Report
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """An accelerator of the recipe, as replaying needs it.
+
+    Attributes:
+        prepares: whether it changes the denoisers themselves (a kernel), so that calls under it
+            cost something else.
+    """
+
+    name: str
+    prepares: bool
+    claims_speed: bool = True
+
+
+def kind_of(call: CallRecord, present: Sequence[Recorded]) -> Kind:
+    """What this call would have been if only these accelerators had acted."""
+    names = {accelerator.name for accelerator in present}
+    chosen = call.chosen_by is not None and call.chosen_by in names
+    return Kind(
+        denoiser=call.denoiser if chosen else call.requested,
+        reused=call.reused_by is not None and call.reused_by in names,
+        prepared_by=tuple(accelerator.name for accelerator in present if accelerator.prepares),
+    )
+
+
+def prefixes(accelerators: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
+    """The empty stack, the first accelerator, the first two, ... all of them."""
+    for length in range(len(accelerators) + 1):
+        yield accelerators[:length]
+
+
+def kinds_needed(report: Report, accelerators: Sequence[Recorded]) -> set[Kind]:
+    """Every kind of call that a prediction for this run asks the cost of."""
+    return {
+        kind_of(call, present)
+        for present in prefixes(accelerators)
+        for step in report.steps
+        for call in step.calls
+    }
+
+
+def predict(report: Report, accelerators: Sequence[Recorded], costs: Costs) -> None:
+    """Fill in `speedup.predicted` and the accelerators' factors."""
+    estimate = _estimates(report, accelerators)
+    seconds, estimated = [], []
+    for present in prefixes(accelerators):
+        steps = [[kind_of(call, present) for call in step.calls] for step in report.steps]
+        kinds = {kind for step in steps for kind in step}
+        measured = {kind: costs.seconds(kind) for kind in kinds}
+        estimated.append(any(value is None for value in measured.values()))
+        calls = sum(_or(measured[kind], estimate, kind) for step in steps for kind in step)
+        seconds.append(calls + sum(costs.rest(step[-1]) for step in steps if step))
+    if not report.steps or not all(math.isfinite(value) for value in seconds):
+        return
+    report.speedup.predicted = seconds[0] / seconds[-1]
+    for record, accelerator, (before, after), guessed in zip(
+        report.accelerators, accelerators, itertools.pairwise(seconds), estimated[1:], strict=True
+    ):
+        factor = before / after
+        record.factor = factor if accelerator.claims_speed else None
+        record.overhead = None if accelerator.claims_speed else factor
+        record.estimated = guessed
+
+
+def _or(measured: float | None, estimate: Costs, kind: Kind) -> float:
+    """A measured cost, else the accelerated run's own, else NaN."""
+    found = measured if measured is not None else estimate.seconds(kind)
+    return float("nan") if found is None else found
+
+
+def _estimates(report: Report, accelerators: Sequence[Recorded]) -> Costs:
+    costs = Costs()
+    costs.take(report, tuple(item.name for item in accelerators if item.prepares))
+    return costs

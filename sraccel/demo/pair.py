@@ -1,0 +1,52 @@
+"""The demo pair in the package: where its weights are, and how it is meant to be called.
+
+Importing this module imports neither torch nor diffusers.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from sraccel.demo import shapes
+from sraccel.errors import ModelError
+
+DEMO = "demo"
+"""The name that stands for the pair wherever a model is named."""
+DEMO_WEIGHTS = Path(__file__).parent / "weights"
+"""A `WanPipeline` in diffusers' folder format, and beside its parts the folder `render`."""
+DEMO_GUIDANCE_SCALE = 3.0
+DEMO_FPS = 8
+
+
+@functools.cache
+def demo_call() -> dict[str, Any]:
+    """The call's arguments that the demo pair is trained for: size, frames, prompt length.
+
+    Raises:
+        ModelError: the weights are missing from this installation.
+    """
+    tokenizer = demo_weights() / "tokenizer" / "tokenizer_config.json"
+    return {
+        "height": shapes.SIZE,
+        "width": shapes.SIZE,
+        "num_frames": shapes.NUM_FRAMES - 1,  # the pipeline makes one more than it is asked for
+        "guidance_scale": DEMO_GUIDANCE_SCALE,
+        "max_sequence_length": json.loads(tokenizer.read_text("utf-8"))["model_max_length"],
+    }
+
+
+def demo_weights() -> Path:
+    """The folder of the pair's weights.
+
+    Raises:
+        ModelError: they are missing from this installation.
+    """
+    if not (DEMO_WEIGHTS / "model_index.json").is_file():
+        raise ModelError(
+            "this installation lacks the demo pair's weights (sraccel/demo/weights): install "
+            "sraccel from its wheel, or train them with examples/demo_pair"
+        )
+    return DEMO_WEIGHTS

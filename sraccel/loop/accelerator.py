@@ -1,0 +1,115 @@
+"""What every accelerator is: a name, options, and implementations of the loop's hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import ConfigDict, Field, model_validator
+
+from sraccel.loop.numbers_only import NoBooleans
+
+if TYPE_CHECKING:
+    from sraccel.loop.finding import Finding
+    from sraccel.loop.forecast import Forecast
+    from sraccel.loop.stack import Stack
+    from sraccel.models.source import ModelSource
+    from sraccel.recipe.sampling import Sampling
+
+
+class AcceleratorOptions(NoBooleans):
+    """Options of an accelerator, as a recipe gives them. Unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+    accelerator: ClassVar[type[Accelerator]]
+    use: str = Field("", description="Name of the accelerator; filled in where it is left out.")
+
+    def models(self) -> Sequence[ModelSource]:
+        """Models that composing will load; their size is checked before anything is loaded."""
+        return ()
+
+    def doubts(self, sampling: Sampling) -> Iterable[str]:
+        """What will have no effect, as far as a recipe tells: warnings of `sraccel check`."""
+        return ()
+
+    def without_weights(self) -> Self | None:
+        """These options with outlines (on the meta device) in place of models, for checks.
+
+        None: there is no such thing, and `sraccel check` leaves the accelerator out.
+        """
+        return None if self.models() else self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_of_this_accelerator(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        name = cls.accelerator.name
+        if given.get("use", name) != name:
+            raise ValueError(f"these are options of {name!r}, not of {given['use']!r}")
+        return {**given, "use": name}
+
+
+class Accelerator:
+    """Base class of accelerators.
+
+    A subclass sets `name`, gives its options as a nested class `Options`, and implements hooks of
+    `sraccel.loop.hookspecs.Loop` as methods marked with `@hookimpl`. State that belongs to a run
+    lives in `call.memory(...)` or is set anew in `run_started`; the instance itself lives as long
+    as its stack.
+
+    Attributes:
+        name: how a recipe names it.
+        claims: what only one accelerator of a stack may own, beyond what its hooks say
+            (`attention`, say).
+        families: the denoiser families it works with; None means every family.
+        claims_speed: False where it cannot be faster (an emulated kernel): the report then lists
+            its cost as overhead instead of a factor.
+    """
+
+    name: ClassVar[str]
+    claims: ClassVar[frozenset[str]] = frozenset()
+    families: ClassVar[frozenset[str] | None] = None
+    claims_speed: bool = True
+
+    class Options(AcceleratorOptions):
+        """An accelerator without options."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            raise TypeError(f"{cls.__qualname__} needs a class attribute 'name'")
+        if "Options" not in cls.__dict__:
+
+            class Options(AcceleratorOptions):
+                """No options."""
+
+            cls.Options = Options  # type: ignore[assignment, misc]
+        cls.Options.accelerator = cls
+
+    def __init__(self, options: AcceleratorOptions) -> None:
+        self.options: Any = options
+
+    def outlook(self, stack: Stack) -> Iterable[Finding]:
+        """What can be said of it in a stack before a run; for `sraccel check --model`.
+
+        The stack's models may be without weights.
+        """
+        return ()
+
+    def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
+        """What it will do in a run of so many steps; for the speedup that `sraccel check` tells.
+
+        The stack's models may be without weights. None: nothing can be said before a run, and the
+        estimate names the accelerator as what it leaves out.
+        """
+        return None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.options.model_dump(exclude={'use'})})"
+
+    @classmethod
+    def summary(cls) -> str:
+        """The first line of the class's docstring, for lists of plugins."""
+        return (cls.__doc__ or "").strip().partition("\n")[0]

@@ -1,0 +1,99 @@
+"""A denoiser of a stack: a module, the role that it plays, and its family's adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sraccel.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from sraccel.loop.denoiser_adapter import DenoiserAdapter
+    from sraccel.loop.placement import Placement
+    from sraccel.noise.space import NoiseSpace
+
+
+@dataclass(frozen=True, eq=False)
+class Denoiser:
+    """A model that predicts noise.
+
+    Attributes:
+        role: `sketch` (the pipeline's own), `sketch_2` (its second expert) or `render`.
+        module: the model.
+        adapter: what is known of its family.
+        pipeline: the pipeline it belongs to, if any; for recognition, never for control.
+        noise_space: what its inputs and predictions mean, if that is known.
+    """
+
+    role: str
+    module: nn.Module
+    adapter: DenoiserAdapter
+    pipeline: Any = None
+    noise_space: NoiseSpace | None = None
+
+    @property
+    def family(self) -> str:
+        """Name of the model family."""
+        return self.adapter.family
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The model's configuration."""
+        config: Mapping[str, Any] = getattr(self.module, "config", {})
+        return config
+
+    def describe(self) -> dict[str, Any]:
+        """Facts for the report."""
+        parameters = list(self.module.parameters())
+        return {
+            "class": type(self.module).__name__,
+            "family": self.family,
+            "parameters": sum(parameter.numel() for parameter in parameters),
+            "dtype": str(parameters[0].dtype).removeprefix("torch.") if parameters else None,
+            "name_or_path": self.config.get("_name_or_path"),
+        }
+
+    def __repr__(self) -> str:
+        return f"Denoiser({self.role}, {type(self.module).__name__})"
+
+
+@dataclass(frozen=True, eq=False)
+class Contribution:
+    """A denoiser that an accelerator brings.
+
+    Attributes:
+        module: the model.
+        noise_space: what its inputs and predictions mean; None takes the pipeline's own model's.
+        placement: where the model is while the stack is attached: `placement(module, device)` is
+            entered on attaching and left on detaching. None: on the device, all the time.
+    """
+
+    module: nn.Module
+    noise_space: NoiseSpace | None = None
+    placement: Placement | None = None
+
+
+def recognise(
+    role: str,
+    module: nn.Module,
+    adapters: Sequence[DenoiserAdapter],
+    pipeline: Any = None,
+    noise_space: NoiseSpace | None = None,
+) -> Denoiser:
+    """Find the adapter of a module.
+
+    Raises:
+        ModelError: no adapter recognises it.
+    """
+    for adapter in adapters:
+        if adapter.recognises(module):
+            return Denoiser(role, module, adapter, pipeline, noise_space)
+    families = ", ".join(sorted(adapter.family for adapter in adapters)) or "none"
+    raise ModelError(
+        f"no denoiser adapter knows {type(module).__name__} (families: {families}); a plugin can "
+        f"add one with the hook sraccel_denoiser_adapters",
+        model=type(module).__name__,
+    )

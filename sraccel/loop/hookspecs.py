@@ -1,0 +1,115 @@
+"""The hooks: what a plugin may offer, and what an accelerator may do in the sampling loop.
+
+Two sets. `Discovery` is implemented by a plugin (a module or an object named by an entry point of
+the group `sraccel`); `Loop` is implemented by an accelerator, one instance of which lives in each
+stack. A hook implementation may take any subset of the named arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from sraccel.loop.accelerator import Accelerator
+    from sraccel.loop.call import Call
+    from sraccel.loop.denoiser import Contribution, Denoiser
+    from sraccel.loop.denoiser_adapter import DenoiserAdapter
+    from sraccel.loop.run import Run
+    from sraccel.loop.stack import Stack
+    from sraccel.loop.step import Step
+    from sraccel.video.metric import Metric
+    from sraccel.video.score import Score
+
+PROJECT = "sraccel"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Discovery:
+    """What a plugin brings. Each hook returns an iterable; importing torch here is not allowed."""
+
+    @hookspec
+    def sraccel_accelerators(self) -> Iterable[type[Accelerator]]:  # type: ignore[empty-body]
+        """Accelerators that a recipe can name."""
+
+    @hookspec
+    def sraccel_denoiser_adapters(self) -> Iterable[DenoiserAdapter]:  # type: ignore[empty-body]
+        """Adapters, each for one family of denoisers."""
+
+    @hookspec
+    def sraccel_metrics(self) -> Iterable[Metric | Score]:  # type: ignore[empty-body]
+        """Quality metrics that compare an accelerated video with the bare one; and scores.
+
+        A score judges one video by itself, against its prompt.
+        """
+
+    @hookspec
+    def sraccel_recipes(self) -> Iterable[Path]:  # type: ignore[empty-body]
+        """Recipe files that can be named without their folder and suffix."""
+
+
+class Loop:
+    """What an accelerator does, in the order in which a run asks for it."""
+
+    @hookspec
+    def contribute_denoisers(  # type: ignore[empty-body]
+        self, stack: Stack
+    ) -> Mapping[str, nn.Module | Contribution]:
+        """Bring further denoisers, by role. All are asked, before any denoiser is prepared."""
+
+    @hookspec
+    def check_stack(self, stack: Stack) -> None:
+        """Raise if this accelerator cannot work in this stack; nothing has been touched yet."""
+
+    @hookspec
+    def prepare_denoiser(self, denoiser: Denoiser) -> AbstractContextManager[object] | None:
+        """Change a denoiser (its attention kernel, say) for as long as the stack is attached.
+
+        All are asked, per denoiser; the contexts nest in recipe order, first listed outermost.
+        """
+
+    @hookspec
+    def run_started(self, run: Run) -> None:
+        """A run of the sampling loop begins."""
+
+    @hookspec
+    def select_denoiser(self, step: Step) -> str | None:
+        """The role of the denoiser for all calls of this step; the first answer wins."""
+
+    @hookspec
+    def denoiser_switched(self, step: Step, previous: str, current: str) -> None:
+        """This step's denoiser is not the previous step's, whoever switched."""
+
+    @hookspec
+    def reuse_residual(self, call: Call) -> torch.Tensor | None:
+        """A prediction of the block stack's residual, to be added instead of running the blocks.
+
+        Shape and dtype as `call.block_input`. Only one accelerator of a stack may implement this.
+        """
+
+    @hookspec
+    def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
+        """The blocks ran; `residual` is their output minus their input."""
+
+    @hookspec
+    def denoiser_called(self, call: Call, output: torch.Tensor) -> None:
+        """The denoiser answered; `output` is its prediction for this call, before guidance.
+
+        Shape and dtype as the loop gets it. Whether its blocks ran, `call.reused_by` says.
+        """
+
+    @hookspec
+    def step_finished(self, step: Step) -> None:
+        """The scheduler is about to step: `step.noise_pred` is the guided prediction."""
+
+    @hookspec
+    def run_finished(self, run: Run) -> None:
+        """A run ended; `run.outcome` says how."""

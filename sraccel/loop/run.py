@@ -1,0 +1,176 @@
+"""One run of the sampling loop: its steps, the accelerators' state, and how it ended."""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sraccel.errors import LoopError
+from sraccel.loop.clock import clock_for, peak_memory_bytes
+from sraccel.loop.memory import Memory
+from sraccel.loop.step import Step
+
+if TYPE_CHECKING:
+    from sraccel.loop.accelerator import Accelerator
+    from sraccel.loop.clock import Mark
+    from sraccel.loop.stack import Stack
+
+FINISHED = "finished"
+PARTIAL = "partial"
+
+
+class Run:
+    """One run; enter it, then take its steps in order.
+
+    Attributes:
+        stack: the stack that is attached.
+        num_inference_steps: how many steps the loop intends to take.
+        steps: the steps opened so far.
+        memory: state of the accelerators, by accelerator, denoiser, branch and shape.
+        outcome: None while it runs; then `finished`, `partial`, or `failed: <exception>`.
+        notes: what accelerators say of themselves, by name; becomes part of the report.
+        warnings: what a user should know; becomes part of the report.
+        handed_over_by: accelerator that had another pipeline hand its video over to this run; all
+            calls then count as chosen by it.
+        stopped_by: accelerator that ended the run early, to hand over to another pipeline.
+    """
+
+    def __init__(self, stack: Stack, num_inference_steps: int) -> None:
+        if num_inference_steps < 1:
+            raise LoopError(f"num_inference_steps must be 1 or more, not {num_inference_steps}")
+        self.stack = stack
+        self.num_inference_steps = num_inference_steps
+        self.steps: list[Step] = []
+        self.memory = Memory()
+        self.outcome: str | None = None
+        self.notes: dict[str, dict[str, Any]] = {}
+        self.warnings: list[str] = []
+        self.handed_over_by: str | None = None
+        self.stopped_by: str | None = None
+        self.hooks = stack.hooks
+        self.device = stack.device
+        self.clock = clock_for(self.device)
+        self.thread = threading.get_ident()
+        self.peak_memory_bytes: int | None = None
+        self.ended: Mark = None
+        self._step: Step | None = None
+
+    @property
+    def current_step(self) -> Step | None:
+        """The step that is open, or None."""
+        return self._step
+
+    @property
+    def previous_step(self) -> Step | None:
+        """The step before the open one, or the last one if none is open."""
+        done = self.steps[:-1] if self._step is not None else self.steps
+        return done[-1] if done else None
+
+    @property
+    def switch_step(self) -> int | None:
+        """Index of the first step that another denoiser took than the loop asked for, or None."""
+        for step in self.steps:
+            if any(call.chosen_by is not None for call in step.calls):
+                return step.index
+        return None
+
+    def step(
+        self, index: int | None = None, *, timestep: float | None = None, sigma: float | None = None
+    ) -> Step:
+        """The next step. `index`, where given, is checked against the number of steps so far.
+
+        Raises:
+            LoopError: another step is open, `index` is out of order, or the run is over.
+        """
+        expected = len(self.steps)
+        if index is not None and int(index) != expected:
+            raise LoopError(f"step {index} opened where step {expected} comes next")
+        return Step(self, expected, _number(timestep), _number(sigma))
+
+    def stop_after(self, step: Step, accelerator: Accelerator) -> None:
+        """Let the run be finished with this step; who asks must see to it that the loop stops."""
+        self.num_inference_steps = step.index + 1
+        self.stopped_by = accelerator.name
+
+    def warn(self, message: str) -> None:
+        """Add a warning to the report, once."""
+        if message not in self.warnings:
+            self.warnings.append(message)
+
+    def note(self, accelerator: Accelerator, **facts: Any) -> None:
+        """Add facts about an accelerator to the report; values must fit JSON."""
+        self.notes.setdefault(accelerator.name, {}).update(facts)
+
+    def __enter__(self) -> Self:
+        self.stack.open_run(self)
+        if self.device.type == "cuda":
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(self.device)
+        try:
+            self.hooks.run_started(self)
+        except BaseException as error:
+            self.close(error)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close(error)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the run, whatever is open; a second call does nothing."""
+        if self.outcome is not None:
+            return
+        self.ended = self.clock.mark()
+        self.clock.settle()
+        self._step = None
+        self.outcome = self._outcome(error)
+        self.peak_memory_bytes = peak_memory_bytes(self.device)
+        try:
+            self.hooks.run_finished(self)
+        finally:
+            self.stack.close_run(self)
+
+    def _outcome(self, error: BaseException | None) -> str:
+        if error is not None and not isinstance(error, GeneratorExit):
+            return f"failed: {type(error).__name__}: {error}".rstrip(": ")
+        return FINISHED if len(self.steps) >= self.num_inference_steps else PARTIAL
+
+    # What follows is called by Step.
+
+    def enter_step(self, step: Step) -> None:
+        """Note that a step is open."""
+        if self.outcome is not None:
+            raise LoopError("the run is over: open a new one with stack.run(...)")
+        if self._step is not None:
+            raise LoopError(f"step {step.index} opened while step {self._step.index} is open")
+        self._step = step
+        self.steps.append(step)
+
+    def leave_step(self, step: Step) -> None:
+        """Note that a step is over."""
+        self._step = None
+        step.noise_pred = step.latents = None
+        self.memory.step_over(step.index)
+
+    def notice_switch(self, step: Step) -> None:
+        """Tell the accelerators if this step's denoiser is not the previous step's."""
+        previous = self.previous_step
+        before = previous.denoiser if previous is not None else None
+        current = step.denoiser
+        if before is not None and current is not None and before != current:
+            self.hooks.denoiser_switched(step, before, current)
+
+    def __repr__(self) -> str:
+        state = self.outcome or "running"
+        return f"Run({state}, {len(self.steps)} of {self.num_inference_steps} steps)"
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)

@@ -1,0 +1,82 @@
+"""The call seam: every call of a denoiser becomes a `Call` of the open step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sraccel.loop.intercept import CALL, Interception
+from sraccel.loop.seams.sibling_call import call_sibling
+
+if TYPE_CHECKING:
+    import torch
+
+    from sraccel.loop.denoiser import Denoiser
+    from sraccel.loop.stack import Stack
+
+
+class DenoiserCallSeam:
+    """Stands in front of one denoiser that the loop calls, and routes its calls.
+
+    Attributes:
+        context: name that the pipeline gave the call by `cache_context`, while one is open.
+    """
+
+    def __init__(self, stack: Stack, denoiser: Denoiser) -> None:
+        self._stack = stack
+        self._denoiser = denoiser
+        self.context: str | None = None
+
+    def install(self) -> list[Interception]:
+        """Put the layers in place."""
+        module = self._denoiser.module
+        placed = [Interception(module, CALL, self._layer)]
+        if hasattr(module, "cache_context"):
+            placed.append(Interception(module, "cache_context", self._context_layer))
+        return placed
+
+    @contextmanager
+    def _context_layer(self, inner: Any, name: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        with inner(name, *args, **kwargs) as value:
+            self.context = name
+            try:
+                yield value
+            finally:
+                self.context = None
+
+    def _layer(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
+        located = self._stack.locate(self._denoiser, self.context, args, kwargs)
+        if located is None:
+            return inner(*args, **kwargs)
+        step, branch = located
+        latents = args[0] if args else kwargs[self._denoiser.adapter.latents]
+        call = step.open_call(self._denoiser, branch, latents)
+        blocks = self._stack.block_seam(call.denoiser)
+        clock = step.run.clock
+        started = clock.mark()
+        if blocks is not None:
+            blocks.begin(call)
+        try:
+            if call.denoiser is self._denoiser:
+                output = inner(*args, **kwargs)
+            else:
+                output = call_sibling(call, self._denoiser, args, kwargs)
+        finally:
+            if blocks is not None:
+                blocks.end()
+        if blocks is not None:
+            blocks.check_reached()
+        call.marks = (started, clock.mark())
+        if step.run.hooks.anyone("denoiser_called"):
+            step.run.hooks.denoiser_called(call, _prediction(output))
+        call.release()
+        return output
+
+
+def _prediction(output: Any) -> torch.Tensor:
+    """The prediction in what a denoiser returns: a tensor, or it leads a tuple or `ModelOutput`."""
+    import torch
+
+    prediction: torch.Tensor = output if isinstance(output, torch.Tensor) else output[0]
+    return prediction

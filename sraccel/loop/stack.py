@@ -1,0 +1,340 @@
+"""A stack: the accelerators of a recipe, attached to a target."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sraccel.errors import ConflictError, LoopError, PluginError
+from sraccel.loop.placement import execution_device, on_device
+from sraccel.loop.run import Run
+from sraccel.loop.seams.block_stack import BlockStackSeam, check_block_stack
+from sraccel.loop.seams.branches import BranchNames
+from sraccel.loop.seams.denoiser_call import DenoiserCallSeam
+from sraccel.loop.seams.pipeline import PipelineSeam
+
+if TYPE_CHECKING:
+    import torch
+
+    from sraccel.loop.accelerator import Accelerator
+    from sraccel.loop.denoiser import Contribution, Denoiser
+    from sraccel.loop.denoiser_adapter import DenoiserAdapter
+    from sraccel.loop.hooks import LoopHooks
+    from sraccel.loop.intercept import Interception
+    from sraccel.loop.step import Step
+    from sraccel.recipe.recipe import Recipe
+    from sraccel.report.model import Report
+
+_log = logging.getLogger("sraccel")
+_attached: weakref.WeakKeyDictionary[Any, Stack] = weakref.WeakKeyDictionary()
+
+
+class Stack:
+    """Attaches on entering a `with` block (or `attach`), restores the target on leaving (`detach`).
+
+    Made by `sraccel.compose`.
+
+    Attributes:
+        recipe: what was composed.
+        pipeline: the pipeline, or None if the target is a bare denoiser.
+        accelerators: one instance of each accelerator of the recipe, in its order.
+        adapters: adapters of the model families that can be in it.
+        denoisers: all denoisers by role, contributed ones included.
+        contributions: how the contributed ones were brought, by role.
+        reports: a report of each run so far, oldest first.
+        logs_warnings: whether a run's warnings also go to the logger `sraccel`.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        pipeline: Any,
+        requested: dict[str, Denoiser],
+        accelerators: list[Accelerator],
+        hooks: LoopHooks,
+        adapters: Sequence[DenoiserAdapter],
+        reporter: Callable[[Run], Report],
+    ) -> None:
+        self.recipe = recipe
+        self.pipeline = pipeline
+        self.accelerators = accelerators
+        self.hooks = hooks
+        self.adapters = adapters
+        self.denoisers = {denoiser.role: denoiser for denoiser in requested.values()}
+        self._reporter = reporter
+        self.reports: list[Report] = []
+        self.logs_warnings = True
+        self._requested = requested  # by attribute of the pipeline
+        self.contributions: dict[str, Contribution] = {}
+        self._undo: ExitStack | None = None
+        self._interceptions: list[Interception] = []
+        self._block_seams: dict[str, BlockStackSeam] = {}
+        self._pipeline_seam: PipelineSeam | None = None
+        self._run: Run | None = None
+        self._branches = BranchNames()
+        self._lock = threading.Lock()
+
+    @property
+    def report(self) -> Report:
+        """The report of the last run.
+
+        Raises:
+            LoopError: nothing ran yet.
+        """
+        if not self.reports:
+            raise LoopError("no run yet: call the pipeline (or stack.run) under the stack first")
+        return self.reports[-1]
+
+    @property
+    def attached(self) -> bool:
+        """Whether the target is accelerated now."""
+        return self._undo is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoisers compute."""
+        device = getattr(self.pipeline, "_execution_device", None)
+        if device is None:
+            device = execution_device(next(iter(self.denoisers.values())).module)
+        if device.type == "cuda" and device.index is None:  # so that devices can be compared
+            import torch
+
+            device = torch.device("cuda", torch.cuda.current_device())
+        found: torch.device = device
+        return found
+
+    @property
+    def current_run(self) -> Run | None:
+        """The run that is open, or None."""
+        return self._run
+
+    def denoiser(self, role: str, asked_by: str | None = None) -> Denoiser:
+        """The denoiser of a role.
+
+        Raises:
+            PluginError: there is none.
+        """
+        if role not in self.denoisers:
+            raise PluginError(
+                f"accelerator {asked_by!r} chose the denoiser {role!r}, which this stack does not "
+                f"have (it has: {', '.join(self.denoisers)})",
+                accelerator=asked_by,
+            )
+        return self.denoisers[role]
+
+    def add(self, denoiser: Denoiser, contribution: Contribution) -> None:
+        """Take in a denoiser that an accelerator brings."""
+        self.denoisers[denoiser.role] = denoiser
+        self.contributions[denoiser.role] = contribution
+
+    def attach(self) -> Self:
+        """Put everything in place.
+
+        Raises:
+            ConflictError: another stack is attached to one of the denoisers, or this one already;
+                or as `sraccel.compose`, if the target has changed since.
+        """
+        self.check()
+        with ExitStack() as undo:
+            for brought in self.contributions.values():
+                place = brought.placement or on_device
+                undo.enter_context(place(brought.module, self.device))
+            for denoiser in self.denoisers.values():
+                _attached[denoiser.module] = self
+                undo.callback(_attached.pop, denoiser.module, None)
+                for context in self.hooks.prepare_denoiser(denoiser):
+                    undo.enter_context(context)
+            self._install(undo)
+            self._undo = undo.pop_all()
+        return self
+
+    def check(self) -> None:
+        """Raise if this stack cannot be attached to its target as that is now."""
+        self.check_free()
+        for rule in self.hooks.who("reuse_residual"):
+            self._check_foreign_caches(rule)
+        if self._watches_blocks:
+            for denoiser in self.denoisers.values():
+                check_block_stack(denoiser, self.hooks)
+        self.hooks.check_stack(self)
+
+    def _check_foreign_caches(self, rule: str) -> None:
+        for role, denoiser in self.denoisers.items():
+            module: Any = denoiser.module
+            if getattr(module, "is_cache_enabled", False):
+                raise ConflictError(
+                    f"{rule!r} and diffusers' cache ({type(module._cache_config).__name__}) on the "
+                    f"{role} denoiser both skip blocks: call disable_cache() on it, or leave "
+                    f"{rule!r} out of the recipe",
+                    accelerators=[rule],
+                )
+
+    @property
+    def _watches_blocks(self) -> bool:
+        return self.hooks.anyone("reuse_residual") or self.hooks.anyone("residual_computed")
+
+    def check_free(self) -> None:
+        """Raise ConflictError if a stack is attached to one of the denoisers."""
+        for denoiser in self.denoisers.values():
+            if denoiser.module in _attached:
+                raise ConflictError(
+                    f"a stack ({_attached[denoiser.module].recipe!r}) is attached to the "
+                    f"{denoiser.role} denoiser already: detach it, or put both recipes into one"
+                )
+
+    def _install(self, undo: ExitStack) -> None:
+        placed: list[Interception] = []
+        self._block_seams = {}
+        if self._watches_blocks:
+            for denoiser in self.denoisers.values():
+                seam = BlockStackSeam(denoiser, self.hooks)
+                self._block_seams[denoiser.role] = seam
+                self._place(seam, undo, placed)
+        for denoiser in self._requested.values():
+            self._place(DenoiserCallSeam(self, denoiser), undo, placed)
+        if self.pipeline is not None:
+            self._pipeline_seam = PipelineSeam(self, self.pipeline, self._requested)
+            self._place(self._pipeline_seam, undo, placed)
+        self._interceptions = placed
+
+    @staticmethod
+    def _place(seam: Any, undo: ExitStack, placed: list[Interception]) -> None:
+        for interception in seam.install():
+            undo.callback(interception.undo)
+            placed.append(interception)
+
+    def detach(self) -> None:
+        """Restore the target; an open run ends as partial. A second call does nothing."""
+        self._detach(None)
+
+    def _detach(self, error: BaseException | None) -> None:
+        undo, self._undo = self._undo, None
+        if undo is None:
+            return
+        with undo:
+            if self._pipeline_seam is not None:
+                self._pipeline_seam.close(error)
+            if self._run is not None:
+                self._run.close(error)
+
+    def __enter__(self) -> Self:
+        return self.attach()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._detach(error)
+
+    def run(self, num_inference_steps: int) -> Run:
+        """A run of a loop that is yours: `with stack.run(num_inference_steps=50) as run: ...`.
+
+        Raises:
+            LoopError: the stack is not attached.
+        """
+        if not self.attached:
+            raise LoopError(
+                "the stack is not attached: use `with compose(...) as stack` or attach()"
+            )
+        self.mend()
+        return Run(self, int(num_inference_steps))
+
+    # What follows is called by seams, runs and steps.
+
+    def locate(
+        self,
+        denoiser: Denoiser,
+        context: str | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> tuple[Step, str] | None:
+        """The step and branch of a denoiser call; None if it is not a call of the watched loop."""
+        run = self._run
+        if self._pipeline_seam is not None and (run is None or self._pipeline_seam.owns(run)):
+            self.check_thread()
+            step = self._pipeline_seam.step_of(denoiser, args, kwargs)
+        else:
+            step = self._explicit_step()
+        if step is None:
+            return None
+        if step.open_branch is not None:
+            return step, step.open_branch
+        name = context or self._branches.name(step, kwargs.get("encoder_hidden_states"))
+        return step, step.unique_branch(name)
+
+    def _explicit_step(self) -> Step:
+        self.check_thread()
+        step = self._run.current_step if self._run is not None else None
+        if step is None:
+            raise LoopError(
+                "the denoiser was called outside a step: open `stack.run(...)`, then "
+                "`run.step(...)`"
+            )
+        return step
+
+    def check_thread(self) -> None:
+        """Raise LoopError if another thread has a run open."""
+        run = self._run
+        if run is None or run.thread == threading.get_ident():
+            return
+        if any(thread.ident == run.thread for thread in threading.enumerate()):
+            raise LoopError(
+                "two threads use one stack at a time: compose a copy of the pipeline for each"
+            )
+
+    def open_run(self, run: Run) -> None:
+        """Note that a run is open; one at a time."""
+        with self._lock:
+            self.check_thread()
+            if self._run is not None:
+                raise LoopError(f"a run is open already ({self._run!r}): one at a time per stack")
+            self._run = run
+            self._branches = BranchNames()
+
+    def close_run(self, run: Run) -> None:
+        """Keep the report of a run that has ended."""
+        if self._run is run:
+            self._run = None
+        report = self._reporter(run)
+        self.reports.append(report)
+        if self.logs_warnings:
+            for warning in report.warnings:
+                _log.warning(warning)
+
+    def block_seam(self, denoiser: Denoiser) -> BlockStackSeam | None:
+        """The block-stack seam of a denoiser, if any accelerator needs one."""
+        return self._block_seams.get(denoiser.role)
+
+    def mend(self) -> None:
+        """Put layers back that something replaced (a later `compile`, model offloading)."""
+        for interception in self._interceptions:
+            interception.mend()
+
+    def __repr__(self) -> str:
+        runs = "1 run" if len(self.reports) == 1 else f"{len(self.reports)} runs"
+        return f"Stack({self.recipe!r} on {self.target_name}, {self.state}, {runs})"
+
+    def _repr_html_(self) -> str:
+        from sraccel.notebook import stack_html
+
+        return stack_html(self)
+
+    @property
+    def state(self) -> str:
+        """`attached` or `detached`."""
+        return "attached" if self.attached else "detached"
+
+    @property
+    def target_name(self) -> str:
+        """Class of the pipeline, or of the bare denoiser."""
+        target = self.pipeline
+        if target is None:
+            target = next(iter(self.denoisers.values())).module
+        return type(target).__name__

@@ -1,0 +1,147 @@
+"""One step of the sampling loop: its denoiser, its calls, its guided prediction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sraccel.errors import LoopError, NonFiniteError
+from sraccel.loop.call import Call
+
+if TYPE_CHECKING:
+    import torch
+
+    from sraccel.loop.clock import Mark
+    from sraccel.loop.denoiser import Denoiser
+    from sraccel.loop.run import Run
+
+
+class Step:
+    """One step; enter it, call the denoiser once per branch, finish it.
+
+    Attributes:
+        run: the run it belongs to.
+        index: 0-based position in the run.
+        timestep: the scheduler's timestep, if known.
+        sigma: the scheduler's noise level, if known.
+        calls: the calls so far.
+        chosen: role of the denoiser that an accelerator chose for this step, or None.
+        noise_pred: the guided noise prediction; set by `finish`.
+        latents: the latents that the step *started* from; set by `finish`.
+        noise_rel_l1: relative L1 change of the guided prediction, where an accelerator measures it.
+        noise_rel_l1_per_step: the same from one computed step to the next, divided by their
+            distance, where that decides.
+    """
+
+    def __init__(self, run: Run, index: int, timestep: float | None, sigma: float | None) -> None:
+        self.run = run
+        self.index = index
+        self.timestep = timestep
+        self.sigma = sigma
+        self.calls: list[Call] = []
+        self.chosen: str | None = None
+        self.chosen_by: str | None = None
+        self.noise_pred: torch.Tensor | None = None
+        self.latents: torch.Tensor | None = None
+        self.noise_rel_l1: torch.Tensor | float | None = None
+        self.noise_rel_l1_per_step: float | None = None
+        self.started: Mark = None
+        self._branch: str | None = None
+
+    @property
+    def denoiser(self) -> str | None:
+        """Role of the denoiser of this step; None before its first call if nobody chose one."""
+        return self.calls[0].denoiser.role if self.calls else self.chosen
+
+    @property
+    def computed(self) -> bool:
+        """Whether every call so far ran its block stack."""
+        return all(call.reused_by is None for call in self.calls)
+
+    def __enter__(self) -> Self:
+        self.run.enter_step(self)
+        self.started = self.run.clock.mark()
+        for accelerator, answer in self.run.hooks.select_denoiser(self):
+            self.chosen, self.chosen_by = answer, accelerator
+            break
+        if self.chosen is not None:
+            self.run.stack.denoiser(self.chosen, asked_by=self.chosen_by)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self.run.hooks.step_finished(self)
+        finally:
+            self.run.leave_step(self)
+
+    @contextmanager
+    def branch(self, name: str) -> Iterator[None]:
+        """Name the guidance branch of the calls inside; the same name again gets an ordinal."""
+        if self._branch is not None:
+            raise LoopError(f"branch {name!r} opened inside branch {self._branch!r}")
+        self._branch = self.unique_branch(name)
+        try:
+            yield
+        finally:
+            self._branch = None
+
+    @property
+    def open_branch(self) -> str | None:
+        """The branch that the loop has opened, or None."""
+        return self._branch
+
+    def unique_branch(self, name: str) -> str:
+        """`name`, or `name#2`, `name#3`, ... where calls of this step already have it."""
+        taken = {call.branch for call in self.calls}
+        candidate, ordinal = name, 1
+        while candidate in taken:
+            ordinal += 1
+            candidate = f"{name}#{ordinal}"
+        return candidate
+
+    def finish(self, noise_pred: torch.Tensor, latents: torch.Tensor) -> None:
+        """Tell the guided noise prediction, and the latents that the step started from.
+
+        Raises:
+            NonFiniteError: the prediction holds NaN or infinity.
+        """
+        self.noise_pred = noise_pred
+        self.latents = latents
+        if not bool(noise_pred.isfinite().all()):
+            raise NonFiniteError(
+                f"step {self.index}: denoiser {self.denoiser!r} predicted NaN or infinity "
+                f"(dtype {str(noise_pred.dtype).removeprefix('torch.')}); run without the recipe "
+                f"to see whether the model does so by itself, then leave out one accelerator at a "
+                f"time, the attention kernel first",
+                step=self.index,
+                role=self.denoiser,
+                model=type(self.calls[0].denoiser.module).__name__ if self.calls else None,
+            )
+
+    def open_call(self, requested: Denoiser, branch: str, model_input: torch.Tensor) -> Call:
+        """Begin a call of this step; decides which denoiser answers."""
+        role = self.chosen or requested.role
+        denoiser = self.run.stack.denoiser(role)
+        call = Call(self, branch, requested.role, denoiser, model_input)
+        other = role != requested.role
+        call.chosen_by = self.chosen_by if other else self.run.handed_over_by
+        self.calls.append(call)
+        if len(self.calls) == 1:
+            self.run.notice_switch(self)
+        return call
+
+    def __repr__(self) -> str:
+        return f"Step({self.index}, timestep={self.timestep}, denoiser={self.denoiser!r})"
+
+
+def rel_l1_distance(current: Any, previous: Any) -> Any:
+    """`mean|current - previous| / mean|previous|`, in the tensors' own dtype; a 0-dim tensor."""
+    return (current - previous).abs().mean() / previous.abs().mean()

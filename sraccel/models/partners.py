@@ -1,0 +1,125 @@
+"""Whether a contributed denoiser can take the place of the pipeline's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from sraccel.errors import ModelError
+
+if TYPE_CHECKING:
+    from sraccel.loop.denoiser import Denoiser
+
+VAE_FACTS = (
+    "_class_name",
+    "z_dim",
+    "latent_channels",
+    "shift_factor",
+    "latents_mean",
+    "latents_std",
+    "scale_factor_spatial",
+    "scale_factor_temporal",
+    "block_out_channels",
+    "dim_mult",
+    "temperal_downsample",
+    "temporal_compression_ratio",
+    "spatio_temporal_scaling",
+    "layers_per_block",
+    "patch_size",
+    "patch_size_t",
+    "downsample_type",
+    "timestep_conditioning",
+)
+"""What of a VAE's configuration decides what its latents mean.
+
+Not the `scaling_factor`: the change of variables takes care of that. The rest tells versions apart
+(LTX-Video's VAEs share class and channels).
+"""
+
+VaeConfig = Mapping[str, Any] | None
+
+
+def check_partners(
+    own: Denoiser, other: Denoiser, own_vae: VaeConfig = None, other_vae: VaeConfig = None
+) -> None:
+    """Refuse a denoiser that does not share the loop's latents and conditioning.
+
+    Args:
+        own: the pipeline's denoiser.
+        other: the one that is to take its place.
+        own_vae: configuration of the VAE that the first was trained with; None: not known.
+        other_vae: the same of the second.
+
+    Raises:
+        ModelError: listing what differs, side by side.
+    """
+    ours, theirs = _facts(own), _facts(other)
+    if own_vae is not None and other_vae is not None:
+        ours |= {f"VAE {key.lstrip('_')}": _plain(own_vae.get(key)) for key in VAE_FACTS}
+        theirs |= {f"VAE {key.lstrip('_')}": _plain(other_vae.get(key)) for key in VAE_FACTS}
+    _refuse_differences(
+        own.role,
+        ours,
+        other.role,
+        theirs,
+        "take a model of the same family with the same latent space and text encoder; for another "
+        "VAE there is sraccel.handoff(sketch_pipe, render_pipe, ...)",
+    )
+    own.adapter.check_sibling(own.module, other.module)
+    if not _spaces_meet(own, other):
+        spaces = [space.describe() for d in (own, other) if (space := d.noise_space) is not None]
+        _refuse_differences(
+            own.role,
+            spaces[0],
+            other.role,
+            spaces[1],
+            "the change of variables is not defined for this family: its input holds conditioning "
+            "channels beside the noisy latents, or its prediction is not what its scheduler takes",
+        )
+
+
+def _spaces_meet(own: Denoiser, other: Denoiser) -> bool:
+    """Whether the noise spaces are equal, or the change of variables is defined."""
+    if own.noise_space is None or other.noise_space is None:
+        return True
+    facts = own.adapter.interface(own.module)
+    same_channels = facts.get("in_channels") == facts.get("out_channels")
+    convertible = same_channels and own.adapter.predicts_for_scheduler
+    return own.noise_space == other.noise_space or convertible
+
+
+def _refuse_differences(
+    our_name: str,
+    ours: Mapping[str, object],
+    their_name: str,
+    theirs: Mapping[str, object],
+    advice: str,
+) -> None:
+    differing = {
+        key: (ours.get(key), theirs.get(key))
+        for key in {**ours, **theirs}
+        if ours.get(key) != theirs.get(key)
+    }
+    if differing:
+        rows = "".join(
+            f"\n  {key}: {_short(one)} ({our_name}), {_short(other)} ({their_name})"
+            for key, (one, other) in differing.items()
+        )
+        raise ModelError(
+            f"the models do not fit each other; they differ in{rows}\n{advice}",
+            differences=differing,
+        )
+
+
+def _facts(denoiser: Denoiser) -> dict[str, object]:
+    return {"family": denoiser.family, **denoiser.adapter.interface(denoiser.module)}
+
+
+def _plain(value: object) -> object:
+    """A list for a tuple: a file's JSON knows no other."""
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

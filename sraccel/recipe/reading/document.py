@@ -1,0 +1,138 @@
+"""A file that was read: its content, and the line and column of everything in it."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from sraccel.errors import Problem, RecipeError
+from sraccel.recipe.reading.complaints import position_of, reason_of
+from sraccel.recipe.reading.toml_marks import toml_marks
+from sraccel.recipe.reading.yaml_nodes import YamlTree, read_tree
+
+Location = tuple[int | str, ...]
+"""Where in the content: `("accelerators", 1, "threshold")`."""
+
+
+class Mark(NamedTuple):
+    """A place in a file; both count from 1."""
+
+    line: int
+    column: int
+
+
+@dataclass
+class Document:
+    """What was read, and where each thing is.
+
+    Attributes:
+        file: its name, for messages.
+        content: plain data.
+        folder: what the paths in it are relative to.
+        keys: places of the keys, by location.
+        values: places of the values.
+        problems: what the format allows and a recipe does not (a key given twice, say).
+    """
+
+    file: str
+    content: Any
+    folder: Path = Path()
+    keys: Mapping[Location, Mark] = field(default_factory=dict)
+    values: Mapping[Location, Mark] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def mark(self, location: Location, *, key: bool = False) -> Mark | None:
+        """The place of a value or of its key; of what holds it, where it is not known."""
+        if key and location in self.keys:
+            return self.keys[location]
+        for length in range(len(location), -1, -1):
+            if location[:length] in self.values:
+                return self.values[location[:length]]
+        return None
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; no for what cannot be a name at all."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # too long, or with a null character
+        return False
+
+
+SUFFIXES = (".yaml", ".yml", ".toml", ".json")
+MOST_FILES = 500
+
+
+def files_beside(path: Path) -> list[str]:
+    """Recipe-like files of the folder in which a file was sought, as the path would name them."""
+    try:
+        found = islice(path.parent.iterdir(), MOST_FILES)
+        return sorted(one.name for one in found if one.suffix.lower() in SUFFIXES)
+    except (OSError, ValueError):
+        return []
+
+
+def read_document(path: Path) -> Document:
+    """Read a YAML, TOML or JSON file, by its suffix (YAML for any other); executes nothing.
+
+    Raises:
+        RecipeError: it cannot be opened, or is malformed; with line and column.
+    """
+    readers = {".toml": _toml, ".json": _json}
+    text = ""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return readers.get(path.suffix.lower(), _yaml)(text, path)
+    except OSError as error:
+        raise RecipeError(f"cannot be opened: {error.strerror}", str(path)) from error
+    except RecursionError:
+        raise RecipeError("cannot be read as a recipe: nested too deeply", str(path)) from None
+    except (ValueError, yaml.YAMLError) as error:
+        raise RecipeError([_malformed(error, path, text)], str(path)) from error
+
+
+def _yaml(text: str, path: Path) -> Document:
+    return _with_marks(read_tree(text), path)
+
+
+def _json(text: str, path: Path) -> Document:
+    content = json.loads(text)
+    try:
+        # JSON is YAML but for tabs, which stand only between its tokens.
+        document = _with_marks(read_tree(text.replace("\t", " ")), path)
+    except yaml.YAMLError:
+        return Document(str(path), content, path.parent)
+    document.content = content
+    return document
+
+
+def _toml(text: str, path: Path) -> Document:
+    content = tomllib.loads(text)
+    keys, values = toml_marks(text)
+    return Document(str(path), content, path.parent, _marks(keys), _marks(values))
+
+
+def _with_marks(tree: YamlTree, path: Path) -> Document:
+    problems = [
+        Problem("", message, file=str(path), line=line, column=column)
+        for message, line, column in tree.problems
+    ]
+    keys, values = _marks(tree.keys), _marks(tree.values)
+    return Document(str(path), tree.content, path.parent, keys, values, problems)
+
+
+def _marks(found: Mapping[Location, tuple[int, int]]) -> dict[Location, Mark]:
+    return {where: Mark(*at) for where, at in found.items()}
+
+
+def _malformed(error: Exception, path: Path, text: str) -> Problem:
+    line, column = position_of(error, text)
+    message = f"cannot be read as a recipe: {reason_of(error)}"
+    return Problem("", message, file=str(path), line=line, column=column)

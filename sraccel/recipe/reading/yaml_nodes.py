@@ -1,0 +1,159 @@
+"""YAML read safely: plain data, the places of its nodes, and what a recipe must not hold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from sraccel.recipe.reading.complaints import STREAM_END
+
+Location = tuple[int | str, ...]
+At = tuple[int, int]
+"""(line, column), both from 1."""
+MERGE = "tag:yaml.org,2002:merge"
+SHORT = 40
+MOST_NODES = 20_000
+"""Aliases can make a short file as large as one likes."""
+
+
+@dataclass
+class YamlTree:
+    """Plain data and where each thing is.
+
+    Attributes:
+        problems: (message, line, column) of what YAML allows and a recipe does not.
+    """
+
+    content: Any = None
+    keys: dict[Location, At] = field(default_factory=dict)
+    values: dict[Location, At] = field(default_factory=dict)
+    problems: list[tuple[str, int, int]] = field(default_factory=list)
+
+
+def _root(loader: yaml.SafeLoader) -> yaml.Node | None:
+    """The tree of nodes; of a file that ends too early, the bracket that is open is noted."""
+    try:
+        node: yaml.Node | None = loader.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        if STREAM_END in (error.problem or "") and loader.marks:
+            error.context_mark = loader.marks[-1]
+        raise
+    return node
+
+
+class _Loader(yaml.SafeLoader):
+    """Tells where a value stands that cannot be: a date of a 13th month, an integer too long."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, AttributeError) as error:
+            if not isinstance(node, yaml.ScalarNode):
+                raise
+            raise _refusal(_no_value(node, error), node) from None
+
+
+def _no_value(node: yaml.ScalarNode, error: Exception) -> str:
+    kind = node.tag.rpartition(":")[2]
+    text = node.value if len(node.value) <= SHORT else node.value[: SHORT - 3] + "..."
+    why = f": {error}" if isinstance(error, ValueError) and len(node.value) <= SHORT else ""
+    return f"{text!r} is no possible {kind}{why} (text goes into quotes)"
+
+
+def read_tree(text: str) -> YamlTree:
+    """Read one YAML document; tags that would make anything but plain data are refused.
+
+    Raises:
+        yaml.YAMLError: it is malformed, or a value cannot be (a 13th month, say).
+    """
+    tree = YamlTree()
+    loader = _Loader(text)
+    try:
+        node = _root(loader)
+        if node is None:
+            return tree
+        _check_size(node)
+        _find_doubles(node, tree, set())
+        tree.content = _textual(loader.construct_document(node))
+        _place(node, (), tree, loader)
+    finally:
+        loader.dispose()
+    return tree
+
+
+def _check_size(root: yaml.Node) -> None:
+    """Refuse a tree that holds itself, or that aliases make huge, before anyone walks it."""
+    sizes: dict[int, int] = {}
+    entered: set[int] = set()
+
+    def size(node: yaml.Node) -> int:
+        if id(node) in sizes:
+            return sizes[id(node)]
+        if id(node) in entered:
+            raise _refusal("this holds itself (an alias inside of its anchor)", node)
+        entered.add(id(node))
+        total = 1 + sum(size(child) for child in _children(node))
+        if total > MOST_NODES:
+            raise _refusal(f"this holds more than {MOST_NODES} values", node)
+        sizes[id(node)] = total
+        return total
+
+    size(root)
+
+
+def _refusal(message: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, message, node.start_mark)
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _find_doubles(node: yaml.Node, tree: YamlTree, seen: set[int]) -> None:
+    """Note keys that a mapping gives twice, of which YAML would take the last in silence."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        known: dict[tuple[str, str], yaml.Node] = {}
+        for key, _ in node.value:
+            name = (key.tag, str(key.value))
+            if name in known and key.tag != MERGE:
+                first = known[name].start_mark.line + 1
+                message = f"the key {key.value!r} is given twice, first in line {first}"
+                tree.problems.append((message, *_at(key)))
+            known.setdefault(name, key)
+    for child in _children(node):
+        _find_doubles(child, tree, seen)
+
+
+def _textual(content: Any) -> Any:
+    """The content with text for every key, as TOML and JSON have it."""
+    if isinstance(content, dict):
+        return {_name(key): _textual(value) for key, value in content.items()}
+    return [_textual(item) for item in content] if isinstance(content, list) else content
+
+
+def _name(key: Any) -> str:
+    return key if isinstance(key, str) else str(key)
+
+
+def _place(node: yaml.Node, where: Location, tree: YamlTree, loader: yaml.SafeLoader) -> None:
+    """Note where the nodes are. After construction: merged mappings (`<<`) are in place then."""
+    tree.values[where] = _at(node)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            name = _name(loader.construct_object(key, deep=True))
+            tree.keys[(*where, name)] = _at(key)
+            _place(value, (*where, name), tree, loader)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            _place(item, (*where, index), tree, loader)
+
+
+def _at(node: yaml.Node) -> At:
+    return node.start_mark.line + 1, node.start_mark.column + 1

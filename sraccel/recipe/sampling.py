@@ -1,0 +1,38 @@
+"""How a recipe's pipeline is called, where the caller does not say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ConfigDict, Field, model_serializer
+
+from sraccel.loop.numbers_only import NoBooleans
+
+
+class Sampling(NoBooleans):
+    """Arguments of the pipeline's call; what is left out keeps the pipeline's default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    num_inference_steps: int | None = Field(None, ge=1, description="Denoising steps.")
+    guidance_scale: float | None = Field(
+        None, allow_inf_nan=False, description="Strength of guidance; 1 is without."
+    )
+    guidance_scale_2: float | None = Field(
+        None, allow_inf_nan=False, description="Wan 2.2: that of the second expert."
+    )
+    height: int | None = Field(None, ge=1, description="In pixels.")
+    width: int | None = Field(None, ge=1, description="In pixels.")
+    num_frames: int | None = Field(None, ge=1, description="Number of frames.")
+    negative_prompt: str | None = Field(None, description="What to avoid.")
+    max_sequence_length: int | None = Field(
+        None, ge=1, description="Length of the prompt in tokens, padding included."
+    )
+
+    def arguments(self) -> dict[str, Any]:
+        """What is given, as the pipeline's call takes it."""
+        return {name: value for name, value in self if value is not None}
+
+    @model_serializer
+    def _given(self) -> dict[str, Any]:
+        return self.arguments()

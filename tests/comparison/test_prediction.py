@@ -1,0 +1,129 @@
+"""Prediction and attribution, on decisions and costs that are known."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sraccel.comparison.costs import Costs, Kind
+from sraccel.comparison.prediction import Recorded, kinds_needed, predict
+from sraccel.report.model import AcceleratorRecord, CallRecord, Report, StepRecord
+
+SAGE, SWITCH, CACHE = "sage", "switch", "cache"
+
+
+def report_of(decisions: list[tuple[bool, bool]], order: list[str]) -> Report:
+    """A run of one call a step; each decision is (render model?, reused?)."""
+    steps = [
+        StepRecord(
+            index=index,
+            denoiser="render" if switched else "sketch",
+            calls=[
+                CallRecord(
+                    branch="cond",
+                    requested="sketch",
+                    denoiser="render" if switched else "sketch",
+                    chosen_by=SWITCH if switched else None,
+                    reused=reused,
+                    reused_by=CACHE if reused else None,
+                    seconds=1.0,
+                )
+            ],
+        )
+        for index, (switched, reused) in enumerate(decisions)
+    ]
+    return Report(
+        outcome="finished",
+        num_inference_steps=len(steps),
+        steps=steps,
+        accelerators=[AcceleratorRecord(name=name) for name in order],
+    )
+
+
+def costs(rest: float = 0.5) -> Costs:
+    """Sketch 10 s, render 2 s, a skipped stack a tenth; the kernel makes blocks 1.25x faster."""
+    found = Costs()
+    for prepared in ((), (SAGE,)):
+        for role, seconds in (("sketch", 10.0), ("render", 2.0)):
+            faster = seconds / 1.25 if prepared else seconds
+            found.samples[Kind(role, False, prepared)] = [faster, faster * 5, faster * 0.9]
+            found.samples[Kind(role, True, prepared)] = [seconds / 10]
+            for reused in (False, True):
+                found.rests[Kind(role, reused, prepared)] = [rest]
+    return found
+
+
+def recorded(order: list[str], emulated: bool = False) -> list[Recorded]:
+    return [Recorded(name, name == SAGE, not (name == SAGE and emulated)) for name in order]
+
+
+DECISIONS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30)
+ORDERS = st.permutations([SAGE, SWITCH, CACHE])
+
+
+@given(decisions=DECISIONS, order=ORDERS, emulated=st.booleans())
+def test_factors_and_overheads_multiply_to_the_predicted_speedup(
+    decisions: list[tuple[bool, bool]], order: list[str], emulated: bool
+) -> None:
+    report = report_of(decisions, order)
+    predict(report, recorded(order, emulated), costs())
+    parts = [
+        record.factor if record.factor is not None else record.overhead
+        for record in report.accelerators
+    ]
+    assert None not in parts
+    assert report.speedup.predicted == pytest.approx(math.prod(parts))  # type: ignore[arg-type]
+
+
+@given(decisions=DECISIONS, order=ORDERS)
+def test_the_prediction_is_bare_over_accelerated_seconds(
+    decisions: list[tuple[bool, bool]], order: list[str]
+) -> None:
+    report = report_of(decisions, order)
+    predict(report, recorded(order), costs())
+    seconds = 0.0
+    for switched, reused in decisions:
+        call = 2.0 if switched else 10.0
+        seconds += 0.5 + (call / 10 if reused else call / 1.25)
+    assert report.speedup.predicted == pytest.approx(len(decisions) * 10.5 / seconds)
+
+
+@given(decisions=DECISIONS, order=ORDERS)
+def test_an_accelerator_that_decided_nothing_has_the_factor_one(
+    decisions: list[tuple[bool, bool]], order: list[str]
+) -> None:
+    report = report_of([(switched, False) for switched, _ in decisions], order)
+    predict(report, recorded(order), costs())
+    (cache,) = [record for record in report.accelerators if record.name == CACHE]
+    assert cache.factor == pytest.approx(1.0)
+
+
+def test_an_emulated_kernel_gets_no_factor_but_its_overhead() -> None:
+    report = report_of([(False, False)] * 4, [SAGE])
+    slow = costs()
+    slow.samples[Kind("sketch", False, (SAGE,))] = [20.0]
+    predict(report, recorded([SAGE], emulated=True), slow)
+    (record,) = report.accelerators
+    assert record.factor is None
+    assert record.overhead == pytest.approx(10.5 / 20.5)
+
+
+def test_a_cost_that_was_never_measured_is_an_estimate_and_says_so() -> None:
+    report = report_of([(False, False), (True, False)], [SWITCH])
+    known = costs()
+    del known.samples[Kind("render", False, ())]
+    predict(report, recorded([SWITCH]), known)
+    assert report.accelerators[0].estimated
+    assert report.speedup.predicted == pytest.approx(21.0 / (10.5 + 1.5))
+
+
+def test_only_kinds_that_the_replay_asks_for_are_probed() -> None:
+    report = report_of([(False, False), (True, False), (True, True)], [SWITCH, CACHE])
+    assert kinds_needed(report, recorded([SWITCH, CACHE])) == {
+        Kind("sketch", False),
+        Kind("render", False),
+        Kind("render", True),
+    }

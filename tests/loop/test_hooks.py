@@ -1,0 +1,82 @@
+"""The loop's hooks: validated signatures and documentation; errors are in `test_errors.py`."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+from diffusers import WanPipeline
+
+import sraccel
+from sraccel.loop.hookspecs import Discovery, Loop
+from sraccel.plugin import Accelerator, hookimpl
+
+PACKAGE = Path(sraccel.__file__).parent
+
+
+def hooks_of(spec: type) -> list[str]:
+    return [name for name in vars(spec) if not name.startswith("_")]
+
+
+@pytest.mark.parametrize("spec", [Discovery, Loop])
+def test_every_hook_says_what_it_is_for(spec: type) -> None:
+    for hook in hooks_of(spec):
+        assert inspect.getdoc(getattr(spec, hook)), hook
+
+
+def test_a_wrong_signature_is_refused_with_the_argument(pipe: WanPipeline) -> None:
+    class Wrong(Accelerator):
+        """Takes an argument that the hook does not have."""
+
+        name = "wrong"
+
+        @hookimpl
+        def step_finished(self, stp: Any) -> None:
+            pass
+
+    with pytest.raises(sraccel.PluginError, match=r"(?s)'wrong'.*step_finished.*stp"):
+        sraccel.compose(pipe, [Wrong.Options()])
+
+
+def test_a_misspelt_hook_is_refused(pipe: WanPipeline) -> None:
+    class Misspelt(Accelerator):
+        """Implements a hook that does not exist."""
+
+        name = "misspelt"
+
+        @hookimpl
+        def reuse_residuals(self, call: Any) -> None:
+            pass
+
+    with pytest.raises(sraccel.PluginError, match=r"(?s)'misspelt'.*reuse_residuals"):
+        sraccel.compose(pipe, [Misspelt.Options()])
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Absolute names of what a module imports anywhere."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+    return found
+
+
+@pytest.mark.parametrize("folder", ["accelerators", "denoisers"])
+def test_built_ins_import_only_what_a_third_party_may(folder: str) -> None:
+    for path in (PACKAGE / folder).rglob("*.py"):
+        own = ".".join(path.relative_to(PACKAGE.parent).parent.parts[:3])
+        for name in imported_modules(path):
+            if name.startswith("sraccel"):
+                assert name == "sraccel.plugin" or name.startswith(own), f"{path} imports {name}"
+
+
+def test_what_sraccel_promises_to_export_is_there() -> None:
+    for name in sraccel.__all__:
+        assert getattr(sraccel, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = sraccel.nonsense

@@ -1,0 +1,292 @@
+"""A study's report as a factorial of four accelerators makes it, computed from a small model."""
+
+from __future__ import annotations
+
+import functools
+import math
+import random
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from sraccel.study.report_model import (
+    Analysis,
+    CellResult,
+    Effect,
+    Effects,
+    Estimate,
+    Pair,
+    Share,
+    Showcase,
+    StudyReport,
+    Switch,
+    Timeline,
+)
+from sraccel.video.mp4 import save_video
+
+NAMES = ["srdiffusion", "teacache", "sageattention", "bf16-linear"]
+FACTORS = {"srdiffusion": 2.05, "teacache": 1.83, "sageattention": 0.93, "bf16-linear": 1.17}
+KEPT = {frozenset(NAMES[:2]): 0.871, frozenset(NAMES[1:3]): 0.984, frozenset(NAMES[2:]): 1.043}
+LOSSES = {"srdiffusion": 0.031, "teacache": 0.044, "sageattention": 0.006, "bf16-linear": 0.001}
+ADDED = {frozenset(NAMES[:2]): 0.019, frozenset(NAMES[1:3]): -0.004}
+STEPS = 50
+PROMPTS = [
+    "a red circle moving left above a blue square moving right",
+    "two yellow triangles that turn slowly in front of a dark wall, seen from a little above",
+]
+SEEDS = [0, 1, 2]
+
+
+def estimate(value: float, spread: float, *, exact: bool = False) -> Estimate:
+    """A value give or take a spread; `exact`: without an interval."""
+    low, high = (None, None) if exact else (value - spread, value + spread)
+    return Estimate(value=value, low=low, high=high)
+
+
+def subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """All of them, the small ones first."""
+    for count in range(len(names) + 1):
+        yield from combinations(names, count)
+
+
+def speed(names: Sequence[str]) -> float:
+    pairs = (KEPT.get(frozenset(pair), 1.0) for pair in combinations(names, 2))
+    return math.prod([*(FACTORS[name] for name in names), *pairs])
+
+
+def loss(names: Sequence[str]) -> float:
+    pairs = (ADDED.get(frozenset(pair), 0.0) for pair in combinations(names, 2))
+    return sum([*(LOSSES[name] for name in names), *pairs])
+
+
+def qualities(lost: float, *, exact: bool) -> dict[str, dict[str, Estimate]]:
+    """What a cell keeps and loses, if it loses so much of the semantic score."""
+    psnr = 100.0 if lost == 0 else 36 - 150 * lost
+    rmse = 0.0 if lost == 0 else 10 ** (-psnr / 20)
+    return {
+        "quality": {
+            "psnr_db": estimate(psnr, 0.0 if lost == 0 else 0.9, exact=exact),
+            "ssim": estimate(1 - 1.4 * lost, 0.3 * lost, exact=exact),
+            "semantic": estimate(0.93 - lost, 0.008, exact=exact),
+        },
+        "loss": {
+            "psnr_db": estimate(rmse, 0.1 * rmse, exact=exact),
+            "ssim": estimate(1.4 * lost, 0.3 * lost, exact=exact),
+            "semantic": estimate(lost, 0.002 + 0.1 * lost, exact=exact),
+        },
+    }
+
+
+def stack(names: Sequence[str], *, exact: bool) -> CellResult:
+    value = speed(names)
+    return CellResult(
+        name=" + ".join(names) or "bare",
+        kind="stack" if names else "bare",
+        accelerators=list(names),
+        num_inference_steps=STEPS,
+        blocks=6,
+        finished=12,
+        seconds=1.81 / value,
+        speedup=estimate(value, 0.03 * value if names else 0, exact=exact),
+        whole_call=estimate(1 / (0.9 / value + 0.1), 0.02 * value if names else 0, exact=exact),
+        reused=0.62 if "teacache" in names else 0.0,
+        switch=Switch(median=24, least=21, most=26, never=0) if "srdiffusion" in names else None,
+        **qualities(loss(names), exact=exact),
+    )
+
+
+def fewer(steps: int, *, exact: bool) -> CellResult:
+    value = STEPS / steps
+    return CellResult(
+        name=f"{steps} steps",
+        kind="plain_steps",
+        accelerators=[],
+        num_inference_steps=steps,
+        blocks=6,
+        finished=12,
+        seconds=1.81 / value,
+        speedup=estimate(value, 0.02 * value, exact=exact),
+        whole_call=estimate(1 / (0.9 / value + 0.1), 0.02 * value, exact=exact),
+        reused=0.0,
+        **qualities(0.005 * (value - 1) ** 1.8 + 0.03, exact=exact),
+    )
+
+
+def front(cell: CellResult, cells: Sequence[CellResult], name: str) -> float:
+    """As if the resamples agreed nearly."""
+
+    def beaten(other: CellResult) -> bool:
+        faster = other.speedup.value > cell.speedup.value
+        return faster and other.loss[name].value < cell.loss[name].value
+
+    return 0.08 if any(map(beaten, cells)) else 0.91
+
+
+def effect(names: Sequence[str], value: float, spread: float, *, exact: bool) -> Effect:
+    found = estimate(value, spread, exact=exact)
+    return Effect(accelerators=list(names), average=found, alone=found.model_copy())
+
+
+def interactions(table: dict[frozenset[str], float], names: Sequence[str], none: float) -> float:
+    return table.get(frozenset(names), none) if len(names) == 2 else none
+
+
+def effects_on_speed(names: Sequence[str], *, exact: bool) -> Effects:
+    found = []
+    for part in subsets(names):
+        if part:
+            single = FACTORS[part[0]] if len(part) == 1 else interactions(KEPT, part, 1.0)
+            found.append(effect(part, single, 0.012 * len(part), exact=exact))
+    whole = math.log(speed(names))
+    parts = {name: FACTORS[name] * (0.93 if name in NAMES[:2] else 1.02) for name in names}
+    shares = [
+        Share(
+            accelerator=name,
+            value=estimate(value, 0.05, exact=exact),
+            share=estimate(math.log(value) / whole, 0.03, exact=exact),
+        )
+        for name, value in parts.items()
+    ]
+    return Effects(effects=found, shapley=shares)
+
+
+def effects_on_loss(names: Sequence[str], scale: float, *, exact: bool) -> Effects:
+    found = []
+    for part in subsets(names):
+        if part:
+            single = LOSSES[part[0]] if len(part) == 1 else interactions(ADDED, part, 0.0)
+            found.append(effect(part, scale * single, scale * 0.003, exact=exact))
+    shares = [
+        Share(accelerator=name, value=estimate(scale * (LOSSES[name] + 0.004), scale * 0.004))
+        for name in names
+    ]
+    return Effects(effects=found, shapley=shares)
+
+
+def pair(one: str, other: str, *, exact: bool) -> Pair:
+    single, second = FACTORS[one], FACTORS[other]
+    kept, together = KEPT.get(frozenset((one, other)), 1.0), speed((one, other))
+    base = math.log(single * second)
+    index = None if abs(base) < 0.1 else estimate(math.log(together) / base, 0.03, exact=exact)
+    return Pair(
+        accelerators=(one, other),
+        index=index,
+        together=estimate(together, 0.04, exact=exact),
+        product=estimate(single * second, 0.05, exact=exact),
+        kept=estimate(kept, 0.014, exact=exact),
+        best_single=estimate(together / max(single, second), 0.01, exact=exact),
+        why=None if index else "alone, neither one changes the speed enough to tell",
+    )
+
+
+def timeline(cell: CellResult, draw: random.Random) -> Timeline:
+    count = cell.num_inference_steps or STEPS
+    switch = 24 if "srdiffusion" in cell.accelerators else None
+    cached = "teacache" in cell.accelerators
+    return Timeline(
+        cell=cell.name,
+        denoisers=["render" if switch and at >= switch else "sketch" for at in range(count)],
+        reused=[
+            draw.choice([0.0, 0.5, 1.0, 1.0]) if cached and at not in (0, switch) else 0.0
+            for at in range(count)
+        ],
+        seconds=[0.03] * count,
+        switch_step=switch,
+    )
+
+
+def full(*, names: Sequence[str] = tuple(NAMES), exact: bool = False) -> StudyReport:
+    """All stacks of these accelerators, three cells of fewer steps; `exact`: one block."""
+    cells = [stack(part, exact=exact) for part in subsets(names)]
+    cells += [fewer(steps, exact=exact) for steps in (30, 20, 12)]
+    for cell in cells:
+        cell.front = {name: front(cell, cells, name) for name in cell.loss}
+    draw = random.Random(0)
+    showcases = [
+        Showcase(prompt=prompt, seed=seed, timelines=[timeline(cell, draw) for cell in cells])
+        for prompt, seed in zip(PROMPTS, SEEDS, strict=False)
+    ]
+    pairs = [pair(*both, exact=exact) for both in combinations(names, 2)]
+    scales = {"psnr_db": 0.7, "ssim": 1.4, "semantic": 1.0}
+    return StudyReport(
+        name="demo factorial",
+        design="full",
+        prompts=PROMPTS,
+        seeds=SEEDS,
+        repeats=2,
+        done=len(cells) * 12,
+        planned=len(cells) * 12,
+        stopped="precise",
+        accelerators=list(names),
+        recipe={"accelerators": [{"use": name} for name in names]},
+        call={"num_inference_steps": STEPS, "guidance_scale": 5.0, "height": 64, "width": 96},
+        model={"sketch": {"class": "DemoTransformer", "parameters": 1_204_480}},
+        versions={"python": "3.12.3", "torch": "2.9.0"},
+        environment={"device": "cpu: x86_64", "threads": "2"},
+        warnings=["sageattention: emulated kernel; its quality is real, its speed is not"],
+        analysis=Analysis(
+            resamples=2000,
+            blocks=1 if exact else 6,
+            cells=cells,
+            speed=effects_on_speed(names, exact=exact),
+            pairs=pairs,
+            losses={
+                name: effects_on_loss(names, scale, exact=exact) for name, scale in scales.items()
+            },
+            precision=0.021,
+        ),
+        showcases=showcases,
+    )
+
+
+def with_failure(report: StudyReport) -> StudyReport:
+    """The same, where the last of the stacks never finished a run."""
+    cell = next(cell for cell in reversed(report.analysis.cells) if cell.kind == "stack")
+    broken = CellResult(
+        name=cell.name,
+        kind="stack",
+        accelerators=cell.accelerators,
+        num_inference_steps=STEPS,
+        failed=12,
+        errors=["OutOfMemoryError: tried to allocate 2.5 GiB"],
+    )
+    report.analysis.cells[report.analysis.cells.index(cell)] = broken
+    return report
+
+
+def shown_cells(report: StudyReport) -> list[str]:
+    """The bare cell, the full stack, and each accelerator alone."""
+    cells = [cell for cell in report.analysis.cells if cell.kind != "plain_steps"]
+    wanted = (0, 1, len(report.accelerators))
+    return [cell.name for cell in cells if len(cell.accelerators) in wanted]
+
+
+def with_videos(report: StudyReport, folder: Path) -> StudyReport:
+    """The same with small MP4s in the folder: 16 frames at 8 per second."""
+    for number, showcase in enumerate(report.showcases):
+        for place, name in enumerate(shown_cells(report)):
+            path = folder / f"{number}-{place}.mp4"
+            path.write_bytes(video(number, place))
+            showcase.videos[name] = path.name
+    return report
+
+
+@functools.cache
+def video(number: int, place: int) -> bytes:
+    """An MP4 file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = save_video(moving_square(number, place), f"{folder}/video.mp4", fps=8, min_side=96)
+        return path.read_bytes()
+
+
+def moving_square(number: int, place: int) -> np.ndarray:
+    """Frames of shape (16, 64, 96, 3), uint8."""
+    frames = np.zeros((16, 64, 96, 3), np.uint8)
+    colour = [(200, 120, 40), (60, 140, 220)][number % 2]
+    row = 6 * place
+    for index, frame in enumerate(frames):
+        frame[row : row + 20, 3 * index : 3 * index + 20] = colour
+    return frames
