@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.noise.space import NoiseSpace
 
-SKETCH_ROLES = {"transformer": "sketch", "transformer_2": "sketch_2", "unet": "sketch"}
-"""Attributes of a pipeline that hold denoisers, and the roles that these play."""
+DENOISERS = ("transformer", "transformer_2", "unet")
+"""Attributes of a pipeline that hold denoisers; they are these denoisers' roles, too."""
+BARE = "denoiser"
+"""Role of a module that was given without a pipeline."""
 
 EXCLUSIVE_HOOKS = {
     "select_denoiser": "choose which model denoises a step",
@@ -72,11 +74,12 @@ def compose_accelerators(
     recipe: Recipe | None = None,
     adapters: Sequence[DenoiserAdapter] = (),
     noise_space: NoiseSpace | None = None,
-    role: str = "sketch",
+    role: str | None = None,
 ) -> Stack:
     """Make a stack of accelerators that exist already; errors as `compose`.
 
-    `role` is what the target's first denoiser plays: `render` where the pipeline takes over.
+    `role` is the role of the target's one denoiser where it is not the pipeline's own word:
+    `render` for a pipeline that goes on with another one's video.
     """
     known = [*adapters, *installed().adapters]
     hooks = LoopHooks(accelerators)
@@ -124,21 +127,25 @@ def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -
             if families is not None and denoiser.family not in families:
                 raise ConflictError(
                     f"{accelerator.name!r} works with {', '.join(sorted(families))}; "
-                    f"the target's {denoiser.role} denoiser is of the family {denoiser.family!r}: "
-                    f"leave {accelerator.name!r} out of the recipe",
+                    f"the target's denoiser {denoiser.role!r} is of the family "
+                    f"{denoiser.family!r}: leave {accelerator.name!r} out of the recipe",
                     accelerators=[accelerator.name],
                 )
 
 
 def _denoisers_of(
-    target: Any, adapters: list[DenoiserAdapter], noise_space: NoiseSpace | None, first: str
+    target: Any,
+    adapters: list[DenoiserAdapter],
+    noise_space: NoiseSpace | None,
+    role: str | None,
 ) -> tuple[Any, dict[str, Denoiser]]:
     """The pipeline (None for a bare module) and its denoisers by attribute."""
     from torch import nn
 
     if isinstance(target, nn.Module):
-        own = recognise(first, _not_wrapped(target), adapters, noise_space=noise_space)
-        return None, {"": own}
+        module = _not_wrapped(target)
+        own = recognise(role or BARE, module, adapters, None, noise_space, attribute=BARE)
+        return None, {BARE: own}
     if not hasattr(target, "scheduler"):
         raise ModelError(
             f"cannot accelerate a {type(target).__name__}: give a diffusers pipeline (with a "
@@ -148,11 +155,13 @@ def _denoisers_of(
     space = noise_space or noise_space_of(target.scheduler, getattr(vae, "config", None))
     found = {
         attribute: recognise(
-            role.replace("sketch", first), _not_wrapped(module), adapters, target, space
+            role or attribute, _not_wrapped(module), adapters, target, space, attribute
         )
-        for attribute, role in SKETCH_ROLES.items()
+        for attribute in DENOISERS
         if (module := getattr(target, attribute, None)) is not None
     }
+    if role is not None and len(found) > 1:
+        raise ModelError(f"a pipeline of two experts cannot be used as {role!r}")
     if not found:
         raise ModelError(f"{type(target).__name__} has no denoiser (transformer or unet)")
     return target, found
@@ -171,7 +180,7 @@ def _not_wrapped(module: nn.Module) -> nn.Module:
 def _contribute(stack: Stack) -> None:
     """Add the denoisers that accelerators bring."""
     for name, brought in stack.hooks.contribute_denoisers(stack):
-        own = stack.denoisers["sketch"]
+        own = stack.own
         for role, item in brought.items():
             if role in stack.denoisers:
                 raise PluginError(

@@ -13,6 +13,7 @@ from sraccel.errors import (
 from sraccel.files import output_folder, replacing
 from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
 from sraccel.loop.call import Call
+from sraccel.loop.column import Column
 from sraccel.loop.denoiser import Contribution, Denoiser, recognise
 from sraccel.loop.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
 from sraccel.loop.finding import Finding
@@ -44,6 +45,7 @@ __all__ = [
     "Accelerator",
     "AcceleratorOptions",
     "Call",
+    "Column",
     "ConflictError",
     "Contribution",
     "Denoiser",

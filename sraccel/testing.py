@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from diffusers import WanPipeline
 
 
-def load_demo_pipeline(role: Literal["sketch", "render"] = "sketch", **kwargs: Any) -> WanPipeline:
+def load_demo_pipeline(
+    role: Literal["transformer", "render"] = "transformer", **kwargs: Any
+) -> WanPipeline:
     """The demo pair's `WanPipeline`, on the CPU unless moved.
 
     Its call defaults to the demo pair's own size: `pipe(prompt="a red circle moving left")`.
@@ -22,6 +24,6 @@ def load_demo_pipeline(role: Literal["sketch", "render"] = "sketch", **kwargs: A
     Raises:
         ValueError: there is no such role; ModelError: the weights are missing.
     """
-    if role not in ("sketch", "render"):
-        raise ValueError(f"role is 'sketch' or 'render', not {role!r}")
+    if role not in ("transformer", "render"):
+        raise ValueError(f"role is 'transformer' or 'render', not {role!r}")
     return load_demo(role, **kwargs)

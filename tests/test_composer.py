@@ -53,7 +53,7 @@ def test_contradictions_are_refused_and_nothing_is_touched(
     pipe: WanPipeline, render: WanTransformer3DModel
 ) -> None:
     switch = {"use": "srdiffusion", "render": render}
-    cache = {"use": "teacache", "coefficients": dict.fromkeys(("sketch", "render"), IDENTITY)}
+    cache = {"use": "teacache", "coefficients": dict.fromkeys(("transformer", "render"), IDENTITY)}
     sage = {"use": "sageattention", "kernel": "emulated"}
     cases: list[tuple[list[Any], str]] = [
         ([switch, OtherSwitch.Options()], "both choose which model"),
@@ -138,7 +138,7 @@ def test_accelerators_act_in_recipe_order_and_contexts_nest(
     Noting.log.clear()
     with sraccel.compose(pipe, [One.Options(), Two.Options(use="two")]):
         generate(pipe, steps=1)
-    roles = ["sketch", "one", "two"]
+    roles = ["transformer", "one", "two"]
     entered = [f"{name} {role}" for role in roles for name in ("one", "two")]
     assert Noting.log == (
         ["contribute one", "contribute two"]

@@ -134,7 +134,7 @@ REFUSED = {
     "missing model": (MODEL, "no model folder .*missing"),
     "folder without a model": (MODEL, r"no transformer/config\.json"),
     "another VAE": (MODEL, r"VAE latents_std: \[1.0.*sketch.*\[2.0.*render"),
-    "another family": (MODEL, r"family: 'wan' \(sketch\), 'cogvideox' \(render\)"),
+    "another family": (MODEL, r"family: 'wan' \(transformer\), 'cogvideox' \(render\)"),
     "two rules": (CONFLICT, "'raises' and 'again' both predict"),
 }
 
@@ -383,7 +383,7 @@ def test_an_interrupted_run_is_restored_and_its_report_says_that_it_is_partial(
     report = stack.report
     assert report.outcome == "failed: KeyboardInterrupt"
     assert report.warnings[-1] == "the run is partial: 4 of 8 steps were begun"
-    assert [step.denoiser for step in report.steps] == ["sketch"] * 2 + ["render"] * 2
+    assert [step.denoiser for step in report.steps] == ["transformer"] * 2 + ["render"] * 2
     assert all(call.seconds is not None for step in report.steps for call in step.calls)
 
 
@@ -500,9 +500,10 @@ def test_what_an_interrupted_command_leaves_says_so_and_can_be_made_again(
 # Outputs that cannot be written.
 
 FRAMES = np.random.default_rng(0).integers(0, 255, (4, 128, 128, 3), dtype=np.uint8)
-CALL = CallRecord(branch="cond", requested="sketch", denoiser="sketch", seconds=0.1)
+CALL = CallRecord(branch="cond", requested="transformer", denoiser="transformer", seconds=0.1)
 STEPS = [
-    StepRecord(index=index, denoiser="sketch", seconds=0.1, calls=[CALL]) for index in range(60)
+    StepRecord(index=index, denoiser="transformer", seconds=0.1, calls=[CALL])
+    for index in range(60)
 ]
 REPORT = Report(outcome="finished", num_inference_steps=len(STEPS), steps=STEPS)
 WRITERS: dict[str, Callable[[Path], object]] = {

@@ -108,8 +108,8 @@ def _own_dtypes(stack: Stack, recipe: Recipe) -> dict[str, torch.dtype]:
 
 def _residual_of_a_branch(stack: Stack, dtype: torch.dtype, sampling: Sampling) -> int | None:
     """One residual, as large as the hidden states; of one model at a time. None: not known."""
-    sketches = [one for role, one in stack.denoisers.items() if role not in stack.contributions]
-    sizes = [residual_bytes(one, stack.pipeline, dtype, sampling) for one in sketches]
+    own = [one for role, one in stack.denoisers.items() if role not in stack.contributions]
+    sizes = [residual_bytes(one, stack.pipeline, dtype, sampling) for one in own]
     known = [size for size in sizes if size is not None]
     return max(known) if known and len(known) == len(sizes) else None
 

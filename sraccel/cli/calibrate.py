@@ -69,7 +69,7 @@ def teacache(
     ] = False,
     role: Annotated[
         Role, typer.Option(help="What the model plays in recipes; of `demo`, which of the pair.")
-    ] = "sketch",
+    ] = "transformer",
     negative_prompt: NegativePrompt = None,
     guidance_scale: GuidanceScale = None,
     height: Height = None,
@@ -158,11 +158,11 @@ class _Job:
         from sraccel.models.source import ModelSource, check_room_for
 
         local = Path(locate(self.model)).is_dir()
-        sketch = "transformer" if self.model == DEMO and self.role == "sketch" else None
+        subfolder = self.role if self.model == DEMO else None
         precision: torch.dtype = precision_of(
             options["dtype"], device_of(options["device"], options["offload"])
         )
-        check_room_for([ModelSource(model=self.model, subfolder=sketch)], precision)
+        check_room_for([ModelSource(model=self.model, subfolder=subfolder)], precision)
         with loading(self.model, own_bars=not local):
             return load_pipeline(self.model, role=self.role, **options)
 

@@ -55,8 +55,8 @@ class CogVideoXAdapter(DenoiserAdapter):
             if ours.get(key) != theirs.get(key):
                 raise ModelError(
                     f"the pipeline's rotary embeddings do not fit the render model: {key} is "
-                    f"{ours.get(key)} (sketch), {theirs.get(key)} (render); take a model of the "
-                    f"pipeline's own version"
+                    f"{ours.get(key)} (the pipeline's), {theirs.get(key)} (render); take a "
+                    f"model of the pipeline's own version"
                 )
 
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:

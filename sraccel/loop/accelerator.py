@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, model_validator
 from sraccel.loop.numbers_only import NoBooleans
 
 if TYPE_CHECKING:
+    from sraccel.loop.column import Column
     from sraccel.loop.finding import Finding
     from sraccel.loop.forecast import Forecast
     from sraccel.loop.stack import Stack
@@ -64,6 +65,7 @@ class Accelerator:
         claims: what only one accelerator of a stack may own, beyond what its hooks say
             (`attention`, say).
         families: the denoiser families it works with; None means every family.
+        columns: what it measures at steps, by name; see `Step.measure`.
         claims_speed: False where it cannot be faster (an emulated kernel): the report then lists
             its cost as overhead instead of a factor.
     """
@@ -71,6 +73,7 @@ class Accelerator:
     name: ClassVar[str]
     claims: ClassVar[frozenset[str]] = frozenset()
     families: ClassVar[frozenset[str] | None] = None
+    columns: ClassVar[Mapping[str, Column]] = {}
     claims_speed: bool = True
 
     class Options(AcceleratorOptions):

@@ -24,7 +24,7 @@ class Call:
         step: the step it belongs to.
         branch: the guidance branch (`cond`, `uncond`, ...).
         denoiser: the model that answers.
-        requested: role of the model that the loop called.
+        requested: what the loop called, by the pipeline's own word for it.
         chosen_by: the accelerator that chose another denoiser, or None.
         reused_by: the accelerator that predicted the residual, or None if the blocks ran.
         model_input: the noisy latents, as the loop passed them.

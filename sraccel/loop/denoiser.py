@@ -21,11 +21,14 @@ class Denoiser:
     """A model that predicts noise.
 
     Attributes:
-        role: `sketch` (the pipeline's own), `sketch_2` (its second expert) or `render`.
+        role: what it is in the stack: the attribute that holds it in the pipeline
+            (`transformer`, `transformer_2`, `unet`), `denoiser` for a bare module, or what an
+            accelerator that brings it calls it (`render`).
         module: the model.
         adapter: what is known of its family.
         pipeline: the pipeline it belongs to, if any; for recognition, never for control.
         noise_space: what its inputs and predictions mean, if that is known.
+        attribute: the loop's own word for it; empty if an accelerator brings it.
     """
 
     role: str
@@ -33,6 +36,7 @@ class Denoiser:
     adapter: DenoiserAdapter
     pipeline: Any = None
     noise_space: NoiseSpace | None = None
+    attribute: str = ""
 
     @property
     def family(self) -> str:
@@ -99,15 +103,16 @@ def recognise(
     adapters: Sequence[DenoiserAdapter],
     pipeline: Any = None,
     noise_space: NoiseSpace | None = None,
+    attribute: str = "",
 ) -> Denoiser:
-    """Find the adapter of a module.
+    """Find the adapter of a module; arguments as the attributes of `Denoiser`.
 
     Raises:
         ModelError: no adapter recognises it.
     """
     for adapter in adapters:
         if adapter.recognises(module):
-            return Denoiser(role, module, adapter, pipeline, noise_space)
+            return Denoiser(role, module, adapter, pipeline, noise_space, attribute)
     families = ", ".join(sorted(adapter.family for adapter in adapters)) or "none"
     raise ModelError(
         f"no denoiser adapter knows {type(module).__name__} (families: {families}); a plugin can "

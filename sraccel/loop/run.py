@@ -31,14 +31,13 @@ class Run:
         stack: the stack that is attached.
         num_inference_steps: how many steps the loop intends to take.
         steps: the steps opened so far.
+        current_step: the step that is open, or None.
         conditions: the conditioning of each guidance branch that has no name, as first seen.
         memory: state of the accelerators, by accelerator, denoiser, branch and shape.
         outcome: None while it runs; then `finished`, `partial`, or `failed: <exception>`.
         notes: what accelerators say of themselves, by name; becomes part of the report.
         warnings: what a user should know; becomes part of the report.
-        handed_over_by: accelerator that had another pipeline hand its video over to this run; all
-            calls then count as chosen by it.
-        stopped_by: accelerator that ended the run early, to hand over to another pipeline.
+        stopped_by: accelerator that ended the run early, or None.
     """
 
     def __init__(self, stack: Stack, num_inference_steps: int) -> None:
@@ -47,12 +46,12 @@ class Run:
         self.stack = stack
         self.num_inference_steps = num_inference_steps
         self.steps: list[Step] = []
+        self.current_step: Step | None = None
         self.conditions: list[torch.Tensor] = []
         self.memory = Memory()
         self.outcome: str | None = None
         self.notes: dict[str, dict[str, Any]] = {}
         self.warnings: list[str] = []
-        self.handed_over_by: str | None = None
         self.stopped_by: str | None = None
         self.hooks = stack.hooks
         self.device = stack.device
@@ -60,17 +59,6 @@ class Run:
         self.thread = threading.get_ident()
         self.peak_memory_bytes: int | None = None
         self.ended: Mark = None
-        self._step: Step | None = None
-
-    @property
-    def current_step(self) -> Step | None:
-        """The step that is open, or None."""
-        return self._step
-
-    @property
-    def position(self) -> int:
-        """Index of the open step, or of the next one if none is open."""
-        return len(self.steps) if self._step is None else self._step.index
 
     @property
     def complete(self) -> bool:
@@ -80,7 +68,7 @@ class Run:
     @property
     def previous_step(self) -> Step | None:
         """The step before the open one, or the last one if none is open."""
-        done = self.steps[:-1] if self._step is not None else self.steps
+        done = self.steps[:-1] if self.current_step is not None else self.steps
         return done[-1] if done else None
 
     @property
@@ -156,8 +144,8 @@ class Run:
             return
         self.ended = self.clock.mark()
         self.clock.settle()
-        if self._step is not None:
-            self.leave_step(self._step)
+        if self.current_step is not None:
+            self.leave_step(self.current_step)
         self.outcome = self._outcome(error)
         self.peak_memory_bytes = peak_memory_bytes(self.device)
         try:
@@ -177,14 +165,15 @@ class Run:
         """Note that a step is open."""
         if self.outcome is not None:
             raise LoopError("the run is over: open a new one with stack.run(...)")
-        if self._step is not None:
-            raise LoopError(f"step {step.index} opened while step {self._step.index} is open")
-        self._step = step
+        if self.current_step is not None:
+            still = self.current_step.index
+            raise LoopError(f"step {step.index} opened while step {still} is open")
+        self.current_step = step
         self.steps.append(step)
 
     def leave_step(self, step: Step) -> None:
         """Note that a step is over."""
-        self._step = None
+        self.current_step = None
         step.noise_pred = step.latents = None
         self.memory.step_over(step.index)
 

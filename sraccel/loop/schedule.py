@@ -9,7 +9,6 @@ from sraccel.noise.space import scheduled_sigma
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser import Denoiser
-    from sraccel.loop.run import Run
 
 
 class Schedule:
@@ -31,19 +30,20 @@ class Schedule:
         denoiser: Denoiser,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        run: Run | None,
+        index: int | None,
     ) -> int | None:
-        """Where in the timesteps the next call of a run must lie; None: this call does not.
+        """Where in the timesteps a step's call must lie; None: this call does not lie there.
 
         Args:
             denoiser: what the loop calls.
             args, kwargs: of its call, which hold the timestep.
-            run: the open run; None before its first call, which says where the loop begins.
+            index: of the step in its run; None before the run's first call, which says where in
+                the timesteps the run begins.
         """
         timestep = kwargs.get(denoiser.adapter.timestep, args[1] if len(args) > 1 else None)
-        if run is None:
+        if index is None:
             self._begin = self._begin_index(denoiser, timestep)
-        position = self._begin + (0 if run is None else run.position)
+        position = self._begin + (index or 0)
         if position >= len(self._scheduler.timesteps):
             return None
         return position if self._is_at(denoiser, timestep, position) else None

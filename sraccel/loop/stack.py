@@ -86,6 +86,11 @@ class Stack:
         return self.reports[-1]
 
     @property
+    def own(self) -> Denoiser:
+        """The denoiser that the loop itself calls; of several experts, the first."""
+        return next(iter(self._requested.values()))
+
+    @property
     def attached(self) -> bool:
         """Whether the target is accelerated now."""
         return self._undo is not None
@@ -150,7 +155,7 @@ class Stack:
             if getattr(module, "is_cache_enabled", False):
                 raise ConflictError(
                     f"{rule!r} and diffusers' cache ({type(module._cache_config).__name__}) on the "
-                    f"{role} denoiser both skip blocks: call disable_cache() on it, or leave "
+                    f"denoiser {role!r} both skip blocks: call disable_cache() on it, or leave "
                     f"{rule!r} out of the recipe",
                     accelerators=[rule],
                 )
@@ -165,7 +170,7 @@ class Stack:
             if denoiser.module in _attached:
                 raise ConflictError(
                     f"a stack ({_attached[denoiser.module].recipe!r}) is attached to the "
-                    f"{denoiser.role} denoiser already: detach it, or put both recipes into one"
+                    f"denoiser {denoiser.role!r} already: detach it, or put both recipes into one"
                 )
 
     def _install(self, undo: ExitStack) -> None:

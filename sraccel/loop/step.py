@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sraccel.errors import LoopError, NonFiniteError
+from sraccel.errors import LoopError, NonFiniteError, PluginError
 from sraccel.loop.call import Call
 
 if TYPE_CHECKING:
     import torch
 
+    from sraccel.loop.accelerator import Accelerator
     from sraccel.loop.clock import Mark
     from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.run import Run
@@ -33,9 +34,7 @@ class Step:
         chosen: role of the denoiser that an accelerator chose for this step, or None.
         noise_pred: the guided noise prediction; set by `finish`.
         latents: the latents that the step *started* from; set by `finish`.
-        noise_rel_l1: relative L1 change of the guided prediction, where an accelerator measures it.
-        noise_rel_l1_per_step: the same from one computed step to the next, divided by their
-            distance, where that decides.
+        measured: what accelerators measured, by `<accelerator>.<column>`; see `measure`.
     """
 
     def __init__(self, run: Run, index: int, timestep: float | None, sigma: float | None) -> None:
@@ -48,9 +47,9 @@ class Step:
         self.chosen_by: str | None = None
         self.noise_pred: torch.Tensor | None = None
         self.latents: torch.Tensor | None = None
-        self.noise_rel_l1: torch.Tensor | float | None = None
-        self.noise_rel_l1_per_step: float | None = None
+        self.measured: dict[str, torch.Tensor | float] = {}
         self.started: Mark = None
+        self._chosen: Denoiser | None = None
         self._branch: str | None = None
 
     @property
@@ -70,7 +69,7 @@ class Step:
         chosen = self.run.hooks.select_denoiser(self)
         if chosen is not None:
             self.chosen_by, self.chosen = chosen
-            self.run.denoiser(self.chosen, asked_by=self.chosen_by)
+            self._chosen = self.run.denoiser(self.chosen, asked_by=self.chosen_by)
         _log.debug("%r begins, chosen by %s", self, self.chosen_by or "the loop")
         return self
 
@@ -135,6 +134,27 @@ class Step:
             candidate = f"{name}#{ordinal}"
         return candidate
 
+    def measure(self, accelerator: Accelerator, **values: torch.Tensor | float | None) -> None:
+        """Fill in columns that an accelerator declares, for the report's timeline.
+
+        Args:
+            accelerator: who measured.
+            values: numbers or 0-dim tensors by name of the column; None: nothing to measure.
+
+        Raises:
+            PluginError: a column is not declared in `Accelerator.columns`.
+        """
+        for column, value in values.items():
+            if column not in accelerator.columns:
+                raise PluginError(
+                    f"accelerator {accelerator.name!r} measures {column!r}, which is not among its "
+                    f"columns ({', '.join(accelerator.columns) or 'it declares none'})",
+                    accelerator=accelerator.name,
+                    step=self.index,
+                )
+            if value is not None:
+                self.measured[f"{accelerator.name}.{column}"] = value
+
     def finish(self, noise_pred: torch.Tensor, latents: torch.Tensor) -> None:
         """Tell the guided noise prediction, and the latents that the step started from.
 
@@ -156,11 +176,9 @@ class Step:
 
     def open_call(self, requested: Denoiser, branch: str, model_input: torch.Tensor) -> Call:
         """Begin a call of this step; decides which denoiser answers."""
-        role = self.chosen or requested.role
-        denoiser = self.run.denoiser(role)
-        call = Call(self, branch, requested.role, denoiser, model_input)
-        other = role != requested.role
-        call.chosen_by = self.chosen_by if other else self.run.handed_over_by
+        denoiser = self._chosen or requested
+        call = Call(self, branch, requested.attribute, denoiser, model_input)
+        call.chosen_by = self.chosen_by if denoiser.role != requested.attribute else None
         self.calls.append(call)
         if len(self.calls) == 1:
             self.run.notice_switch(self)

@@ -54,11 +54,18 @@ class Tracker:
         self.schedule.check_target()
         if self.run is None and self._announced is None:
             return None
-        position = self.schedule.position_of(denoiser, args, kwargs, self.run)
+        position = self.schedule.position_of(denoiser, args, kwargs, self._index())
         if position is None:
             _log.debug("a call of %s passes: its timestep is not the scheduler's", denoiser.role)
             return None
         return self._pipelines_step_at(position, self.schedule)
+
+    def _index(self) -> int | None:
+        """Of the open step, or of the next one of the open run; None if no run is open."""
+        if self.run is None:
+            return None
+        step = self.run.current_step
+        return len(self.run.steps) if step is None else step.index
 
     @property
     def driven_by_user(self) -> bool:

@@ -28,11 +28,11 @@ HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 Device = Literal["auto", "cpu", "cuda"]
 DType = Literal["auto", "float32", "bfloat16", "float16"]
 Offload = Literal["none", "model"]
-Role = Literal["sketch", "render"]
+Role = Literal["transformer", "render"]
 
 
-def load_demo(role: Role = "sketch", **kwargs: Any) -> WanPipeline:
-    """The demo pair's pipeline with its sketch or its render transformer.
+def load_demo(role: Role = "transformer", **kwargs: Any) -> WanPipeline:
+    """The demo pair's pipeline with its large transformer or the small one that renders.
 
     Args:
         role: which of the two transformers denoises.
@@ -97,7 +97,7 @@ def load_pipeline(
     dtype: DType = "auto",
     device: Device = "auto",
     offload: Offload = "none",
-    role: Role = "sketch",
+    role: Role = "transformer",
 ) -> DiffusionPipeline:
     """Load a diffusers pipeline and place it.
 

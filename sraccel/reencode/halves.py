@@ -6,7 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sraccel.accelerators.srdiffusion.switching import SwitchDetector
+from sraccel.accelerators.srdiffusion.render_model import RENDER
+from sraccel.accelerators.srdiffusion.switching import COLUMNS, SwitchDetector
 from sraccel.plugin import (
     Accelerator,
     AcceleratorOptions,
@@ -45,6 +46,7 @@ class Sketching(Accelerator):
     """
 
     name = "srdiffusion"
+    columns = COLUMNS
 
     def __init__(self, options: AcceleratorOptions) -> None:
         super().__init__(options)
@@ -70,9 +72,7 @@ class Sketching(Accelerator):
 
     @hookimpl
     def step_finished(self, step: Step) -> None:
-        assert step.noise_pred is not None  # a pipeline drives this run
-        step.noise_rel_l1 = self._detector.observe(step.index, step.noise_pred, step.computed)
-        step.noise_rel_l1_per_step = self._detector.d_per_step
+        self._detector.measure(step, self)
         last = step.index + 1 >= step.run.num_inference_steps
         if not last and self._render_is_next(step):
             self.sketch = self._sketch(step)
@@ -80,7 +80,7 @@ class Sketching(Accelerator):
 
     def _sketch(self, step: Step) -> Sketch:
         scheduler, position = step.run.stack.pipeline.scheduler, self._begin + step.index
-        space = step.run.stack.denoisers["sketch"].noise_space
+        space = step.run.stack.own.noise_space
         assert space is not None  # checked before the run
         levels = scheduled_levels(scheduler, space.schedule, position + 1)
         return Sketch(_clean(step, scheduler, space, position), levels)
@@ -88,7 +88,7 @@ class Sketching(Accelerator):
     def _render_is_next(self, step: Step) -> bool:
         """Whether the step after this one is the render model's."""
         stack = step.run.stack
-        space = stack.denoisers["sketch"].noise_space
+        space = stack.own.noise_space
         sigma = scheduled_sigma(stack.pipeline.scheduler, space, self._begin + step.index + 1)
         return self._detector.render_takes(step.index + 1, sigma)
 
@@ -123,14 +123,12 @@ class Rendering(Accelerator):
                 f"{type(pipeline).__name__} begins at position {begin} of its schedule, where the "
                 f"hand-off needs {expected}: sraccel cannot use it for this hand-off"
             )
-        run.handed_over_by = self.name
         run.clock.settle()  # encoding may still be under way
         self.started = time.perf_counter()
 
     @hookimpl
-    def select_denoiser(self, step: Step) -> str | None:
-        """Nothing to choose; caches that wait for a switch look for this hook."""
-        return None
+    def select_denoiser(self, step: Step) -> str:
+        return RENDER
 
 
 def _clean(step: Step, scheduler: Any, space: NoiseSpace, position: int) -> torch.Tensor:

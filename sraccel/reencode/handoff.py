@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sraccel.accelerators.srdiffusion.render_model import RENDER
 from sraccel.composer import compose_accelerators
 from sraccel.errors import ConflictError, LoopError, ModelError
 from sraccel.noise.space import (
@@ -158,8 +159,8 @@ class PipelinePair:
         self._steps = int(self._render_call["num_inference_steps"])
         self._schedule = schedule_of(self._renderer, self._steps)
         self._sketching, self._rendering = Sketching(options), Rendering(options)
-        self.sketch_stack = _stack(sketch_pipe, recipe, self._sketching, adapters, "sketch")
-        self._render_stack = _stack(self._renderer, recipe, self._rendering, adapters, "render")
+        self.sketch_stack = _stack(sketch_pipe, recipe, self._sketching, adapters)
+        self._render_stack = _stack(self._renderer, recipe, self._rendering, adapters, RENDER)
         self._forget()
 
     def _forget(self) -> None:
@@ -248,14 +249,18 @@ class PipelinePair:
             )
         position = first_step * getattr(self._schedule, "order", 1)
         begun = scheduled_levels(self._schedule, self._space.schedule, position)
-        self._record.render_first_step = first_step
-        self._record.sketch_noise_level = noise_level(levels)
-        self._record.render_noise_level = noise_level(begun)
+        self._record.first_step = first_step
+        self._record.noise_level_before = noise_level(levels)
+        self._record.noise_level_after = noise_level(begun)
         return first_step
 
 
 def _stack(
-    pipe: Any, recipe: Recipe, own: Accelerator, adapters: Sequence[DenoiserAdapter], role: str
+    pipe: Any,
+    recipe: Recipe,
+    own: Accelerator,
+    adapters: Sequence[DenoiserAdapter],
+    role: str | None = None,
 ) -> Stack:
     """A stack of the recipe's accelerators, with `own` in SRDiffusion's place."""
     accelerators = [

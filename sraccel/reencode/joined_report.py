@@ -21,7 +21,8 @@ def joined_report(sketch: Report, render: Report, handoff: HandoffRecord) -> Rep
     joined.num_inference_steps = taken + render.num_inference_steps
     joined.switch_step = taken if render.steps else None
     names = _branch_names(sketch.steps, render.steps)
-    joined.steps += [_continued(step, taken, names) for step in render.steps]
+    requested = sketch.steps[-1].calls[-1].requested
+    joined.steps += [_continued(step, taken, requested, names) for step in render.steps]
     joined.accelerators = [
         _merged(one, other)
         for one, other in zip(sketch.accelerators, render.accelerators, strict=True)
@@ -42,10 +43,10 @@ def _branch_names(sketch: list[StepRecord], render: list[StepRecord]) -> dict[st
     return dict(zip(theirs, ours, strict=True)) if len(ours) == len(theirs) else {}
 
 
-def _continued(step: StepRecord, taken: int, names: dict[str, str]) -> StepRecord:
+def _continued(step: StepRecord, taken: int, requested: str, names: dict[str, str]) -> StepRecord:
     calls = [
         call.model_copy(
-            update={"requested": "sketch", "branch": names.get(call.branch, call.branch)}
+            update={"requested": requested, "branch": names.get(call.branch, call.branch)}
         )
         for call in step.calls
     ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import platform
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from sraccel.noise.space import noise_level
 from sraccel.report.model import (
     AcceleratorRecord,
     CallRecord,
+    ColumnRecord,
     HandoffRecord,
     Report,
     StepRecord,
@@ -40,9 +43,9 @@ def build_report(run: Run) -> Report:
         num_inference_steps=run.num_inference_steps,
         accelerated=_timing(run),
         switch_step=run.switch_step,
-        switch_rule=_switch_rule(run),
         handoff=_handoff(run),
         accelerators=[_accelerator_record(item, run) for item in stack.accelerators],
+        columns=_columns(stack.accelerators),
         steps=steps,
         peak_memory_bytes=run.peak_memory_bytes,
         versions=dict(versions()),
@@ -69,8 +72,7 @@ def _step_records(run: Run) -> list[StepRecord]:
             timestep=step.timestep,
             sigma=step.sigma,
             denoiser=step.denoiser or "none",
-            noise_rel_l1=None if step.noise_rel_l1 is None else float(step.noise_rel_l1),
-            noise_rel_l1_per_step=step.noise_rel_l1_per_step,
+            measured={column: float(value) for column, value in step.measured.items()},
             seconds=run.clock.seconds(step.started, end),
             calls=[_call_record(call, run) for call in step.calls],
         )
@@ -106,16 +108,17 @@ def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord
     )
 
 
-def _switch_rule(run: Run) -> str | None:
-    for notes in run.notes.values():
-        if "switch_rule" in notes:
-            return str(notes["switch_rule"])
-    return None
+def _columns(accelerators: Iterable[Accelerator]) -> dict[str, ColumnRecord]:
+    return {
+        f"{accelerator.name}.{name}": ColumnRecord(**asdict(column))
+        for accelerator in accelerators
+        for name, column in accelerator.columns.items()
+    }
 
 
 def _handoff(run: Run) -> HandoffRecord | None:
     """How the first call that another denoiser answered was handed over, inside one loop."""
-    call = next((call for call in _calls(run) if call.requested != call.denoiser.role), None)
+    call = next((call for call in _calls(run) if call.requested != call.denoiser.attribute), None)
     if call is None:
         return None
     if call.exchange is None:
@@ -123,8 +126,8 @@ def _handoff(run: Run) -> HandoffRecord | None:
     own, other = run.stack.denoisers[call.requested].noise_space, call.denoiser.noise_space
     record = HandoffRecord(kind="change of variables")
     if own is not None and other is not None and call.step.timestep is not None:
-        record.sketch_noise_level = noise_level(own.schedule.levels(call.step.timestep))
-        record.render_noise_level = noise_level(other.schedule.levels(call.exchange.timestep))
+        record.noise_level_before = noise_level(own.schedule.levels(call.step.timestep))
+        record.noise_level_after = noise_level(other.schedule.levels(call.exchange.timestep))
     return record
 
 

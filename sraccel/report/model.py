@@ -35,7 +35,7 @@ class CallRecord(_Part):
     """One call of a denoiser."""
 
     branch: str = Field(description="Guidance branch: `cond`, `uncond`, or what the loop named it.")
-    requested: str = Field(description="Role of the denoiser that the loop called.")
+    requested: str = Field(description="What the loop called: the pipeline's own word for it.")
     denoiser: str = Field(description="Role of the denoiser that answered.")
     chosen_by: str | None = Field(None, description="Accelerator that chose the denoiser.")
     reused: bool = Field(False, description="Whether the block stack was skipped.")
@@ -49,14 +49,12 @@ class StepRecord(_Part):
     index: int = Field(description="0-based position in this run.")
     timestep: float | None = Field(None, description="The scheduler's timestep.")
     sigma: float | None = Field(None, description="The scheduler's noise level.")
-    denoiser: str = Field(description="Role of the step's denoiser: `sketch` or `render`.")
-    noise_rel_l1: float | None = Field(
-        None, description="Relative L1 change of the guided noise prediction (SRDiffusion's D)."
+    denoiser: str = Field(
+        description="Role of the step's denoiser: `transformer`, `transformer_2`, `unet`, "
+        "`denoiser` (a bare module), or what an accelerator brings (`render`)."
     )
-    noise_rel_l1_per_step: float | None = Field(
-        None,
-        description="The same from one computed step to the next, divided by their distance, "
-        "where the per-step rule decides.",
+    measured: dict[str, float | None] = Field(
+        default_factory=dict, description="What accelerators measured, by a key of `columns`."
     )
     seconds: float | None = Field(None, description="From this step's beginning to the next's.")
     calls: list[CallRecord] = Field(default_factory=list)
@@ -104,8 +102,15 @@ class AcceleratorRecord(_Part):
     notes: dict[str, Any] = Field(default_factory=dict, description="What it says of itself.")
 
 
+class ColumnRecord(_Part):
+    """What an accelerator measures at steps."""
+
+    label: str = Field(description="Short, for a heading.")
+    description: str = Field(description="What is measured, and in which unit.")
+
+
 class HandoffRecord(_Part):
-    """How the render model got hold of the sketch, and what that cost.
+    """How one model's latents reached the next one at the switch, and what that cost.
 
     Noise levels are `b / (a + b)` of noisy latents `a * x0 + b * noise`: comparable between
     schedules, and flow matching's sigma.
@@ -115,23 +120,23 @@ class HandoffRecord(_Part):
         description="`identity` (the same latents), `change of variables` (the same VAE, another "
         "scale or schedule) or `re-encode` (another VAE)."
     )
-    sketch_noise_level: float | None = Field(None, description="Where the sketch model stopped.")
-    render_noise_level: float | None = Field(None, description="Where the render model began.")
-    render_first_step: int | None = Field(
-        None, description="That place in the render pipeline's own schedule; 0-based."
+    noise_level_before: float | None = Field(None, description="Where the first model stopped.")
+    noise_level_after: float | None = Field(None, description="Where the next one began.")
+    first_step: int | None = Field(
+        None, description="That place in the next pipeline's own schedule; 0-based."
     )
     seconds: float | None = Field(
-        None, description="From the sketch model's last step to the render model's first."
+        None, description="From the first pipeline's last step to the next one's first."
     )
     share: float | None = Field(None, description="`seconds` over the run's seconds.")
-    decode_seconds: float | None = Field(None, description="Of these: the sketch's VAE.")
-    encode_seconds: float | None = Field(None, description="Of these: the render pipeline's VAE.")
+    decode_seconds: float | None = Field(None, description="Of these: the first pipeline's VAE.")
+    encode_seconds: float | None = Field(None, description="Of these: the next pipeline's VAE.")
 
 
 class Report(_Part):
     """One run of the sampling loop under a stack; with `compare`, beside bare runs."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     outcome: str = Field(description="`finished`, `partial`, or `failed: <exception>`.")
     model: dict[str, Any] = Field(default_factory=dict, description="The target and its denoisers.")
     recipe: dict[str, Any] = Field(default_factory=dict)
@@ -143,12 +148,16 @@ class Report(_Part):
     quality: dict[str, Number] | None = Field(
         None, description="By metric (`psnr_db`, `ssim`), against the bare run of the same seed."
     )
-    switch_step: int | None = Field(None, description="First step of the render model; 0-based.")
-    switch_rule: str | None = Field(None, description="The rule that decided the switch.")
+    switch_step: int | None = Field(
+        None, description="First step whose model an accelerator chose; 0-based."
+    )
     handoff: HandoffRecord | None = Field(
         None, description="The hand-off at the switch; null where it was not recorded."
     )
     accelerators: list[AcceleratorRecord] = Field(default_factory=list)
+    columns: dict[str, ColumnRecord] = Field(
+        default_factory=dict, description="What `steps[].measured` holds, by `accelerator.column`."
+    )
     steps: list[StepRecord] = Field(default_factory=list)
     peak_memory_bytes: int | None = Field(
         None, description="CUDA: peak allocated in the run. CPU: peak resident of the process."

@@ -152,7 +152,7 @@ def test_two_experts_are_recorded_and_fitted_apart(tmp_path: Path) -> None:
     models = WAN_2_2.denoisers(pipe)
     watched = [Watched(model) for model in models]
     recorder = recorded(pipe, WAN_2_2.arguments(16))
-    for role, watch in zip(("sketch", "sketch_2"), watched, strict=True):
+    for role, watch in zip(("transformer", "transformer_2"), watched, strict=True):
         for number, item in enumerate(item for item in recorder.series if item.role == role):
             assert item.outputs[0] is None
             assert item.outputs[1:] == pytest.approx(
@@ -163,14 +163,16 @@ def test_two_experts_are_recorded_and_fitted_apart(tmp_path: Path) -> None:
     first, second = calibrated(
         tmp_path / "c.json", speaking(WAN_2_2.pipeline()), num_inference_steps=24
     ).entries
-    assert (first.name, second.name) == ("sketch", "sketch_2")
+    assert (first.name, second.name) == ("transformer", "transformer_2")
     assert first.num_experts == second.num_experts == 2
     assert first.num_points + second.num_points == 3 * 2 * (24 - 2)
     assert first.coefficients != second.coefficients
 
 
 def test_an_expert_that_takes_too_few_steps_is_refused_after_the_first_run(tmp_path: Path) -> None:
-    with pytest.raises(sraccel.ConflictError, match=r"sketch denoiser took [1-5] of 8 steps"):
+    with pytest.raises(
+        sraccel.ConflictError, match=r"denoiser 'transformer' took [1-5] of 8 steps"
+    ):
         calibrated(tmp_path / "c.json", speaking(WAN_2_2.pipeline()), num_inference_steps=8)
 
 
@@ -286,10 +288,14 @@ def test_the_table_s_shares_are_those_that_teacache_then_skips(
 
 def test_the_file_says_how_the_coefficients_came_about(tmp_path: Path) -> None:
     made = calibrated(tmp_path / "new" / "c.json", seeds=[3, 1], negative_prompt="blur")
-    assert [path.name for path in made.paths] == ["c.json", "c.sketch.png", "c.sketch.runs.jsonl"]
+    assert [path.name for path in made.paths] == [
+        "c.json",
+        "c.transformer.png",
+        "c.transformer.runs.jsonl",
+    ]
     assert all(path.stat().st_size > 0 for path in made.paths)
     file = CalibrationFile.load(tmp_path / "new" / "c.json")
-    entry = file.models["sketch"]
+    entry = file.models["transformer"]
     assert entry == made.entries[0]
     assert (entry.family, entry.class_name) == ("wan", "WanTransformer3DModel")
     assert entry.signature["num_layers"] == 3
@@ -324,9 +330,9 @@ def test_an_interrupted_calibration_goes_on_and_ends_in_the_same_file(tmp_path: 
     for kept in (1, 2):
         with pytest.raises(KeyboardInterrupt):
             calibrated(out, progress=Interrupts(STEPS + 3))  # in the second run of this call
-        assert count_runs(runs_path(out, "sketch")) == kept
+        assert count_runs(runs_path(out, "transformer")) == kept
         assert not out.exists()
-    with runs_path(out, "sketch").open("ab") as file:
+    with runs_path(out, "transformer").open("ab") as file:
         file.write(b'{"prompt": "half writ')  # a crash
     told: list[tuple[int, int]] = []
     calibrated(out, progress=lambda _, done, total: told.append((done, total)))
@@ -341,7 +347,7 @@ def test_prompts_may_be_added_and_both_variants_share_the_runs(tmp_path: Path) -
     calibrated(out, progress=lambda _, done, total: told.append(total))
     assert set(told) == {STEPS}
     calibrated(out, retention=True, progress=Interrupts(0))  # nothing is run
-    assert CalibrationFile.load(out).models.keys() == {"sketch", "sketch-retention"}
+    assert CalibrationFile.load(out).models.keys() == {"transformer", "transformer-retention"}
 
 
 @pytest.mark.parametrize(
@@ -350,7 +356,7 @@ def test_prompts_may_be_added_and_both_variants_share_the_runs(tmp_path: Path) -
         ({"num_inference_steps": 10}, r"num_inference_steps: 9 \(there\), 10 \(now\)"),
         ({"height": 32}, r"call.height: 16 \(there\), 32 \(now\)"),
         ({"pipe": wan(layers=2)}, r"num_layers: 3 \(there\), 2 \(now\)"),
-        ({"pipe": wan(seed=1)}, "models.sketch.weights"),
+        ({"pipe": wan(seed=1)}, "models.transformer.weights"),
         ({"prompts": PROMPTS[:2]}, "prompt 'rain on a window'"),
         ({"seeds": [1]}, "with seed 0"),
     ],
@@ -368,25 +374,25 @@ def test_runs_of_another_calibration_are_not_mixed_in(
 def test_a_file_of_another_model_is_not_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "c.json"
     calibrated(out)
-    runs_path(out, "sketch").unlink()
+    runs_path(out, "transformer").unlink()
     with pytest.raises(sraccel.ConflictError, match="of another model: choose another output"):
         calibrated(out, wan(layers=2))
     calibrated(out, wan(layers=2), role="render")
-    assert CalibrationFile.load(out).models.keys() == {"sketch", "render"}
+    assert CalibrationFile.load(out).models.keys() == {"transformer", "render"}
 
 
 def test_a_calibration_without_a_whole_run_leaves_nothing_in_the_way(tmp_path: Path) -> None:
     out = tmp_path / "c.json"
     with pytest.raises(KeyboardInterrupt):
         calibrated(out, progress=Interrupts(2))
-    assert count_runs(runs_path(out, "sketch")) == 0
+    assert count_runs(runs_path(out, "transformer")) == 0
     calibrated(out, num_inference_steps=10)
 
 
 def test_damaged_runs_are_not_guessed_at(tmp_path: Path) -> None:
     out = tmp_path / "c.json"
     calibrated(out)
-    path = runs_path(out, "sketch")
+    path = runs_path(out, "transformer")
     path.write_text(path.read_text().replace('"seed":0', '"seed":"zero"'))
     with pytest.raises(sraccel.ConflictError, match=r"damaged.*remove it to begin anew"):
         calibrated(out)
@@ -416,7 +422,7 @@ def test_ltx_is_calibrated_too(tmp_path: Path) -> None:
     assert entry.num_points == 3 * (STEPS - 1)  # branches in one batch
 
 
-def denoiser(role: str = "sketch", experts: int = 1, **config: Any) -> Denoiser:
+def denoiser(role: str = "transformer", experts: int = 1, **config: Any) -> Denoiser:
     pipeline = WAN_2_2.pipeline() if experts == 2 else None
     return Denoiser(role, tiny_transformer(**config), WanAdapter(), pipeline)
 
@@ -442,8 +448,8 @@ def file_of(*entries: CalibrationEntry) -> CalibrationFile:
 
 def test_a_model_finds_its_entry_whatever_its_role() -> None:
     ours, other = denoiser("render"), denoiser(layers=2)
-    file = file_of(entry_of(other), entry_of(denoiser("sketch_2")))
-    assert matching(file, ours, Variant.PLAIN).role == "sketch_2"
+    file = file_of(entry_of(other), entry_of(denoiser("transformer_2")))
+    assert matching(file, ours, Variant.PLAIN).role == "transformer_2"
     file = file_of(entry_of(denoiser()), entry_of(ours))
     assert matching(file, ours, Variant.PLAIN).role == "render"
 
@@ -452,8 +458,8 @@ def test_a_file_of_another_model_is_refused_naming_what_differs() -> None:
     file = file_of(entry_of(denoiser(layers=2, ffn_dim=64)))
     with pytest.raises(sraccel.ModelError) as raised:
         matching(file, denoiser(), Variant.PLAIN)
-    assert "ffn_dim: 64 (file, sketch), 32 (model)" in str(raised.value)
-    assert "num_layers: 2 (file, sketch), 3 (model)" in str(raised.value)
+    assert "ffn_dim: 64 (file, transformer), 32 (model)" in str(raised.value)
+    assert "num_layers: 2 (file, transformer), 3 (model)" in str(raised.value)
     assert "text_dim" not in str(raised.value)
     with pytest.raises(sraccel.ModelError, match="holds no coefficients"):
         matching(CalibrationFile(), denoiser(), Variant.PLAIN)
@@ -466,19 +472,21 @@ def test_the_other_variant_is_refused() -> None:
 
 
 def test_experts_are_told_apart_by_their_role_and_from_a_model_of_their_configuration() -> None:
-    first, second = denoiser("sketch", experts=2), denoiser("sketch_2", experts=2)
+    first, second = denoiser("transformer", experts=2), denoiser("transformer_2", experts=2)
     file = file_of(entry_of(first, num_experts=2), entry_of(second, num_experts=2))
     for model in (first, second):
         assert matching(file, model, Variant.PLAIN).role == model.role
-    with pytest.raises(sraccel.ModelError, match=r"experts: 2 \(file, sketch\), 1 \(model\)"):
+    with pytest.raises(sraccel.ModelError, match=r"experts: 2 \(file, transformer\), 1 \(model\)"):
         matching(file, denoiser(), Variant.PLAIN)
-    with pytest.raises(sraccel.ModelError, match=r"role: 'sketch' \(file, sketch\), 'sketch_2'"):
+    with pytest.raises(
+        sraccel.ModelError, match=r"role: 'transformer' \(file, transformer\), 'transformer_2'"
+    ):
         matching(file_of(entry_of(first, num_experts=2)), second, Variant.PLAIN)
 
 
 SHIPPED = {  # the first coefficient and R^2 of each fit in the package
-    ("sketch", "plain"): (488.53637282430526, 0.6309341406132889),
-    ("sketch", "retention"): (26650.411420273922, 0.4277488099397313),
+    ("transformer", "plain"): (488.53637282430526, 0.6309341406132889),
+    ("transformer", "retention"): (26650.411420273922, 0.4277488099397313),
     ("render", "plain"): (193.27717769453443, 0.7147777820346765),
     ("render", "retention"): (3756.353121938815, 0.5130527147852474),
 }
@@ -526,9 +534,9 @@ def test_five_finite_coefficients_are_needed(tmp_path: Path) -> None:
     path = file_of(entry_of(denoiser())).save(tmp_path / "c.json")
     content = json.loads(path.read_text())
     for wrong in ([1, 2, 3], [0, 0, 0, 1, "nan"]):
-        content["models"]["sketch"]["coefficients"] = wrong
+        content["models"]["transformer"]["coefficients"] = wrong
         path.write_text(json.dumps(content))
-        with pytest.raises(sraccel.ModelError, match=r"models\.sketch\.coefficients"):
+        with pytest.raises(sraccel.ModelError, match=r"models\.transformer\.coefficients"):
             CalibrationFile.load(path)
 
 

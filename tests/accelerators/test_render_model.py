@@ -73,7 +73,9 @@ def test_whatever_comes_with_the_render_model_is_compared(
         "its transformer's folder": str(tmp_path / "transformer"),
         "pipeline object": render_pipe,
     }
-    with pytest.raises(sraccel.ModelError, match=r"VAE latents_std: \[1.0.*sketch.*2.0.*render"):
+    with pytest.raises(
+        sraccel.ModelError, match=r"VAE latents_std: \[1.0.*transformer.*2.0.*render"
+    ):
         sraccel.compose(pipe, recipe(renders[where]))
 
 
@@ -196,7 +198,9 @@ def test_conditioning_channels_and_a_change_of_noise_level_do_not_go_together(
     render_pipe.transformer = tiny_transformer(layers=1, in_channels=9)
     sraccel.compose(pipe, recipe(render_pipe))
     render_pipe.vae.register_to_config(scaling_factor=0.5)
-    with pytest.raises(sraccel.ModelError, match=r"latent scale: 1.0 \(sketch\), 0.5 \(render\)"):
+    with pytest.raises(
+        sraccel.ModelError, match=r"latent scale: 1.0 \(transformer\), 0.5 \(render\)"
+    ):
         sraccel.compose(pipe, recipe(render_pipe))
 
 

@@ -22,7 +22,7 @@ Generate = Callable[..., torch.Tensor]
 TEACACHE = {
     "use": "teacache",
     "threshold": 5.0,
-    "coefficients": dict.fromkeys(("sketch", "sketch_2", "render"), IDENTITY),
+    "coefficients": dict.fromkeys(("transformer", "transformer_2", "denoiser", "render"), IDENTITY),
 }
 
 
@@ -71,13 +71,13 @@ def steps(module: torch.nn.Module, name: str, moves: list[str]) -> None:
 
 
 EXPECTED = {
-    "both": ["sketch", "render"],
+    "both": ["transformer", "render"],
     "swap": [
-        *("sketch", "sketch to cpu", "render comes", "render"),
+        *("transformer", "sketch to cpu", "render comes", "render"),
         *("wait for render", "render leaves", "sketch to cpu"),
     ],
     "prefetch": [
-        *("sketch", "render comes", "sketch", "wait for render", "render"),
+        *("transformer", "render comes", "transformer", "wait for render", "render"),
         *("wait for render", "render leaves"),
     ],
 }
@@ -92,7 +92,7 @@ def test_models_move_in_this_order_in_every_run(
     generate: Generate,
     moves: list[str],
 ) -> None:
-    steps(pipe.transformer, "sketch", moves)
+    steps(pipe.transformer, "transformer", moves)
     steps(render, "render", moves)
     with sraccel.compose(pipe, recipe(render, residency)):
         moves.clear()
@@ -317,7 +317,11 @@ def test_two_experts_leave_together(
     with sraccel.compose(pipe, recipe(render, "swap", switch_step=6)) as stack:
         moves.clear()
         generate(pipe, steps=8)
-    assert {step.denoiser for step in stack.report.steps} == {"sketch", "sketch_2", "render"}
+    assert {step.denoiser for step in stack.report.steps} == {
+        "transformer",
+        "transformer_2",
+        "render",
+    }
     assert moves[:3] == ["sketch to cpu", "expert to cpu", "render comes"]
 
 

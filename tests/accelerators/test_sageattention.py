@@ -48,7 +48,7 @@ def accelerator(kernel: str = "emulated", **options: Any) -> SageAttention:
     return SageAttention(SageAttention.Options(kernel=kernel, **options))
 
 
-def denoiser(module: nn.Module, role: str = "sketch") -> Any:
+def denoiser(module: nn.Module, role: str = "transformer") -> Any:
     return SimpleNamespace(module=module, role=role, family="wan")
 
 
@@ -62,7 +62,7 @@ def attached(module: nn.Module, sage: SageAttention | None = None) -> Iterator[S
 
 
 def report_of(sage: SageAttention, use: Callable[[], Any], *roles: str) -> RecordedRun:
-    run: Any = RecordedRun(*(roles or ("sketch",)))
+    run: Any = RecordedRun(*(roles or ("transformer",)))
     sage.run_started(run)
     use()
     sage.run_finished(run)
@@ -160,7 +160,7 @@ def test_attention_is_computed_by_the_kernel_while_attached_and_only_then(
     error = float((accelerated - bare).norm() / bare.norm())
     assert 0 < error < 0.02
     assert run.warnings == []
-    served = run.notes["attention_calls"]["sketch"]["served"]
+    served = run.notes["attention_calls"]["transformer"]["served"]
     assert served == len(before)
     assert state(model) == before
     assert torch.equal(use(model), bare)
@@ -205,7 +205,8 @@ def test_nothing_beyond_the_denoiser_notices(pipe: Any) -> None:
 def test_two_models_attached_at_once_keep_their_own_counts() -> None:
     sage, sketch, render = accelerator(), wan(), wan(seed=1, num_layers=1)
     contexts = [
-        sage.prepare_denoiser(denoiser(m, r)) for m, r in ((sketch, "sketch"), (render, "render"))
+        sage.prepare_denoiser(denoiser(m, r))
+        for m, r in ((sketch, "transformer"), (render, "render"))
     ]
     assert contexts[0] is not None
     assert contexts[1] is not None
@@ -213,8 +214,8 @@ def test_two_models_attached_at_once_keep_their_own_counts() -> None:
         run = report_of(sage, lambda: (predict(sketch), predict(sketch), predict(render)))
         again = report_of(sage, lambda: predict(render))
     counts = {role: facts["served"] for role, facts in run.notes["attention_calls"].items()}
-    assert counts == {"sketch": 8, "render": 2}
-    assert again.notes["attention_calls"]["sketch"]["served"] == 0
+    assert counts == {"transformer": 8, "render": 2}
+    assert again.notes["attention_calls"]["transformer"]["served"] == 0
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
@@ -237,7 +238,7 @@ def test_compiled_blocks_use_the_kernel_without_graph_breaks_or_further_recompil
         assert torch.equal(predict(model), eager)
     assert graphs == 1
     assert run.warnings == []
-    assert run.notes["attention_calls"]["sketch"]["compiled"] is True
+    assert run.notes["attention_calls"]["transformer"]["compiled"] is True
     assert torch.equal(predict(model), bare)
 
 
@@ -269,7 +270,7 @@ def test_a_backend_set_before_is_set_aside_and_comes_back() -> None:
     before = state(model)
     with attached(model) as sage:
         run = report_of(sage, lambda: predict(model))
-    assert run.notes["attention_calls"]["sketch"] == {"served": 4, "fell_back": {}}
+    assert run.notes["attention_calls"]["transformer"] == {"served": 4, "fell_back": {}}
     assert state(model) == before
     torch.testing.assert_close(predict(model), plain)
 
@@ -302,7 +303,7 @@ def test_one_processor_shared_by_all_modules_is_covered_and_restored() -> None:
     bare = predict(model)
     with attached(model) as sage:
         run = report_of(sage, lambda: predict(model))
-    assert run.notes["attention_calls"]["sketch"]["served"] == 4
+    assert run.notes["attention_calls"]["transformer"]["served"] == 4
     assert all(processor is shared for processor in processors(model))
     assert torch.equal(predict(model), bare)
 
@@ -392,14 +393,14 @@ def test_arguments_are_obeyed_or_the_call_falls_back_and_is_counted(
         run = report_of(
             sage, lambda: torch.testing.assert_close(predict(model), bare, atol=0.02, rtol=0.05)
         )
-    facts = run.notes["attention_calls"]["sketch"]
+    facts = run.notes["attention_calls"]["transformer"]
     if reason is None:
         assert facts == {"served": 2, "fell_back": {}}
         assert run.warnings == []
     else:
         assert facts == {"served": 1, "fell_back": {reason: 1}}
         assert run.warnings == [
-            "sageattention: 1 of 2 attention calls of the sketch denoiser kept the original "
+            "sageattention: 1 of 2 attention calls of the denoiser 'transformer' kept the original "
             f"attention: {reason} (1x)"
         ]
 
@@ -412,7 +413,7 @@ def test_a_masked_call_equals_the_original_attention_bit_for_bit() -> None:
         run = report_of(sage, lambda: None)
         assert torch.equal(predict(model), bare)
         run = report_of(sage, lambda: predict(model))
-    assert run.notes["attention_calls"]["sketch"] == {
+    assert run.notes["attention_calls"]["transformer"] == {
         "served": 0,
         "fell_back": {"attention mask": 4},
     }
@@ -426,8 +427,8 @@ def test_what_compiled_code_declines_is_a_warning_too() -> None:
         model.compile_repeated_blocks(fullgraph=True, backend="eager")
         run = report_of(sage, lambda: predict(model))
     assert run.warnings == [
-        "sageattention: compiled code of the sketch denoiser keeps the original attention in some "
-        "calls: attention mask"
+        "sageattention: compiled code of the denoiser 'transformer' keeps the original "
+        "attention in some calls: attention mask"
     ]
     assert torch.equal(predict(model), bare)
 
@@ -456,7 +457,7 @@ def test_a_denoiser_that_ran_without_reaching_the_kernel_is_a_warning() -> None:
     with attached(model) as sage:
         run = report_of(sage, lambda: predict(model))
         unused = report_of(sage, lambda: None, "render")
-    assert "did nothing for the sketch denoiser" in run.warnings[0]
+    assert "did nothing for the denoiser 'transformer'" in run.warnings[0]
     assert unused.warnings == []
 
 
@@ -472,7 +473,7 @@ def test_a_processor_with_neither_backend_nor_torch_attention_is_a_warning() -> 
     with attached(model) as sage:
         run = report_of(sage, lambda: predict_cogvideox(model))
     reason = "attention by other means than scaled_dot_product_attention"
-    facts = run.notes["attention_calls"]["sketch"]
+    facts = run.notes["attention_calls"]["transformer"]
     assert facts == {"served": 1, "fell_back": {reason: 1}}
     assert reason in run.warnings[0]
 
@@ -483,8 +484,8 @@ def test_a_processor_that_cannot_be_covered_is_a_warning() -> None:
     model.blocks[0].attn1.set_processor(lambda *given, **more: inner(*given, **more))
     with attached(model) as sage:
         run = report_of(sage, lambda: predict(model))
-    assert run.notes["attention_calls"]["sketch"]["uncovered"] == {"function": 1}
-    assert "1 attention modules of the sketch denoiser" in run.warnings[0]
+    assert run.notes["attention_calls"]["transformer"]["uncovered"] == {"function": 1}
+    assert "1 attention modules of the denoiser 'transformer'" in run.warnings[0]
 
 
 def test_a_model_without_attention_processors_is_refused() -> None:
@@ -599,5 +600,5 @@ def test_on_a_gpu_auto_serves_every_call_of_a_wan_model() -> None:
         run = report_of(sage, lambda: model(latents, timestep, text))
         accelerated = model(latents, timestep, text, return_dict=False)[0]
     assert run.warnings == []
-    assert run.notes["attention_calls"]["sketch"]["served"] == 4
+    assert run.notes["attention_calls"]["transformer"]["served"] == 4
     assert float((accelerated - bare).norm() / bare.norm()) < 0.05

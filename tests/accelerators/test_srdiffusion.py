@@ -14,6 +14,7 @@ import torch
 from diffusers import WanPipeline, WanTransformer3DModel
 from hypothesis import given
 from hypothesis import strategies as st
+from srdiffusion_report import D_PER_STEP, d_of, switch_rule
 from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
 
 import sraccel
@@ -222,11 +223,9 @@ def test_fixed_switch_step_is_the_first_step_of_the_render_model(
     ) as stack:
         generate(pipe)
     report = stack.report
-    assert [step.denoiser for step in report.steps] == ["sketch"] * 3 + ["render"] * 5
-    assert (report.switch_step, report.switch_rule) == (3, "fixed")
-    assert [step.noise_rel_l1 is not None for step in report.steps] == [False, True, True] + [
-        False
-    ] * 5
+    assert [step.denoiser for step in report.steps] == ["transformer"] * 3 + ["render"] * 5
+    assert (report.switch_step, switch_rule(report)) == (3, "fixed")
+    assert [d_of(step) is not None for step in report.steps] == [False, True, True] + [False] * 5
 
 
 @pytest.mark.parametrize("switch_step", [0, 3])
@@ -260,7 +259,7 @@ def test_every_run_starts_with_the_sketch_model(
         generate(pipe, callback_on_step_end=interrupt)
         assert torch.equal(generate(pipe), first)
     assert {report.switch_step for report in stack.reports} <= {2, 3, 4}
-    assert all(report.steps[0].denoiser == "sketch" for report in stack.reports)
+    assert all(report.steps[0].denoiser == "transformer" for report in stack.reports)
 
 
 def test_the_metric_is_taken_on_the_guided_prediction_of_consecutive_steps(
@@ -279,7 +278,7 @@ def test_the_metric_is_taken_on_the_guided_prediction_of_consecutive_steps(
         generate(pipe)
     for i, record in enumerate(stack.report.steps[1:], start=1):
         d = (guided[i] - guided[i - 1]).abs().mean() / guided[i - 1].abs().mean()
-        assert record.noise_rel_l1 == pytest.approx(float(d), rel=1e-6)
+        assert d_of(record) == pytest.approx(float(d), rel=1e-6)
 
 
 def test_another_dtype_of_the_render_model_is_cast_in_and_out(
@@ -303,7 +302,7 @@ def test_the_report_holds_what_the_per_step_rule_saw(
     cache = {
         "use": "teacache",
         "threshold": 5.0,
-        "coefficients": dict.fromkeys(("sketch", "render"), IDENTITY),
+        "coefficients": dict.fromkeys(("transformer", "render"), IDENTITY),
     }
     recipe = [{"use": "srdiffusion", "render": render, "min_step": 99}, cache]
     predictions: list[torch.Tensor] = []
@@ -325,13 +324,13 @@ def test_the_report_holds_what_the_per_step_rule_saw(
     skipped = [step.index for step in steps if step.calls[0].reused]
     assert skipped
     for before, at in pairwise(computed):
-        rate = steps[at].noise_rel_l1_per_step
+        rate = steps[at].measured[D_PER_STEP]
         if at < skipped[0]:
             assert rate is None  # the paper's rule is in force
         else:
             d = rel_l1_distance(predictions[at], predictions[before])
             assert rate == pytest.approx(float(d) / (at - before), rel=1e-5)
-    assert all(steps[at].noise_rel_l1_per_step is None for at in skipped)
+    assert all(D_PER_STEP not in steps[at].measured for at in skipped)
 
 
 def test_a_switch_beyond_the_run_is_a_warning(
@@ -365,8 +364,8 @@ def test_a_render_model_that_does_not_fit_is_refused_side_by_side(pipe: WanPipel
     misfit = tiny_transformer(layers=1, in_channels=8, text_dim=32)
     with pytest.raises(sraccel.ModelError) as refused:
         sraccel.compose(pipe, [{"use": "srdiffusion", "render": misfit}])
-    assert "in_channels: 4 (sketch), 8 (render)" in str(refused.value)
-    assert "text_dim: 16 (sketch), 32 (render)" in str(refused.value)
+    assert "in_channels: 4 (transformer), 8 (render)" in str(refused.value)
+    assert "text_dim: 16 (transformer), 32 (render)" in str(refused.value)
     assert "out_channels" not in str(refused.value)
 
 
@@ -381,9 +380,10 @@ def test_everything_that_differs_is_said_at_once_and_before_weights_are_loaded(
         sraccel.compose(pipe, [{"use": "srdiffusion", "render": str(tmp_path)}])
     message = str(refused.value)
     assert (
-        "VAE latents_mean: [0.0, 0.0, 0.0, 0.0] (sketch), [0.5, 0.5, 0.5, 0.5] (render)" in message
+        "VAE latents_mean: [0.0, 0.0, 0.0, 0.0] (transformer), [0.5, 0.5, 0.5, 0.5] (render)"
+        in message
     )
-    assert "text_dim: 16 (sketch), 32 (render)" in message
+    assert "text_dim: 16 (transformer), 32 (render)" in message
     assert "z_dim" not in message
 
 
@@ -454,13 +454,13 @@ def test_a_pipeline_led_switch_restarts_the_metric(
         {
             "use": "teacache",
             "threshold": 0.01,
-            "coefficients": dict.fromkeys(("sketch", "sketch_2", "render"), IDENTITY),
+            "coefficients": dict.fromkeys(("transformer", "transformer_2", "render"), IDENTITY),
         },
     ]
     with sraccel.compose(pipe, recipe) as stack:
         generate(pipe, steps=12)
     roles = [step.denoiser for step in stack.report.steps]
-    boundary = roles.index("sketch_2")
-    assert roles == ["sketch"] * boundary + ["sketch_2"] * (12 - boundary)
-    missing = [i for i, step in enumerate(stack.report.steps) if step.noise_rel_l1 is None]
+    boundary = roles.index("transformer_2")
+    assert roles == ["transformer"] * boundary + ["transformer_2"] * (12 - boundary)
+    missing = [i for i, step in enumerate(stack.report.steps) if d_of(step) is None]
     assert missing == [0, boundary]

@@ -11,6 +11,7 @@ from analytic import AnalyticAdapter, analytic_pipeline
 from diffusers import CogVideoXDDIMScheduler, WanPipeline, WanTransformer3DModel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from srdiffusion_report import switch_rule
 from tiny_models import call_arguments, tiny_pipeline, tiny_transformer
 
 import sraccel
@@ -34,7 +35,7 @@ def test_the_render_model_takes_the_steps_at_or_below_the_noise_level(
     for step in stack.report.steps:
         assert step.sigma is not None
         assert (step.denoiser == "render") == (step.sigma <= sigma)
-    assert stack.report.switch_rule == "fixed"
+    assert switch_rule(stack.report) == "fixed"
 
 
 def test_a_level_below_the_last_step_never_switches_and_says_so(

@@ -127,7 +127,7 @@ def test_after_a_switch_the_render_model_computes_first_with_its_own_coefficient
         {
             "use": "teacache",
             "threshold": 50.0,
-            "coefficients": {"sketch": IDENTITY, "render": never},
+            "coefficients": {"transformer": IDENTITY, "render": never},
         },
     ]
     with sraccel.compose(pipe, recipe) as stack:
@@ -145,7 +145,7 @@ def test_waiting_for_the_switch(
             "use": "teacache",
             "threshold": 50.0,
             "start": "after_switch",
-            "coefficients": {"sketch": IDENTITY, "render": IDENTITY},
+            "coefficients": {"transformer": IDENTITY, "render": IDENTITY},
         },
     ]
     with sraccel.compose(pipe, recipe) as stack:
@@ -205,7 +205,7 @@ def test_after_a_switch_the_other_models_residuals_are_let_go(pipe: WanPipeline)
     wide = tiny_transformer(seed=5, num_attention_heads=4)
     recipe = [
         {"use": "srdiffusion", "render": wide, "switch_step": 4},
-        {"use": "teacache", "coefficients": {"sketch": IDENTITY, "render": IDENTITY}},
+        {"use": "teacache", "coefficients": {"transformer": IDENTITY, "render": IDENTITY}},
     ]
     with sraccel.compose(pipe, recipe) as stack:
         pipe(**call_arguments(steps=9))

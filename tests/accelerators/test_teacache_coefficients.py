@@ -79,7 +79,12 @@ are those of one of them."""
 
 
 def denoiser_like(
-    kind: str, config: dict[str, Any], *, name: str = "", pipeline: Any = None, role: str = "sketch"
+    kind: str,
+    config: dict[str, Any],
+    *,
+    name: str = "",
+    pipeline: Any = None,
+    role: str = "transformer",
 ) -> Denoiser:
     """A denoiser with the configuration of a real model, and no memory for its weights."""
     with torch.device("meta"):
@@ -202,7 +207,7 @@ def test_coefficients_named_for_another_model_are_refused_with_the_differences(p
         sraccel.compose(pipe, recipe)
 
 
-@pytest.mark.parametrize("coefficients", [[1.0], [1.0] * 6, {"sketch": [1.0]}])
+@pytest.mark.parametrize("coefficients", [[1.0], [1.0] * 6, {"transformer": [1.0]}])
 def test_too_few_or_many_coefficients_are_refused(coefficients: Any) -> None:
     with pytest.raises(sraccel.RecipeError, match=r"accelerators\[0\].coefficients: 5 numbers"):
         sraccel.Recipe(accelerators=[{"use": "teacache", "coefficients": coefficients}])
@@ -225,7 +230,7 @@ def test_polynomials_are_evaluated_as_numpy_does_it() -> None:
 def calibration_of(model: WanTransformer3DModel, **changed: Any) -> CalibrationFile:
     """A calibration file with the identity for this model."""
     entry: dict[str, Any] = {
-        "role": "sketch",
+        "role": "transformer",
         "family": "wan",
         "class_name": "WanTransformer3DModel",
         "signature": signature_of(model.config),
@@ -235,7 +240,7 @@ def calibration_of(model: WanTransformer3DModel, **changed: Any) -> CalibrationF
         "x_range": (0.0, 1.0),
         "num_points": 100,
     }
-    return CalibrationFile(models={"sketch": CalibrationEntry(**{**entry, **changed})})
+    return CalibrationFile(models={"transformer": CalibrationEntry(**{**entry, **changed})})
 
 
 def test_a_recipe_takes_a_calibration_file_and_names_it_in_the_report(
@@ -246,7 +251,10 @@ def test_a_recipe_takes_a_calibration_file_and_names_it_in_the_report(
     with sraccel.compose(pipe, recipe) as stack:
         generate(pipe, steps=12)
     (record,) = stack.report.accelerators
-    assert record.notes["coefficients_sketch"] == "sketch, plain, fitted (R^2 0.90, mine.json)"
+    assert (
+        record.notes["coefficients_transformer"]
+        == "transformer, plain, fitted (R^2 0.90, mine.json)"
+    )
     assert record.reused_calls > 0
 
 
@@ -254,7 +262,9 @@ def test_a_calibration_file_of_another_model_or_variant_is_refused(
     pipe: WanPipeline, tmp_path: Path
 ) -> None:
     deeper = calibration_of(tiny_transformer(layers=4)).save(tmp_path / "deeper.json")
-    with pytest.raises(sraccel.ModelError, match=r"num_layers: 4 \(file, sketch\), 3 \(model\)"):
+    with pytest.raises(
+        sraccel.ModelError, match=r"num_layers: 4 \(file, transformer\), 3 \(model\)"
+    ):
         sraccel.compose(pipe, [{"use": "teacache", "coefficients": str(deeper)}])
     plain = calibration_of(pipe.transformer).save(tmp_path / "plain.json")
     recipe = [{"use": "teacache", "retention": True, "coefficients": str(plain)}]
@@ -282,7 +292,7 @@ def test_a_calibration_file_beside_the_weights_is_found_for_its_own_model_only(
         generate(pipe, steps=12)
     assert stack.report.accelerators[0].reused_calls > 0
     calibration_of(tiny_transformer(layers=4)).save(beside)
-    with pytest.raises(sraccel.ModelError, match=r"teacache.json was not made for the sketch"):
+    with pytest.raises(sraccel.ModelError, match=r"teacache.json was not made for the transformer"):
         sraccel.compose(pipe, [{"use": "teacache"}])
 
 
@@ -335,7 +345,7 @@ def test_the_right_file_is_found_behind_one_of_another_model(tmp_path: Path) -> 
     loaded = WanTransformer3DModel.from_pretrained(tmp_path / "transformer")
     calibration_of(tiny_transformer(layers=4)).save(tmp_path / "transformer" / "teacache.json")
     calibration_of(own).save(tmp_path / "teacache.json")
-    denoiser = recognise("sketch", loaded, installed().adapters)
+    denoiser = recognise("transformer", loaded, installed().adapters)
     assert known(denoiser, PLAIN)[0].values == tuple(IDENTITY)
 
 
@@ -353,6 +363,6 @@ def test_coefficients_that_are_not_finite_are_refused(number: float) -> None:
 
 
 def test_coefficients_for_a_role_that_nobody_plays_are_refused(pipe: WanPipeline) -> None:
-    given = {"sketch": IDENTITY, "rendr": IDENTITY}
-    with pytest.raises(sraccel.ConflictError, match=r"given for 'rendr', but.*are 'sketch'"):
+    given = {"transformer": IDENTITY, "rendr": IDENTITY}
+    with pytest.raises(sraccel.ConflictError, match=r"given for 'rendr', but.*are 'transformer'"):
         sraccel.compose(pipe, [{"use": "teacache", "coefficients": given}])

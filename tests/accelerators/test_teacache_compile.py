@@ -161,7 +161,7 @@ def test_attaching_and_detaching_again_and_again_recompiles_nothing(
 
 
 def test_blocks_of_both_models_may_be_compiled(pipe: WanPipeline, generate: Generate) -> None:
-    both = {"sketch": IDENTITY, "render": IDENTITY}
+    both = {"transformer": IDENTITY, "render": IDENTITY}
     recipe = [
         {"use": "srdiffusion", "switch_step": 8},
         {"use": "teacache", "threshold": 1.2, "coefficients": both},

@@ -42,7 +42,7 @@ class Recipe:
             "threshold": self.threshold,
             "coefficients": IDENTITY
             if self.switch_step is None
-            else {"sketch": IDENTITY, "render": IDENTITY},
+            else {"transformer": IDENTITY, "render": IDENTITY},
         }
         return [switch] * (self.switch_step is not None) + [cached] * (self.threshold is not None)
 

@@ -140,7 +140,7 @@ def compare(
     _, bare = reference(tiny, watch, ([0.0] * 5, 0.0, first, last), guidance, dtype)
     assert not any(bare.skipped)
     recorded = next(iter(bare.distances.values()))
-    roles = ("sketch", "sketch_2")[: len(tiny.attributes)]
+    roles = ("transformer", "transformer_2")[: len(tiny.attributes)]
     shares = []
     for number, relative in enumerate(thresholds):
         polynomial = polynomials(recorded)[number % 2]

@@ -370,7 +370,7 @@ def main() -> None:
     torch.set_num_threads(1)
     if arguments.cpu_time:
         CLOCK[0] = time.thread_time
-    pipe = load_demo_pipeline("sketch")
+    pipe = load_demo_pipeline("transformer")
     pipe.set_progress_bar_config(disable=True)
     with torch.no_grad():
         steps = recorded_calls(pipe)

@@ -392,7 +392,7 @@ def main() -> None:
     for folder in (arguments.work, arguments.out):
         folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(arguments.threads)
-    pipe = load_demo_pipeline("sketch")
+    pipe = load_demo_pipeline("transformer")
     pipe.set_progress_bar_config(disable=True)
     weights = fingerprint({"transformer": pipe.transformer, "vae": pipe.vae})
     header = {"weights": weights, "versions": package_versions(), "threads": arguments.threads}

@@ -38,7 +38,7 @@ HYBRIDS = ("SRDiffusion, adaptive", f"SRDiffusion, min_step {MIN_STEP}", "SRDiff
 
 def settings(pipes: Mapping[str, Any]) -> list[Setting]:
     """Everything that is compared, the bare sketch model first."""
-    sketch, render = pipes["sketch"].transformer, pipes["render"].transformer
+    sketch, render = pipes["transformer"].transformer, pipes["render"].transformer
     switch = {"use": "srdiffusion", "render": render}
     adaptive, delayed, fixed = HYBRIDS
     return [

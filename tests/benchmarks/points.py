@@ -54,7 +54,7 @@ class Setting:
     label: str
     recipe: list[Any] = field(default_factory=list)
     steps: int = 50
-    role: str = "sketch"
+    role: str = "transformer"
     outcome: Outcome = field(default_factory=Outcome)
     psnr_db: list[float] = field(default_factory=list)
 
@@ -85,7 +85,7 @@ def _plain(item: Any) -> dict[str, Any]:
 
 def load_pair() -> dict[str, Any]:
     """The demo pair as two pipelines, by the role of their own model."""
-    pipes = {role: load_demo_pipeline(role) for role in ("sketch", "render")}
+    pipes = {role: load_demo_pipeline(role) for role in ("transformer", "render")}
     for pipe in pipes.values():
         pipe.set_progress_bar_config(disable=True)
     return pipes

@@ -65,7 +65,7 @@ def test_doubts_and_outlook_of_any_accelerator_are_told(register: Register) -> N
     assert (warning.level, warning.about) == ("warning", "doubtful")
     assert warning.message == "wants an even number of steps"
     found = said([{"use": "srdiffusion", "render": "demo"}, {"use": "doubtful"}])
-    assert ("note", "doubtful", "sees sketch, render") in found
+    assert ("note", "doubtful", "sees transformer, render") in found
     assert ("error", "doubtful", "cannot work here") in found
 
 
@@ -182,7 +182,9 @@ OVERRIDES = st.lists(
         st.builds(
             "{}.{}={}".format,
             st.sampled_from(["teacache", "srdiffusion", "sampling", "teacash", "include"]),
-            st.sampled_from(["threshold", "render.dtype", "coefficients.sketch", "height", "0"]),
+            st.sampled_from(
+                ["threshold", "render.dtype", "coefficients.transformer", "height", "0"]
+            ),
             st.sampled_from(["1", "null", "{a: b}", "[1", "x", "!!python/name:os.system"]),
         ),
     ),
@@ -362,7 +364,7 @@ def test_models_that_take_turns_are_not_added_up_nor_told_to(
     larger = with_render("float32", "swap")
     larger["accelerators"][0]["render"]["subfolder"] = "transformer"
     half = memory(monkeypatch, larger, dtype=torch.bfloat16)  # the pipeline's own is the smaller
-    assert "sketch 11.7 MiB, render 23.4 MiB" in half.message
+    assert "transformer 11.7 MiB, render 23.4 MiB" in half.message
     assert at_once(half) == pytest.approx(23.4 + 7.5 + 0.2, abs=0.2)
     in_main_memory = memory(monkeypatch, with_render(residency="swap"), CPU)
     assert at_once(in_main_memory) == at_once(both)  # there, both are in it all the time

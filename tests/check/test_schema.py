@@ -166,7 +166,7 @@ VALUES = st.one_of(
     ),
     st.lists(st.one_of(st.floats(-2, 2), st.text(max_size=2)), min_size=5, max_size=5),
     st.dictionaries(
-        st.sampled_from(["sketch", "render"]),
+        st.sampled_from(["transformer", "render"]),
         st.lists(st.integers(-9, 9), min_size=5, max_size=5),
         max_size=2,
     ),

@@ -70,7 +70,7 @@ def said(recipe: Any, model: str | Path = "demo") -> str:
 def costs() -> Mapping[str, float]:
     stack = stack_of(SRDIFFUSION)
     assert all(next(one.module.parameters()).is_meta for one in stack.denoisers.values())
-    return relative_costs(stack.denoisers["render"], stack.denoisers["sketch"])
+    return relative_costs(stack.denoisers["render"], stack.denoisers["transformer"])
 
 
 def test_a_step_of_the_demos_render_model_costs_what_its_configuration_says():
@@ -155,7 +155,7 @@ def test_without_a_scheduler_a_noise_level_may_come_at_any_step():
     assert "any step" in forecast.assumes
 
 
-def calibration(path: Path, role: str = "sketch", **changed: Any) -> str:
+def calibration(path: Path, role: str = "transformer", **changed: Any) -> str:
     """A file with the demo's coefficients and a table of thresholds."""
     entry = CalibrationFile.load(DEMO_WEIGHTS / "teacache.json").models[role]
     table = [{"threshold": 0.1, "skipped": 0.2}, {"threshold": 0.3, "skipped": 0.6}]
@@ -171,13 +171,13 @@ def test_a_calibrations_table_is_interpolated(tmp_path: Path, threshold: float, 
     item = {"use": "teacache", "threshold": threshold, "coefficients": calibration(tmp_path)}
     stack = stack_of(item)
     found = estimate_speedup(stack, STEPS)
-    free, dear = skipped_cost(stack.denoisers["sketch"])
+    free, dear = skipped_cost(stack.denoisers["transformer"])
     assert (free, dear) == (0, (6_137_404 - 5_546_240) / 6_137_404)
     expected = (1 / (1 - share * (1 - dear)), 1 / (1 - share))
     assert found.speedup == pytest.approx(expected)
     assert not found.unknown
     if share:
-        assert f"teacache skips {share:.0%} of the sketch steps" in found.forecasts[0].assumes
+        assert f"teacache skips {share:.0%} of the transformer steps" in found.forecasts[0].assumes
 
 
 @pytest.mark.parametrize(
@@ -197,15 +197,15 @@ def test_what_no_table_tells_is_unknown_and_no_factor(
     found = estimate_of({"use": "teacache", "threshold": threshold, "coefficients": file})
     assert found.speedup == (1, 1)
     assert len(found.unknown) == 1
-    assert f"what teacache skips (sketch: {reason}" in found.unknown[0]
+    assert f"what teacache skips (transformer: {reason}" in found.unknown[0]
 
 
 def test_a_switch_and_a_table_of_one_of_the_models_multiply_out(tmp_path: Path):
-    coefficients = {"sketch": calibration(tmp_path), "render": [0, 0, 0, 1, 0]}
+    coefficients = {"transformer": calibration(tmp_path), "render": [0, 0, 0, 1, 0]}
     cache = {"use": "teacache", "threshold": 0.2, "coefficients": coefficients}
     stack = stack_of({**SRDIFFUSION, "switch_step": 20}, cache)
     found = estimate_speedup(stack, STEPS)
-    _, dear = skipped_cost(stack.denoisers["sketch"])
+    _, dear = skipped_cost(stack.denoisers["transformer"])
     low, high = sorted(costs().values())
     slowest = STEPS / (20 * (1 - 0.4 * (1 - dear)) + 30 * high)
     assert found.speedup == pytest.approx((slowest, STEPS / (20 * 0.6 + 30 * low)))
@@ -214,7 +214,7 @@ def test_a_switch_and_a_table_of_one_of_the_models_multiply_out(tmp_path: Path):
 
 def test_a_cache_that_waits_for_the_switch_skips_none_of_the_sketch(tmp_path: Path):
     coefficients = {
-        "sketch": calibration(tmp_path),
+        "transformer": calibration(tmp_path),
         "render": calibration(tmp_path, "render"),
     }
     cache = {"use": "teacache", "threshold": 0.2, "coefficients": coefficients}
@@ -230,7 +230,7 @@ def test_the_demo_recipe_holds_what_was_measured_and_says_that_it_is_arithmetic(
     assert text.startswith("about 1.0x to 1.8x by arithmetic, not measured (50 steps")
     assert "a switch at step 25 at the earliest, perhaps never" in text
     assert "what sageattention costs (it claims no speed)" in text
-    assert "what teacache skips (sketch and render: no table of thresholds" in text
+    assert "what teacache skips (transformer and render: no table of thresholds" in text
     assert "A small model seldom runs as fast as its arithmetic says" in text
     slowest, fastest = estimate_of({**SRDIFFUSION, "min_step": 24}).speedup
     assert slowest <= 1.65 <= fastest
@@ -249,7 +249,9 @@ def test_a_fixed_switch_on_published_sizes(tmp_path: Path):
     }
     text = said(recipe, large)
     assert text.startswith("about 1.6x to 1.8x by arithmetic, not measured (40 steps; ")
-    assert "0.10 (by its blocks' parameters) to 0.23 (by its attention) of a sketch step" in text
+    assert (
+        "0.10 (by its blocks' parameters) to 0.23 (by its attention) of a transformer step" in text
+    )
     assert "a switch at step 20)" in text
     assert "only a run will tell" not in text
 
@@ -275,7 +277,9 @@ def test_any_accelerator_can_foretell(monkeypatch: pytest.MonkeyPatch):
         name = "halves"
 
         def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast:
-            return Forecast(skipped={"sketch": (0.5, 0.5)}, assumes="halves skips each other step")
+            return Forecast(
+                skipped={"transformer": (0.5, 0.5)}, assumes="halves skips each other step"
+            )
 
     monkeypatch.setitem(installed().accelerators, "halves", Halves)
     text = said({"accelerators": [{"use": "halves"}]})
@@ -283,7 +287,7 @@ def test_any_accelerator_can_foretell(monkeypatch: pytest.MonkeyPatch):
     assert "halves skips each other step" in text
 
 
-@pytest.mark.parametrize("role", ["sketch", "nobody"])
+@pytest.mark.parametrize("role", ["transformer", "nobody"])
 def test_a_forecast_that_cannot_be_is_an_error_of_its_accelerator(
     monkeypatch: pytest.MonkeyPatch, role: str
 ):

@@ -52,12 +52,12 @@ def test_the_demo_is_calibrated_and_the_recipe_to_paste_is_valid(
 ) -> None:
     result = calibrate("--seeds", "0,1")
     assert result.exit_code == 0, result.output
-    entry = CalibrationFile.load(tmp_path / "c.json").models["sketch"]
+    entry = CalibrationFile.load(tmp_path / "c.json").models["transformer"]
     assert entry.prompts == ["a red circle moving left", "a blue square moving up"]
     assert entry.seeds == [0, 1]
     assert entry.size == {"height": 48, "width": 48, "num_frames": 8}
     assert entry.guidance_scale == 3.0
-    for name in ("c.json", "c.sketch.png", "c.sketch.runs.jsonl"):
+    for name in ("c.json", "c.transformer.png", "c.transformer.runs.jsonl"):
         assert (tmp_path / name).is_file()
         assert name in said(result)
     for text in ("R^2", "prompts left out", "mean absolute error", "share of the 7 steps"):
@@ -72,11 +72,11 @@ def test_the_demo_is_calibrated_and_the_recipe_to_paste_is_valid(
 
 
 def test_the_render_model_goes_into_the_same_file(calibrate: Sraccel, tmp_path: Path) -> None:
-    for role in ("sketch", "render"):
+    for role in ("transformer", "render"):
         assert calibrate("--role", role).exit_code == 0
     models = CalibrationFile.load(tmp_path / "c.json").models
     layers = {name: entry.signature["num_layers"] for name, entry in models.items()}
-    assert layers == {"sketch": 7, "render": 2}
+    assert layers == {"transformer": 7, "render": 2}
 
 
 def test_a_local_folder_and_a_size(calibrate: Sraccel, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_local_folder_and_a_size(calibrate: Sraccel, tmp_path: Path) -> None:
     size = ("--height", 32, "--width", 48, "--frames", 5, "--guidance-scale", 1)
     result = calibrate("--model", tmp_path / "m", *size)
     assert result.exit_code == 0, result.output
-    entry = CalibrationFile.load(tmp_path / "c.json").models["sketch"]
+    entry = CalibrationFile.load(tmp_path / "c.json").models["transformer"]
     assert entry.signature["num_layers"] == 3
     assert entry.latent_shape == [1, 20, 6, 4, 6]
     assert entry.num_points == 2 * 6  # one branch: no guidance
@@ -98,7 +98,7 @@ def test_a_poor_fit_is_said_before_anything_else(
     monkeypatch.setattr(fitting, "POOR_R2", 2.0)
     result = calibrate()
     assert result.exit_code == 0
-    assert "sketch: read this first" in result.stdout.splitlines()[0]
+    assert "transformer: read this first" in result.stdout.splitlines()[0]
     assert "poor fit: R^2 on prompts left out is" in said(result)
 
 
@@ -123,7 +123,7 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
     result = calibrate()
     assert result.exit_code == 0, result.output
     assert "1 of 2 runs are in" in said(result)
-    assert count_runs(runs_path(tmp_path / "c.json", "sketch")) == 2
+    assert count_runs(runs_path(tmp_path / "c.json", "transformer")) == 2
 
 
 def test_other_steps_are_refused_beside_the_runs_that_are_there(calibrate: Sraccel) -> None:

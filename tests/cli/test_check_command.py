@@ -230,10 +230,10 @@ def test_a_model_that_fits_is_described(sraccel: Sraccel):
     assert result.exit_code == 0, result.output
     assert "render: WanTransformer3DModel" in about(result, "model")
     assert "fits the pipeline's" in about(result, "model")
-    assert "sketch, plain, fitted" in about(result, "teacache")
+    assert "transformer, plain, fitted" in about(result, "teacache")
     assert "render, plain, fitted" in about(result, "teacache")
     assert "'emulated' is usable here" in about(result, "sageattention")
-    assert "sketch 23.4 MiB, render 2.7 MiB" in about(result, "memory")
+    assert "transformer 23.4 MiB, render 2.7 MiB" in about(result, "memory")
     assert "by arithmetic, not measured" in about(result, "speedup")
 
 

@@ -49,7 +49,7 @@ def test_generate_writes_a_video_a_report_and_a_timeline(
     ]
     report = Report.from_json((out / "report.json").read_text())
     assert report.switch_step == 3
-    assert [step.denoiser for step in report.steps] == ["sketch"] * 3 + ["render"] * 3
+    assert [step.denoiser for step in report.steps] == ["transformer"] * 3 + ["render"] * 3
     assert report.speedup.measured is None
     assert report.quality is None
     assert load_video(out / "video.mp4").shape[1:] == (288, 288, 3)

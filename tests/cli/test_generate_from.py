@@ -33,7 +33,7 @@ model: demo
 sampling: {num_inference_steps: 9, guidance_scale: 1.5}
 accelerators:
   - {use: srdiffusion, render: demo, switch_step: 2}
-  - {use: teacache, threshold: 5, coefficients: {sketch: [0, 0, 0, 1, 0], render: auto}}
+  - {use: teacache, threshold: 5, coefficients: {transformer: [0, 0, 0, 1, 0], render: auto}}
 """
 
 
@@ -117,7 +117,7 @@ def test_the_same_video_comes_again_bit_for_bit(
     assert again.report.origin == first.report.origin  # the checksum of the frames, too
     assert again.report.call == first.report.call
     assert again.report.recipe == first.report.recipe
-    assert [step.denoiser for step in again.report.steps] == ["sketch"] * 2 + ["render"] * 2
+    assert [step.denoiser for step in again.report.steps] == ["transformer"] * 2 + ["render"] * 2
     assert f"the same frames as {first.folder / file}, bit for bit" in again.said
     assert not any("made again" in warning for warning in again.report.warnings)
 

@@ -63,7 +63,7 @@ def test_two_pipelines_make_the_video_and_one_report(
 ):
     cache = (
         "  - {use: teacache, threshold: 0.1, "
-        "coefficients: {sketch: [0, 0, 0, 1, 0], render: [0, 0, 0, 1, 0]}}\n"
+        "coefficients: {transformer: [0, 0, 0, 1, 0], render: [0, 0, 0, 1, 0]}}\n"
     )
     recipe, out = written(tmp_path, render, cache), tmp_path / "out"
     result = generate(sraccel, recipe, out)
@@ -75,9 +75,9 @@ def test_two_pipelines_make_the_video_and_one_report(
         "video.mp4",
     ]
     report = Report.from_json((out / "report.json").read_text())
-    assert [step.denoiser for step in report.steps] == ["sketch"] * 2 + ["render"] * 3
+    assert [step.denoiser for step in report.steps] == ["transformer"] * 2 + ["render"] * 3
     assert report.handoff.kind == "re-encode"
-    assert report.handoff.sketch_noise_level == report.handoff.render_noise_level
+    assert report.handoff.noise_level_before == report.handoff.noise_level_after
     assert report.call["seed"] == 0
     assert "hand-off" in result.stdout
     assert len(load_video(out / "video.mp4")) == 9
@@ -158,7 +158,7 @@ def test_ctrl_c_keeps_the_report_of_both_runs(
     assert result.exit_code == 130
     report = Report.from_json((out / "report.json").read_text())
     assert "KeyboardInterrupt" in report.outcome
-    assert [step.denoiser for step in report.steps[:3]] == ["sketch", "sketch", "render"]
+    assert [step.denoiser for step in report.steps[:3]] == ["transformer", "transformer", "render"]
     assert report.handoff.seconds > 0
     assert not (out / "video.mp4").exists()
 

@@ -13,7 +13,7 @@ import sraccel
 
 
 def recipe(render: WanTransformer3DModel) -> list[dict[str, Any]]:
-    both = {"sketch": IDENTITY, "render": IDENTITY}
+    both = {"transformer": IDENTITY, "render": IDENTITY}
     return [
         {"use": "sageattention", "kernel": "emulated"},
         {"use": "srdiffusion", "render": render, "switch_step": 5},

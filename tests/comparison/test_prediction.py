@@ -20,12 +20,12 @@ def report_of(decisions: list[tuple[bool, bool]], order: list[str]) -> Report:
     steps = [
         StepRecord(
             index=index,
-            denoiser="render" if switched else "sketch",
+            denoiser="render" if switched else "transformer",
             calls=[
                 CallRecord(
                     branch="cond",
-                    requested="sketch",
-                    denoiser="render" if switched else "sketch",
+                    requested="transformer",
+                    denoiser="render" if switched else "transformer",
                     chosen_by=SWITCH if switched else None,
                     reused=reused,
                     reused_by=CACHE if reused else None,
@@ -47,7 +47,7 @@ def costs(rest: float = 0.5) -> Costs:
     """Sketch 10 s, render 2 s, a skipped stack a tenth; the kernel makes blocks 1.25x faster."""
     found = Costs()
     for prepared in ((), (SAGE,)):
-        for role, seconds in (("sketch", 10.0), ("render", 2.0)):
+        for role, seconds in (("transformer", 10.0), ("render", 2.0)):
             faster = seconds / 1.25 if prepared else seconds
             found.samples[Kind(role, False, prepared)] = [faster, faster * 5, faster * 0.9]
             found.samples[Kind(role, True, prepared)] = [seconds / 10]
@@ -104,7 +104,7 @@ def test_an_accelerator_that_decided_nothing_has_the_factor_one(
 def test_an_emulated_kernel_gets_no_factor_but_its_overhead() -> None:
     report = report_of([(False, False)] * 4, [SAGE])
     slow = costs()
-    slow.samples[Kind("sketch", False, (SAGE,))] = [20.0]
+    slow.samples[Kind("transformer", False, (SAGE,))] = [20.0]
     predict(report, recorded([SAGE], emulated=True), slow)
     (record,) = report.accelerators
     assert record.factor is None
@@ -123,7 +123,7 @@ def test_a_cost_that_was_never_measured_is_an_estimate_and_says_so() -> None:
 def test_only_kinds_that_the_replay_asks_for_are_probed() -> None:
     report = report_of([(False, False), (True, False), (True, True)], [SWITCH, CACHE])
     assert kinds_needed(report, recorded([SWITCH, CACHE])) == {
-        Kind("sketch", False),
+        Kind("transformer", False),
         Kind("render", False),
         Kind("render", True),
     }

@@ -243,7 +243,7 @@ MISFITS = {
 def test_models_of_other_channels_or_text_widths_cannot_take_turns(tiny: TinyFamily):
     for key in MISFITS[tiny.family]:
         switch = {"use": "srdiffusion", "render": tiny.render(**{key: 8})}
-        with pytest.raises(ModelError, match=rf"{key}: \d+ \(sketch\), 8 \(render\)"):
+        with pytest.raises(ModelError, match=rf"{key}: \d+ \(transformer\), 8 \(render\)"):
             sraccel.compose(tiny.pipeline(), [switch])
 
 
@@ -371,5 +371,5 @@ def test_the_cogvideox_adapter_leaves_out_what_a_model_does_not_take():
 def test_ltx_packs_its_latents_by_patches_so_these_belong_to_the_interface():
     for key in ("patch_size", "patch_size_t"):
         switch = {"use": "srdiffusion", "render": LTX.render(**{key: 2})}
-        with pytest.raises(ModelError, match=rf"{key}: 1 \(sketch\), 2 \(render\)"):
+        with pytest.raises(ModelError, match=rf"{key}: 1 \(transformer\), 2 \(render\)"):
             sraccel.compose(LTX.pipeline(), [switch])

@@ -101,4 +101,4 @@ def test_every_family_that_comes_with_sraccel_knows_its_model(
 ) -> None:
     with sraccel.compose(pipe, []) as stack:
         generate(pipe, steps=2)
-    assert stack.report.model["sketch"]["family"] == "wan"
+    assert stack.report.model["transformer"]["family"] == "wan"

@@ -144,8 +144,10 @@ def test_runs_of_other_settings_are_refused(load: Load, tmp_path: Path) -> None:
 def test_runs_of_other_weights_are_refused(load: Load, tmp_path: Path) -> None:
     journal = load("journal")
     one, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
-    assert journal.fingerprint({"sketch": one}) == journal.fingerprint({"sketch": one})
-    header, changed = ({"weights": journal.fingerprint({"sketch": each})} for each in (one, other))
+    assert journal.fingerprint({"transformer": one}) == journal.fingerprint({"transformer": one})
+    header, changed = (
+        {"weights": journal.fingerprint({"transformer": each})} for each in (one, other)
+    )
     journal.Journal(tmp_path / "runs.jsonl", header)
     with pytest.raises(OutputError, match="runs with other weights"):
         journal.Journal(tmp_path / "runs.jsonl", changed)

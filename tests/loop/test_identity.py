@@ -35,7 +35,7 @@ SCHEDULERS = {
 
 def neutral(render: WanTransformer3DModel) -> dict[str, list[dict[str, Any]]]:
     """Recipes that must not change anything."""
-    both = {"sketch": NEGATIVE, "render": NEGATIVE}
+    both = {"transformer": NEGATIVE, "render": NEGATIVE}
     return {
         "empty": [],
         "teacache at threshold 0": [{"use": "teacache", "threshold": 0, "coefficients": NEGATIVE}],

@@ -13,7 +13,7 @@ import sraccel
 
 
 def recipe(render: WanTransformer3DModel) -> list[dict[str, Any]]:
-    both = {"sketch": IDENTITY, "render": IDENTITY}
+    both = dict.fromkeys(("transformer", "denoiser", "render"), IDENTITY)
     return [
         {"use": "srdiffusion", "render": render, "max_step": 6},
         {"use": "teacache", "threshold": 1.2, "coefficients": both},
@@ -49,7 +49,8 @@ def own_loop(pipe: WanPipeline, run: Any, steps: int, seed: int = 0) -> torch.Te
 def decisions(report: sraccel.Report) -> list[Any]:
     return [
         (
-            *(step.index, step.timestep, step.sigma, step.denoiser, step.noise_rel_l1),
+            *(step.index, step.timestep, step.sigma, step.denoiser == "render"),
+            tuple(step.measured.items()),
             *((call.branch, call.reused) for call in step.calls),
         )
         for step in report.steps

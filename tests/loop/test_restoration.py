@@ -22,7 +22,7 @@ def full_recipe(render: WanTransformer3DModel) -> list[dict[str, Any]]:
     ]
 
 
-ROLES = ("sketch", "render")
+ROLES = ("transformer", "render")
 
 
 def state(*objects: Any) -> list[dict[str, Any]]:

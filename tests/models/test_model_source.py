@@ -22,7 +22,7 @@ from sraccel.models.shared import shared_loading
 from sraccel.models.source import ModelSource
 
 Generate = Callable[..., torch.Tensor]
-COEFFICIENTS = dict.fromkeys(("sketch", "render"), IDENTITY)
+COEFFICIENTS = dict.fromkeys(("transformer", "render"), IDENTITY)
 CACHE = {"use": "teacache", "threshold": 5.0, "coefficients": COEFFICIENTS}
 
 

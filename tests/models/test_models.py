@@ -26,7 +26,7 @@ def test_the_demo_pipeline_is_a_wan_pipeline_with_the_sketch_or_the_render_trans
         for pipe in (sketch, render)
     ]
     assert sizes[0] > 2 * sizes[1]
-    with pytest.raises(ValueError, match="'sketch' or 'render'"):
+    with pytest.raises(ValueError, match="'transformer' or 'render'"):
         load_demo_pipeline("painter")  # type: ignore[arg-type]
 
 

@@ -54,7 +54,7 @@ def test_calls_go_to_the_pipelines_models_until_the_switch_and_to_the_render_mod
     assert len(rendering.calls) == (STEPS - HALF) * tiny.calls_per_step
     roles = [step.denoiser for step in stack.report.steps]
     assert roles[HALF:] == ["render"] * (STEPS - HALF)
-    assert set(roles[:HALF]) == ({"sketch", "sketch_2"} if tiny is WAN_2_2 else {"sketch"})
+    assert set(roles[:HALF]) == set(tiny.attributes)
     assert stack.report.outcome == "finished"
     assert stack.report.model["render"]["family"] == tiny.family
 
@@ -88,7 +88,7 @@ def test_an_empty_stack_changes_no_bit_and_nothing_stays_behind(tiny: TinyFamily
     bare = tiny.generate(pipe)
     with sraccel.compose(pipe, []) as stack:
         assert torch.equal(tiny.generate(pipe), bare)
-    assert stack.report.steps[0].denoiser == "sketch"
+    assert stack.report.steps[0].denoiser == tiny.attributes[0]
     with sraccel.compose(pipe, switching(tiny.render())):
         assert not torch.equal(tiny.generate(pipe), bare)
     assert torch.equal(tiny.generate(pipe), bare)
@@ -125,7 +125,7 @@ def kernel_sized(tiny: TinyFamily) -> tuple[Any, nn.Module]:
 def test_a_switch_a_cache_and_an_attention_kernel_in_one_stack(tiny: TinyFamily):
     pipe, render = kernel_sized(tiny)
     bare = tiny.generate(pipe)
-    roles = ("sketch", "sketch_2", "render")
+    roles = ("transformer", "transformer_2", "render")
     recipe: list[Any] = [
         {"use": "sageattention", "kernel": "emulated"},
         *switching(render),
@@ -157,7 +157,9 @@ def test_a_switch_a_cache_and_an_attention_kernel_in_one_stack(tiny: TinyFamily)
 def test_teacache_takes_given_coefficients(tiny: TinyFamily):
     pipe = tiny.pipeline()
     bare = tiny.generate(pipe)
-    given: Any = {"sketch": IDENTITY, "sketch_2": IDENTITY} if tiny is WAN_2_2 else IDENTITY
+    given: Any = (
+        {"transformer": IDENTITY, "transformer_2": IDENTITY} if tiny is WAN_2_2 else IDENTITY
+    )
     for threshold in (0, ALWAYS):
         recipe = [{"use": "teacache", "threshold": threshold, "coefficients": given}]
         with sraccel.compose(pipe, recipe) as stack:
@@ -183,7 +185,9 @@ MISFITS = {
 @each_pair
 def test_a_render_model_with_another_interface_is_refused(tiny: TinyFamily):
     ((key, value),) = MISFITS[tiny.family].items()
-    with pytest.raises(ModelError, match=rf"{key}: \d+ \(sketch\), {value} \(render\)"):
+    with pytest.raises(
+        ModelError, match=rf"{key}: \d+ \({tiny.attributes[0]}\), {value} \(render\)"
+    ):
         sraccel.compose(tiny.pipeline(), switching(tiny.render(**{key: value})))
 
 

@@ -205,8 +205,8 @@ def test_the_report_tells_how_it_was_handed_over_and_between_which_noise_levels(
     assert (converted.kind, plain.kind) == ("change of variables", "identity")
     signal, noise = space("CogVideoX-5b").schedule.levels(float(pipe.scheduler.timesteps[5]))
     ratio = 1.15258426 / 0.7  # the render model's latents are larger, so its noise is, too
-    assert converted.sketch_noise_level == pytest.approx(noise / (signal + noise))
-    assert converted.render_noise_level == pytest.approx(noise * ratio / (signal + noise * ratio))
+    assert converted.noise_level_before == pytest.approx(noise / (signal + noise))
+    assert converted.noise_level_after == pytest.approx(noise * ratio / (signal + noise * ratio))
 
 
 def test_an_own_loop_states_its_noise_space() -> None:

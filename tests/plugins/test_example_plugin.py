@@ -39,7 +39,7 @@ has_demo = pytest.mark.skipif(
 
 
 def denoiser_of(module: Any) -> Denoiser:
-    return recognise("sketch", module, installed().adapters)
+    return recognise("transformer", module, installed().adapters)
 
 
 def forwards(module: nn.Module) -> list[bool]:
@@ -91,7 +91,7 @@ def test_bf16_linear_leaves_the_pipeline_as_it_was(pipe: WanPipeline, generate: 
     assert not any(forwards(pipe.transformer))
     assert all(a is b for a, b in zip(pipe.transformer.parameters(), parameters, strict=True))
     assert torch.equal(generate(pipe), bare)
-    assert stack.report.accelerators[0].notes["layers"]["sketch"] > 0
+    assert stack.report.accelerators[0].notes["layers"]["transformer"] > 0
     assert stack.report.warnings == []
 
 
@@ -117,7 +117,7 @@ def test_bf16_linear_says_so_where_there_is_nothing_to_do(
     with sraccel.compose(pipe, BF16) as stack:
         assert torch.equal(generate(pipe), bare)
     (warning,) = stack.report.warnings
-    assert "bf16-linear does nothing for the sketch denoiser" in warning
+    assert "bf16-linear does nothing for the denoiser 'transformer'" in warning
 
 
 class Quantised(nn.Linear):
@@ -162,7 +162,7 @@ def test_bf16_linear_goes_with_a_render_model_that_moves(
     switch = {"use": "srdiffusion", "render": render, "switch_step": 4, "residency": residency}
     with sraccel.compose(pipe, [switch, *BF16]) as stack:
         generate(pipe)
-    assert stack.report.accelerators[1].notes["layers"].keys() == {"sketch", "render"}
+    assert stack.report.accelerators[1].notes["layers"].keys() == {"transformer", "render"}
     assert not any(forwards(render))
     assert torch.equal(generate(pipe), bare)
 
@@ -205,5 +205,5 @@ def test_four_accelerators_run_together_and_leave_the_demo_pipeline_as_it_was() 
     assert report.switch_step == 4
     assert accelerated.isfinite().all()
     assert not torch.equal(accelerated, bare)
-    assert all(report.accelerators[-1].notes["layers"][role] for role in ("sketch", "render"))
+    assert all(report.accelerators[-1].notes["layers"][role] for role in ("transformer", "render"))
     assert torch.equal(generate(), bare)

@@ -156,7 +156,7 @@ def test_what_the_models_weigh_is_told(models: dict[str, Path]) -> None:
     (weights,) = [
         one.message for one in found if one.about == "memory" and "weights" in one.message
     ]
-    for part in ("sketch 26.61 GiB", "render 2.64 GiB", "vae 0.47 GiB", "together 29.73 GiB"):
+    for part in ("transformer 26.61 GiB", "render 2.64 GiB", "vae 0.47 GiB", "together 29.73 GiB"):
         assert part in weights
     found = check("wan2.1-i2v-480p", models, "sampling.num_frames=81")
     (cached,) = [one.message for one in found if "cached residuals" in one.message]
@@ -166,15 +166,15 @@ def test_what_the_models_weigh_is_told(models: dict[str, Path]) -> None:
 
 def test_a_constant_polynomial_as_for_wan_2_2_never_skips_and_the_render_model_does() -> None:
     teacache = options("wan2.2-a14b")["teacache"]
-    assert teacache["coefficients"]["sketch"] == teacache["coefficients"]["sketch_2"]
-    never = teacache["coefficients"]["sketch"]
+    assert teacache["coefficients"]["transformer"] == teacache["coefficients"]["transformer_2"]
+    never = teacache["coefficients"]["transformer"]
     always = [0, 0, 0, 0, 0]  # no change at all, whatever the distance
     recipe = [
         {"use": "srdiffusion", "render": WAN_2_2.render(), "switch_step": HALF},
         {
             "use": "teacache",
             "threshold": teacache["threshold"],
-            "coefficients": {"sketch": never, "sketch_2": never, "render": always},
+            "coefficients": {"transformer": never, "transformer_2": never, "render": always},
         },
     ]
     pipe = WAN_2_2.pipeline()
@@ -183,5 +183,9 @@ def test_a_constant_polynomial_as_for_wan_2_2_never_skips_and_the_render_model_d
     skipped = {
         call.denoiser for step in stack.report.steps for call in step.calls if call.reused_by
     }
-    assert {step.denoiser for step in stack.report.steps} == {"sketch", "sketch_2", "render"}
+    assert {step.denoiser for step in stack.report.steps} == {
+        "transformer",
+        "transformer_2",
+        "render",
+    }
     assert skipped == {"render"}

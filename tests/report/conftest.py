@@ -18,14 +18,14 @@ from sraccel.report.model import (
 )
 from sraccel.video.mp4 import save_video
 
-SECONDS = {("sketch", False): 0.018, ("sketch", True): 0.002}
+SECONDS = {("transformer", False): 0.018, ("transformer", True): 0.002}
 SECONDS |= {("render", False): 0.0026, ("render", True): 0.0007}
 
 
 def call(branch: str, denoiser: str, *, reused: bool) -> CallRecord:
     return CallRecord(
         branch=branch,
-        requested="sketch",
+        requested="transformer",
         denoiser=denoiser,
         chosen_by="srdiffusion",
         reused=reused,
@@ -35,7 +35,7 @@ def call(branch: str, denoiser: str, *, reused: bool) -> CallRecord:
 
 
 def step(index: int, count: int, switch: int) -> StepRecord:
-    denoiser = "sketch" if index < switch else "render"
+    denoiser = "transformer" if index < switch else "render"
     cached = index not in (0, switch) and index % 3 != 0
     calls = [
         call("cond", denoiser, reused=cached),
@@ -98,8 +98,8 @@ def make_report() -> Callable[..., Report]:
 @pytest.fixture
 def bare_minimum() -> Report:
     """A run under an empty stack: nothing measured but its steps."""
-    call = CallRecord(branch="cond", requested="sketch", denoiser="sketch")
-    steps = [StepRecord(index=index, denoiser="sketch", calls=[call]) for index in range(4)]
+    call = CallRecord(branch="cond", requested="transformer", denoiser="transformer")
+    steps = [StepRecord(index=index, denoiser="transformer", calls=[call]) for index in range(4)]
     return Report(outcome="finished", num_inference_steps=4, steps=steps)
 
 

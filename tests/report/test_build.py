@@ -24,7 +24,7 @@ def stack(pipe: WanPipeline, render: WanTransformer3DModel, generate: Any) -> sr
         {
             "use": "teacache",
             "threshold": 1.2,
-            "coefficients": {"sketch": IDENTITY, "render": IDENTITY},
+            "coefficients": {"transformer": IDENTITY, "render": IDENTITY},
         },
     ]
     with sraccel.compose(pipe, recipe) as stack:
@@ -82,7 +82,7 @@ def test_a_report_is_read_back_whatever_was_not_finite(value: float) -> None:
         quality={"psnr_db": value, "ssim": 1.0},
         speedup=Speedup(measured=value, measured_range=(value, 2.0)),
         baseline=Timing(seconds=value, call_seconds=value, repeats=[value]),
-        steps=[StepRecord(index=0, denoiser="sketch", sigma=value, seconds=value)],
+        steps=[StepRecord(index=0, denoiser="transformer", sigma=value, seconds=value)],
     )
     text = report.to_json()
     assert json.loads(text)["quality"] == {"psnr_db": None, "ssim": 1.0}
@@ -101,7 +101,7 @@ def test_who_decided_what_is_recorded(stack: sraccel.Stack) -> None:
     report = stack.report
     for step in report.steps:
         for call in step.calls:
-            assert call.requested == "sketch"
+            assert call.requested == "transformer"
             assert call.chosen_by == ("srdiffusion" if step.index >= 5 else None)
             assert call.reused_by == ("teacache" if call.reused else None)
             assert call.seconds is not None
@@ -120,8 +120,8 @@ def test_step_seconds_add_up_to_the_loop(stack: sraccel.Stack) -> None:
 
 def test_models_versions_and_environment_are_named(stack: sraccel.Stack) -> None:
     report = stack.report
-    assert set(report.model) == {"sketch", "render"}
-    assert report.model["sketch"]["class"] == "WanTransformer3DModel"
+    assert set(report.model) == {"transformer", "render"}
+    assert report.model["transformer"]["class"] == "WanTransformer3DModel"
     assert report.versions["torch"] == torch.__version__
     assert {"sraccel", "diffusers", "python"} <= set(report.versions)
     assert report.environment["device"].startswith("cpu")

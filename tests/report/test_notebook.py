@@ -108,7 +108,7 @@ def test_reprs_are_one_short_line(
     assert repr(plain.recipe) == "Recipe(sageattention)"
     assert repr(plain.report) == "Report(sageattention: finished, 2 of 2 steps)"
     assert repr(stack.report) == "Report(srdiffusion: finished, 4 of 4 steps, switch at step 2)"
-    assert repr(stack.denoisers["sketch"]) == "Denoiser(sketch, WanTransformer3DModel)"
+    assert repr(stack.denoisers["transformer"]) == "Denoiser(sketch, WanTransformer3DModel)"
 
 
 def test_the_repr_of_a_report_says_what_was_measured_and_how_it_failed() -> None:

@@ -104,7 +104,7 @@ def test_everything_that_makes_a_video_is_listed_once_the_pipeline_first(
 ) -> None:
     (tmp_path / "fitted.json").write_text("{}")
     save_file({"a": torch.zeros(1)}, tmp_path / "lora.safetensors")
-    coefficients = {"sketch": str(tmp_path / "fitted.json"), "render": "auto"}
+    coefficients = {"transformer": str(tmp_path / "fitted.json"), "render": "auto"}
     lora = str(tmp_path / "lora.safetensors")
     recipe = sraccel.Recipe(
         accelerators=[

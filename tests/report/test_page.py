@@ -49,9 +49,11 @@ def three_branches(count: int = 100) -> Report:
     """A run with two guidance scales: three branches a step, and three models."""
     steps = []
     for index in range(count):
-        role = ("sketch", "sketch_2", "render")[3 * index // count]
+        role = ("transformer", "transformer_2", "render")[3 * index // count]
         calls = [
-            CallRecord(branch=name, requested="sketch", denoiser=role, reused=index % 3 == place)
+            CallRecord(
+                branch=name, requested="transformer", denoiser=role, reused=index % 3 == place
+            )
             for place, name in enumerate(("cond", "uncond", "cond_without_image"))
         ]
         steps.append(StepRecord(index=index, denoiser=role, seconds=0.1, calls=calls))
@@ -370,15 +372,15 @@ def test_any_report_makes_a_page(data: st.DataObject):
     call = st.builds(
         CallRecord,
         branch=st.sampled_from(["cond", "uncond", "third"]),
-        requested=st.just("sketch"),
-        denoiser=st.sampled_from(["sketch", "sketch_2", "render", "x", "y", "z"]),
+        requested=st.just("transformer"),
+        denoiser=st.sampled_from(["transformer", "transformer_2", "render", "x", "y", "z"]),
         reused=st.booleans(),
         seconds=ANY,
     )
     step = st.builds(
         StepRecord,
         index=st.integers(0, 99),
-        denoiser=st.sampled_from(["sketch", "render", "none"]),
+        denoiser=st.sampled_from(["transformer", "render", "none"]),
         noise_rel_l1=ANY,
         noise_rel_l1_per_step=ANY,
         seconds=ANY,

@@ -74,7 +74,7 @@ def full_of_strangers(make_report: MakeReport) -> Report:
     report.warnings.append(NASTY)
     report.accelerators[0].notes[NASTY] = report.environment["platform"] = NASTY
     report.recipe = {"name": NASTY, "accelerators": [{"use": NASTY}]}
-    report.model = {"sketch": {"class": NASTY, "name_or_path": NASTY}}
+    report.model = {"transformer": {"class": NASTY, "name_or_path": NASTY}}
     return report
 
 

@@ -117,10 +117,10 @@ def test_a_folded_strip_keeps_every_step(make_report: MakeReport):
 
 
 def test_every_role_has_a_letter_of_its_own():
-    roles = ["sketch", "sketch_2", "render"]
+    roles = ["transformer", "transformer_2", "render"]
     calls = [CallRecord(branch="cond", requested=role, denoiser=role) for role in roles]
-    steps = [StepRecord(index=0, denoiser="sketch", calls=calls)]
-    assert role_letters(steps) == {"sketch": "S", "sketch_2": "K", "render": "R"}
+    steps = [StepRecord(index=0, denoiser="transformer", calls=calls)]
+    assert role_letters(steps) == {"transformer": "S", "transformer_2": "K", "render": "R"}
 
 
 def test_square_brackets_in_notes_and_warnings_are_shown_as_they_are(make_report: MakeReport):

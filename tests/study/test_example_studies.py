@@ -31,7 +31,7 @@ every_study = pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.ste
 
 @pytest.fixture(scope="module")
 def pipe() -> Any:
-    made = load_demo_pipeline("sketch")
+    made = load_demo_pipeline("transformer")
     made.set_progress_bar_config(disable=True)
     return made
 

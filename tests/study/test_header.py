@@ -36,7 +36,7 @@ BARE_CELL = Cell(name=BARE, kind="bare")
 @pytest.fixture
 def sketch() -> WanPipeline:
     """The trained pair's, a new one each time: tests change it."""
-    return load_demo_pipeline("sketch")
+    return load_demo_pipeline("transformer")
 
 
 @pytest.fixture
@@ -367,7 +367,7 @@ def everything() -> Header:
     """With two accelerators, of a pipeline that was loaded for it."""
     cells = [stack_cell(*sraccel.Recipe(accelerators=TWO).accelerators)]
     call = {**CALL, "image": picture(1), "latents": torch.ones(2, 3), "called_back": picture}
-    return header(load_demo_pipeline("sketch"), *cells, call=call)
+    return header(load_demo_pipeline("transformer"), *cells, call=call)
 
 
 @pytest.mark.slow

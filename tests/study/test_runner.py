@@ -31,7 +31,7 @@ SKIPS = {"use": "skip-schedule", "every": 2, "warm_up": 1}
 
 @pytest.fixture(scope="module")
 def pipe() -> Any:
-    made = load_demo_pipeline("sketch")
+    made = load_demo_pipeline("transformer")
     made.set_progress_bar_config(disable=True)
     return made
 
@@ -299,7 +299,7 @@ def test_another_recipe_or_call_is_refused(
 
 
 def test_other_weights_are_refused(finished: Path) -> None:
-    own = load_demo_pipeline("sketch")
+    own = load_demo_pipeline("transformer")
     own.transformer.blocks[0].attn1.to_q.weight.data[0, 0] += 1
     with pytest.raises(ConflictError, match=r"models\.transformer\.weights"):
         run_study(own, small_study(), finished, **CALL)
@@ -379,7 +379,7 @@ class Sneaky(Accelerator):
 def test_a_pipeline_that_is_left_changed_is_noticed_before_anything_is_timed(
     tmp_path: Path, careless: type[Accelerator], words: str
 ) -> None:
-    own = load_demo_pipeline("sketch")
+    own = load_demo_pipeline("transformer")
     with pytest.raises(PluginError, match=words):
         run_study(own, small_study([careless.Options()]), tmp_path, **CALL)
     assert list(tmp_path.iterdir()) == []
@@ -543,7 +543,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_written(
 
 @pytest.mark.gpu
 def test_a_study_on_a_gpu_is_timed_there(tmp_path: Path) -> None:
-    own = load_demo_pipeline("sketch").to("cuda")
+    own = load_demo_pipeline("transformer").to("cuda")
     report = run_study(own, small_study(), tmp_path, **CALL)
     assert report.environment["device"].startswith("cuda")
     assert report.done == report.planned == 8

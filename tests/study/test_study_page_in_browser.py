@@ -73,7 +73,7 @@ def full_of_strangers(folder: Path) -> StudyReport:
     report = StudyReport.model_validate_json(text)
     report.name = report.description = report.showcases[0].prompt = NASTY
     report.prompts = report.warnings = report.analysis.cells[15].errors = [NASTY]
-    report.model = {"sketch": {"class": NASTY}}
+    report.model = {"transformer": {"class": NASTY}}
     report.environment["device"] = NASTY
     for line in report.showcases[0].timelines:
         line.denoisers = [NASTY if role == "render" else role for role in line.denoisers]

@@ -188,7 +188,7 @@ def timeline(cell: CellResult, draw: random.Random) -> Timeline:
     cached = "teacache" in cell.accelerators
     return Timeline(
         cell=cell.name,
-        denoisers=["render" if switch and at >= switch else "sketch" for at in range(count)],
+        denoisers=["render" if switch and at >= switch else "transformer" for at in range(count)],
         reused=[
             draw.choice([0.0, 0.5, 1.0, 1.0]) if cached and at not in (0, switch) else 0.0
             for at in range(count)
@@ -223,7 +223,7 @@ def full(*, names: Sequence[str] = tuple(NAMES), exact: bool = False) -> StudyRe
         accelerators=list(names),
         recipe={"accelerators": [{"use": name} for name in names]},
         call={"num_inference_steps": STEPS, "guidance_scale": 5.0, "height": 64, "width": 96},
-        model={"sketch": {"class": "DemoTransformer", "parameters": 1_204_480}},
+        model={"transformer": {"class": "DemoTransformer", "parameters": 1_204_480}},
         versions={"python": "3.12.3", "torch": "2.9.0"},
         environment={"device": "cpu: x86_64", "threads": "2"},
         warnings=["sageattention: emulated kernel; its quality is real, its speed is not"],

@@ -86,7 +86,7 @@ class SageAttention(Accelerator):
             return None
         if next(attention_modules(denoiser.module), None) is None:
             raise ModelError(
-                f"sageattention: the {denoiser.role} denoiser "
+                f"sageattention: the denoiser {denoiser.role!r} "
                 f"({type(denoiser.module).__name__}) has no attention processors in the manner of "
                 "diffusers, so its attention cannot be replaced: leave sageattention out"
             )
@@ -129,9 +129,11 @@ class SageAttention(Accelerator):
             size = denoiser.config.get("attention_head_dim")
             lack = choice.kernel.unsupported_head_dim(size) if isinstance(size, int) else None
             if next(attention_modules(denoiser.module), None) is None:
-                yield Finding("error", f"the {role} denoiser has no attention that can be replaced")
+                yield Finding(
+                    "error", f"the denoiser {role!r} has no attention that can be replaced"
+                )
             elif lack is not None:
-                yield Finding("warning", f"does nothing for the {role} denoiser: {lack}")
+                yield Finding("warning", f"does nothing for the denoiser {role!r}: {lack}")
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
         """Nothing where no kernel is usable; else only a run tells a kernel's speed."""

@@ -51,7 +51,7 @@ class Tally:
     def warnings(self, role: str, computed: bool) -> list[str]:
         """What a user should know, in sentences. `computed`: whether the denoiser ran at all."""
         found = [
-            f"sageattention: {modules} attention modules of the {role} denoiser have a "
+            f"sageattention: {modules} attention modules of the denoiser {role!r} have a "
             f"processor that cannot be covered ({kind}) and keep the original attention"
             for kind, modules in self.uncovered.items()
         ]
@@ -63,12 +63,12 @@ class Tally:
             )
         if self.compiled_fell_back is not None:
             found.append(
-                f"sageattention: compiled code of the {role} denoiser keeps the original attention "
-                f"in some calls: {self.compiled_fell_back}"
+                f"sageattention: compiled code of the denoiser {role!r} keeps the original "
+                f"attention in some calls: {self.compiled_fell_back}"
             )
         if computed and not self.counted and not self.compiled and not self.compiled_fell_back:
             found.append(
-                f"sageattention did nothing for the {role} denoiser: it ran, but none of its "
+                f"sageattention did nothing for the denoiser {role!r}: it ran, but none of its "
                 "attention reached the kernel; leave sageattention out"
             )
         return found

@@ -9,7 +9,7 @@ from sraccel.accelerators.srdiffusion.lora import check_lora
 from sraccel.accelerators.srdiffusion.options import SRDiffusionOptions
 from sraccel.accelerators.srdiffusion.render_model import RENDER, bring_render_model
 from sraccel.accelerators.srdiffusion.residency import RESIDENTS, Residents
-from sraccel.accelerators.srdiffusion.switching import SwitchDetector
+from sraccel.accelerators.srdiffusion.switching import COLUMNS, SwitchDetector
 from sraccel.plugin import (
     Accelerator,
     AcceleratorOptions,
@@ -33,6 +33,7 @@ class SRDiffusion(Accelerator):
     """Lets the pipeline's large model take the high-noise steps and a small one the rest."""
 
     name = "srdiffusion"
+    columns = COLUMNS
 
     class Options(SRDiffusionOptions):
         """Options of SRDiffusion."""
@@ -99,8 +100,7 @@ class SRDiffusion(Accelerator):
                     "`step.finish(noise_pred, latents)` in your loop, or fix `switch_step`"
                 )
         else:
-            step.noise_rel_l1 = self._detector.observe(step.index, step.noise_pred, step.computed)
-            step.noise_rel_l1_per_step = self._detector.d_per_step
+            self._detector.measure(step, self)
         if step.index + 1 >= self._earliest_switch() - PREFETCHED_STEPS:
             self._residents.switch_may_come()
 
@@ -116,7 +116,7 @@ class SRDiffusion(Accelerator):
 
 def _guessed_noise_space(stack: Stack) -> bool:
     """Whether a conversion may be needed, and the pipeline's side of it is not known."""
-    own, brought = stack.denoisers["sketch"].noise_space, stack.contributions[RENDER].noise_space
+    own, brought = stack.own.noise_space, stack.contributions[RENDER].noise_space
     return own is None and brought is not None and brought != PLAIN_FLOW
 
 

@@ -64,7 +64,7 @@ def _noise_levels(stack: Stack, steps: int) -> list[float] | None:
         scheduler.set_timesteps(steps)
     except (TypeError, ValueError):  # it takes what only the pipeline's call knows
         return None
-    space = stack.denoisers["sketch"].noise_space
+    space = stack.own.noise_space
     levels = [scheduled_sigma(scheduler, space, index) for index in range(steps)]
     known = [level for level in levels if level is not None]
     return known if len(scheduler.timesteps) == len(known) == steps else None

@@ -51,7 +51,7 @@ def bring_render_model(
     found = _Found.of(options.render)
     _check_schedulers(stack, found)
     space = found.noise_space()
-    own = stack.denoisers["sketch"]
+    own = stack.own
     if found.module is own.module:
         raise ModelError("srdiffusion: the render model is the pipeline's own model")
     check_partners(
@@ -130,7 +130,7 @@ def _check_movable(options: SRDiffusionOptions, stack: Stack, render: nn.Module)
 def _check_schedulers(stack: Stack, found: _Found) -> None:
     """Refuse a scheduler of an unknown process, unless the pipeline has the very same."""
     scheduler, own = found.scheduler, getattr(stack.pipeline, "scheduler", None)
-    known = {found.noise_space() is not None, stack.denoisers["sketch"].noise_space is not None}
+    known = {found.noise_space() is not None, stack.own.noise_space is not None}
     if scheduler is None or own is None or known == {True}:
         return
     if type(own) is not type(scheduler) or dict(own.config) != dict(scheduler.config):
@@ -149,7 +149,7 @@ def _load(
     *,
     shared: bool,
 ) -> nn.Module:
-    sketch = stack.denoisers["sketch"].module
+    sketch = stack.own.module
     like = getattr(sketch, "dtype", None)
     if source.quantization_config is None:
         found = source.loaded(like) if shared else None
@@ -174,7 +174,7 @@ def _check_room_on_device(
     what, device = f"the render model ({source})", stack.device
     if device.type != "cuda":
         return
-    sketch = stack.denoisers["sketch"].module
+    sketch = stack.own.module
     there = next(sketch.parameters()).device == device
     if options.residency == "swap":
         needed -= weight_bytes(sketch) if there else 0

@@ -33,12 +33,23 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from sraccel.plugin import LoopError, rel_l1_distance
+from sraccel.plugin import Accelerator, Column, LoopError, Step, rel_l1_distance
 
 if TYPE_CHECKING:
     import torch
 
 Rule = Literal["auto", "paper", "per_step"]
+
+COLUMNS = {
+    "noise_rel_l1": Column(
+        "D", "Relative L1 change of the guided noise prediction from the step before."
+    ),
+    "noise_rel_l1_per_step": Column(
+        "D per step",
+        "The same from one computed step to the next, divided by the steps between them, where "
+        "the per-step rule decides.",
+    ),
+}
 
 
 class PaperRule:
@@ -126,6 +137,12 @@ class SwitchDetector:
                 "your loop, or fix `switch_step`"
             )
         return bool(sigma <= options.switch_sigma)
+
+    def measure(self, step: Step, accelerator: Accelerator) -> None:
+        """Take a finished step's guided prediction, and put into its columns what that showed."""
+        assert step.noise_pred is not None
+        d = self.observe(step.index, step.noise_pred, step.computed)
+        step.measure(accelerator, noise_rel_l1=d, noise_rel_l1_per_step=self.d_per_step)
 
     def observe(
         self, step_index: int, noise_pred: torch.Tensor, computed: bool

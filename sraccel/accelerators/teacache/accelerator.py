@@ -48,7 +48,7 @@ Numbers = Annotated[
 ]
 Given = Name | Numbers
 """Coefficients as a recipe gives them: `auto`, a name, a file, or the numbers."""
-ROLES = ("sketch", "sketch_2", "render")
+ROLES = ("transformer", "transformer_2", "denoiser", "render")
 FEW_STEPS = 8
 """Runs of this many steps or fewer have little to skip."""
 
@@ -77,7 +77,7 @@ class TeaCache(Accelerator):
             "auto",
             description="Polynomial that rescales the change: `auto` recognises the model; else "
             "the name of a published one, a calibration file (`.json`), or a list of five numbers, "
-            "highest power first. A mapping gives them by role (`sketch`, `render`).",
+            "highest power first. A mapping gives them by role (`transformer`, `render`).",
         )
         start: Literal["always", "after_switch"] = Field(
             "always", description="`after_switch` waits until another accelerator switches models."
@@ -143,7 +143,7 @@ class TeaCache(Accelerator):
         for role, found in self._known.items():
             sources = " or ".join(item.source for item in found)
             which = "" if len(found) == 1 else "; the size of the latents decides"
-            yield Finding("note", f"coefficients for the {role} denoiser: {sources}{which}")
+            yield Finding("note", f"coefficients for the denoiser {role!r}: {sources}{which}")
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast:
         """The share of skipped steps, where a calibration's table tells."""
@@ -205,9 +205,9 @@ class TeaCache(Accelerator):
         if given is not None and (alone or isinstance(by_role, dict)):
             return [Coefficients(tuple(given), "given by the recipe")]
         raise ModelError(
-            f"teacache: the recipe gives no coefficients for the {denoiser.role} denoiser; models "
-            f"must not share them: give a mapping with a key {denoiser.role!r}, as in "
-            f"`coefficients: {{sketch: [...], render: [...]}}`"
+            f"teacache: the recipe gives no coefficients for the denoiser {denoiser.role!r}; "
+            f"models must not share them: give a mapping with a key {denoiser.role!r}, as in "
+            f"`coefficients: {{transformer: [...], render: [...]}}`"
         )
 
 

@@ -49,7 +49,7 @@ class CalibrationEntry(_Strict):
     """Coefficients of one denoiser, in one variant, and how they came about.
 
     Attributes:
-        role: of the denoiser in the calibrated pipeline: `sketch`, `sketch_2` or `render`.
+        role: of the denoiser: `transformer`, `transformer_2` or `render`.
         family: name of the adapter's family.
         class_name: of the model.
         signature: its configuration; see `signature_of`.
@@ -203,7 +203,7 @@ def num_experts(denoiser: Denoiser) -> int:
 def matching(file: CalibrationFile, denoiser: Denoiser, variant: Variant) -> CalibrationEntry:
     """The entry of a file that was fitted for this denoiser, in this variant.
 
-    The model decides, not its role: what was calibrated alone, as a sketch model, may render here.
+    The model decides, not its role: what was calibrated alone may render here.
     Only two experts, which share a configuration, are told apart by their role.
 
     Raises:
@@ -217,7 +217,7 @@ def matching(file: CalibrationFile, denoiser: Denoiser, variant: Variant) -> Cal
         wanted = "true" if fitting[0].variant == "retention" else "false"
         raise ModelError(
             f"teacache: {file.source} holds the {fitting[0].variant} variant of the "
-            f"{denoiser.role} denoiser, and the recipe asks for the {variant.value} one: set "
+            f"denoiser {denoiser.role!r}, and the recipe asks for the {variant.value} one: set "
             f"`retention: {wanted}`, or calibrate the other variant (its runs are the same)"
         )
     raise ModelError(_not_of(file, denoiser))
@@ -236,7 +236,7 @@ def _not_of(file: CalibrationFile, denoiser: Denoiser) -> str:
         for key, theirs, ours in differences(nearest, denoiser)
     )
     return (
-        f"teacache: {file.source} was not made for the {denoiser.role} denoiser; they differ in"
+        f"teacache: {file.source} was not made for the denoiser {denoiser.role!r}; they differ in"
         f"{rows}\n{CALIBRATE}"
     )
 

@@ -144,7 +144,7 @@ def unknown(denoiser: Denoiser, why: str) -> ModelError:
     )
     name = denoiser.config.get("_name_or_path") or type(denoiser.module).__name__
     return ModelError(
-        f"teacache: no coefficients are known for the {denoiser.role} denoiser ({name}): {why} "
+        f"teacache: no coefficients are known for the denoiser {denoiser.role!r} ({name}): {why} "
         f"{', '.join(candidates)}. Another model's lose most of the gain. Fit your own: "
         f"{CALIBRATE}; then give `coefficients: coefficients.json`"
     )
@@ -180,7 +180,7 @@ def _caveat(entry: CalibrationEntry, denoiser: Denoiser, path: Path) -> str:
     if ours is None or ours == entry.weights:
         return ""
     return (
-        f"teacache: {path.name} was fitted on other weights than the {denoiser.role} denoiser's, "
+        f"teacache: {path.name} was fitted on other weights than those of {denoiser.role!r}, "
         f"though of the same configuration: if it is another model, calibrate that"
     )
 

@@ -79,7 +79,7 @@ class BlockStackSeam:
 
     def _not_watched(self) -> LoopError:
         return LoopError(
-            f"the {self._denoiser.role} denoiser ran without passing its blocks where sraccel "
+            f"the denoiser {self._denoiser.role!r} ran without passing its blocks where sraccel "
             f"watches them: was it compiled as a whole, or were its blocks replaced? Use "
             f"`compile_repeated_blocks()`, and compose after such changes"
         )
@@ -105,7 +105,7 @@ class BlockStackSeam:
 
     def _nested(self) -> LoopError:
         return LoopError(
-            f"the {self._denoiser.role} denoiser was called within its own forward: which of the "
+            f"the denoiser {self._denoiser.role!r} was called within its own forward: which of the "
             f"two calls its blocks run for cannot be told"
         )
 
@@ -153,7 +153,7 @@ def check_block_stack(denoiser: Denoiser, hooks: LoopHooks) -> None:
             times.
     """
     blocks = denoiser.adapter.blocks(denoiser.module)
-    what = f"the {denoiser.role} denoiser"
+    what = f"the denoiser {denoiser.role!r}"
     users = dict.fromkeys((*hooks.who("reuse_residual"), *hooks.who("residual_computed")))
     leave_out = f"leave {', '.join(map(repr, users))} out of the recipe"
     if not blocks:

@@ -36,7 +36,7 @@ def test_values_are_yaml() -> None:
         "demo",
         [
             "teacache.retention=true",
-            "teacache.coefficients={sketch: [1, 2, 3, 4, 5], render: auto}",
+            "teacache.coefficients={transformer: [1, 2, 3, 4, 5], render: auto}",
             "sampling.negative_prompt='a, b=c'",
             "model=some/model",
             "srdiffusion.render={model: demo}",
@@ -45,7 +45,7 @@ def test_values_are_yaml() -> None:
     )
     assert options(recipe, "teacache")["retention"] is True
     assert options(recipe, "teacache")["coefficients"] == {
-        "sketch": [1, 2, 3, 4, 5],
+        "transformer": [1, 2, 3, 4, 5],
         "render": "auto",
     }
     assert recipe.sampling.negative_prompt == "a, b=c"

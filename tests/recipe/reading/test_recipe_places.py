@@ -21,7 +21,7 @@ VALID: dict[str, dict[str, Any]] = {
         "threshold": 0.2,
         "retention": True,
         "start": "always",
-        "coefficients": {"sketch": [1, 2, 3, 4, 5], "render": "auto"},
+        "coefficients": {"transformer": [1, 2, 3, 4, 5], "render": "auto"},
     },
     "srdiffusion": {
         "render": {"model": "demo", "dtype": "float32"},
@@ -34,7 +34,7 @@ VALID: dict[str, dict[str, Any]] = {
 NOT_WRONG = {("teacache", "coefficients"), ("srdiffusion", "render")}
 """Options that take any text, or a mapping whose parts are made wrong instead."""
 DEEPER = [
-    ("teacache", "coefficients", "sketch", 3),
+    ("teacache", "coefficients", "transformer", 3),
     ("srdiffusion", "render", "dtype"),
 ]
 WRONG = "wrong-value"

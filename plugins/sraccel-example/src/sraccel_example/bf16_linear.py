@@ -41,7 +41,7 @@ class Bf16Linear(Accelerator):
         run.note(self, layers=dict(self._layers))
         for role in (role for role, number in self._layers.items() if not number):
             run.warn(
-                f"bf16-linear does nothing for the {role} denoiser: its blocks have no linear "
+                f"bf16-linear does nothing for the denoiser {role!r}: its blocks have no linear "
                 f"layers in float32 that nothing else has replaced"
             )
 

@@ -45,6 +45,8 @@ SIZES = ("height", "width", "num_frames")
 Progress = Callable[[str, int, int], object]
 """Called as `progress(description, steps_done, steps_in_all)` after each denoising step."""
 
+RENDER = "render"
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -69,7 +71,7 @@ def calibrate(
     seeds: Sequence[int] = (0,),
     num_inference_steps: int = 50,
     retention: bool = False,
-    role: Literal["sketch", "render"] = "sketch",
+    role: Literal["transformer", "render"] = "transformer",
     progress: Progress | None = None,
     adapters: Sequence[DenoiserAdapter] = (),
     **call: Any,
@@ -88,7 +90,7 @@ def calibrate(
         seeds: of the noise, each with each prompt.
         num_inference_steps: steps of each run.
         retention: fit Wan's retention variant; it takes the same runs as the plain one.
-        role: what the pipeline's denoiser will play in a recipe.
+        role: `render` for a model that a recipe will bring to render; else the pipeline's own.
         progress: told after each denoising step, where the pipeline takes a callback for it.
         adapters: as for `sraccel.compose`.
         call: further arguments of the pipeline's call (size, guidance, an image). Of values that
@@ -104,7 +106,8 @@ def calibrate(
     wanted = [(prompt, seed) for prompt in dict.fromkeys(prompts) for seed in dict.fromkeys(seeds)]
     check_arguments(prompts, seeds, num_inference_steps, out)
     recorder = Recorder()
-    stack = compose_accelerators(pipe, [recorder], adapters=adapters, role=role)
+    plays = RENDER if role == RENDER else None
+    stack = compose_accelerators(pipe, [recorder], adapters=adapters, role=plays)
     stack.logs_warnings = False  # about a recipe that does nothing, as is meant here
     job = _Job(pipe, stack, recorder, variant, Path(out), num_inference_steps, call)
     job.check()
@@ -160,8 +163,6 @@ class _Job:
         self._check_call()
         for denoiser in self.stack.denoisers.values():
             self._input_of(denoiser)
-            if denoiser.role == "render_2":
-                raise ModelError("a pipeline of two experts cannot render: calibrate it as sketch")
         self._older()
 
     def _check_call(self) -> None:
@@ -278,8 +279,8 @@ class _Job:
             longest = max(map(len, own), default=0)
             if longest < MIN_STEPS:
                 raise ConflictError(
-                    f"the {role} denoiser took {longest} of {self.num_inference_steps} steps, and "
-                    f"a polynomial of degree 4 needs {MIN_STEPS}: give more steps"
+                    f"the denoiser {role!r} took {longest} of {self.num_inference_steps} steps, "
+                    f"and a polynomial of degree 4 needs {MIN_STEPS}: give more steps"
                 )
 
     @property

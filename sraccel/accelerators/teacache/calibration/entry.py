@@ -55,7 +55,7 @@ def entry_of(
 
     if points.distinct < fitting.MIN_POINTS:
         raise ConflictError(
-            f"the {denoiser.role} denoiser's input changed by {points.distinct} different "
+            f"the input of {denoiser.role!r} changed by {points.distinct} different "
             f"amounts, and a polynomial of degree 4 needs {fitting.MIN_POINTS}: give more steps"
         )
     found = fitting.fit(points)

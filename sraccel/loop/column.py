@@ -1,0 +1,20 @@
+"""A column of the timeline: what an accelerator measures at steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number a step that an accelerator measures, for the report.
+
+    Declared in `Accelerator.columns`, filled in by `step.measure(accelerator, name=value)`.
+
+    Attributes:
+        label: short, for a heading or a legend.
+        description: one sentence that says what is measured, and in which unit.
+    """
+
+    label: str
+    description: str

@@ -1,0 +1,116 @@
+"""docs/explanation/how-it-works.md follows a call through the code: its names must be there."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+from types import FrameType
+
+import pytest
+import torch
+from tiny_models import IDENTITY, call_arguments, tiny_pipeline
+from torch import nn
+
+import sraccel
+from sraccel.loop.seams.block_stack import BlockStackSeam
+from sraccel.loop.seams.denoiser_call import DenoiserCallSeam
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "explanation" / "how-it-works.md"
+STATIONS = re.findall(
+    r"^\| (\d+) \| `([\w/]+\.py)` \| `([\w.]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE
+)
+
+FILES = [path for _, path, _ in STATIONS]
+TOOLS = set(re.findall(r"`(sraccel/loop/\w+\.py)`", PAGE.read_text("utf-8"))) - set(FILES)
+
+
+def defined_in(path: Path) -> set[str]:
+    """Classes and functions of a file, and methods as `Class.method`."""
+    names = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            names.add(node.name)
+        if isinstance(node, ast.ClassDef):
+            names |= {
+                f"{node.name}.{item.name}"
+                for item in node.body
+                if isinstance(item, ast.FunctionDef)
+            }
+    return names
+
+
+def test_a_call_passes_at_most_eight_files_and_none_twice() -> None:
+    assert [int(number) for number, _, _ in STATIONS] == list(range(1, len(STATIONS) + 1))
+    assert 0 < len(FILES) <= 8
+    assert len(set(FILES)) == len(FILES)
+
+
+@pytest.mark.parametrize(("path", "name"), [station[1:] for station in STATIONS])
+def test_every_station_is_in_the_code(path: str, name: str) -> None:
+    assert name in defined_in(ROOT / path)
+
+
+@pytest.mark.parametrize("name", re.findall(r"as (\w+)<br>", PAGE.read_text(encoding="utf-8")))
+def test_every_participant_of_the_picture_is_a_station(name: str) -> None:
+    assert name in {station.partition(".")[0] for _, _, station in STATIONS}
+
+
+@pytest.mark.parametrize("name", ["call_sibling"])
+def test_what_the_page_names_beside_the_stations_is_in_the_code(name: str) -> None:
+    assert name in PAGE.read_text(encoding="utf-8")
+    assert name in defined_in(ROOT / "sraccel/loop/seams/sibling_call.py")
+
+
+class Followed:
+    """The files of the loop that each denoiser call enters, until its blocks run or are skipped."""
+
+    def __init__(self, block: nn.Module) -> None:
+        self.calls: list[list[str]] = []
+        self._on = False
+        self._begin = DenoiserCallSeam._layer.__code__
+        self._end = {type(block).forward.__code__, BlockStackSeam._skip.__code__}
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> None:
+        if event != "call":
+            return
+        if frame.f_code is self._begin and not self._on:
+            self._on = True
+            self.calls.append([])
+        if frame.f_code in self._end:
+            self._on = False
+        file = Path(frame.f_code.co_filename)
+        if self._on and (ROOT / "sraccel" / "loop") in file.parents:
+            self.calls[-1].append(file.relative_to(ROOT).as_posix())
+
+
+@pytest.fixture(scope="module")
+def followed() -> list[list[str]]:
+    """The calls of a run with a cache, two guidance branches a step."""
+    pipe = tiny_pipeline()
+    cache = {"use": "teacache", "threshold": 5.0, "coefficients": IDENTITY}
+    follow = Followed(pipe.transformer.blocks[0])
+    with torch.no_grad(), sraccel.compose(pipe, [cache]) as stack:
+        sys.setprofile(follow)
+        try:
+            pipe(**call_arguments())
+        finally:
+            sys.setprofile(None)
+    assert {call.reused for step in stack.report.steps for call in step.calls} == {True, False}
+    assert len(follow.calls) == sum(len(step.calls) for step in stack.report.steps)
+    return follow.calls
+
+
+def test_a_call_enters_no_file_of_the_loop_that_the_page_does_not_name(
+    followed: list[list[str]],
+) -> None:
+    for entered in followed[1:]:  # the first one opens the run
+        assert set(entered) <= {*FILES, *TOOLS}
+
+
+def test_the_stations_come_in_the_order_of_the_page(followed: list[list[str]]) -> None:
+    for entered in followed[1::2]:  # of a step's second branch: the step is open
+        first_seen = [file for file in dict.fromkeys(entered) if file in FILES]
+        assert first_seen == sorted(first_seen, key=FILES.index)
