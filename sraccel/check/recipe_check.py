@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from sraccel.check.strangers import asked, made
+from sraccel.check.third_party import asked, made
 from sraccel.errors import ConflictError, PluginError
 from sraccel.loop.accelerator import AcceleratorOptions
 from sraccel.loop.finding import Finding

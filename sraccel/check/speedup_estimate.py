@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sraccel.check.strangers import asked
+from sraccel.check.third_party import asked
 from sraccel.errors import SraccelError
 from sraccel.loop.finding import Finding
 from sraccel.loop.forecast import Forecast, Range

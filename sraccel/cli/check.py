@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sraccel.cli.failures import BAD_INPUT, Debug, reported
-from sraccel.cli.overrides import Overrides
+from sraccel.cli.options import Overrides
 from sraccel.models.loading import DType
 from sraccel.text import printable
 

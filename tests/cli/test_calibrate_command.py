@@ -9,7 +9,7 @@ from tiny_models import tiny_transformer
 from typer.testing import Result
 
 from sraccel.accelerators.teacache.calibration import fitting
-from sraccel.accelerators.teacache.calibration.runs import Journal, RunRecord, count_runs, runs_path
+from sraccel.accelerators.teacache.calibration.runs import FullRun, Journal, count_runs, runs_path
 from sraccel.accelerators.teacache.calibration_file import CalibrationFile
 from sraccel.cli.calibrate import snippet
 from sraccel.composer import compose
@@ -107,7 +107,7 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
 ) -> None:
     add = Journal.add
 
-    def interrupted_before_the_second(self: Journal, record: RunRecord) -> None:
+    def interrupted_before_the_second(self: Journal, record: FullRun) -> None:
         if self.records:
             raise KeyboardInterrupt
         add(self, record)
