@@ -27,7 +27,7 @@ def schedule_of(pipe: Any, num_inference_steps: int) -> Any:
     except (ValueError, TypeError) as error:
         raise ModelError(
             f"the schedule of {type(pipe).__name__} does not follow from the number of steps "
-            f"({error}): sraccel cannot tell where to begin in it"
+            f"({error}): sraccel does not know where to begin in it"
         ) from error
     return scheduler
 

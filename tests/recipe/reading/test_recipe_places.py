@@ -287,9 +287,9 @@ def test_a_key_given_twice_is_refused(
         "accelerators: [{{use: !!python/object/apply:os.mkdir ['{made}']}}]\n",
     ],
 )
-def test_a_strangers_yaml_executes_nothing(tmp_path: Path, text: str) -> None:
+def test_a_downloaded_yaml_executes_nothing(tmp_path: Path, text: str) -> None:
     made = tmp_path / "made"
-    path = tmp_path / "stranger.yaml"
+    path = tmp_path / "downloaded.yaml"
     path.write_text(text.format(made=made))
     (problem,) = problems(path)
     assert "could not determine a constructor" in problem.message
