@@ -82,9 +82,8 @@ def _check(
         from sraccel.check.model_check import check_model
 
         found = check_model(recipe, model, dtype)
-        if isinstance(
-            recipe, Study
-        ):  # cells without one of these run; those with both were reported
+        if isinstance(recipe, Study):
+            # Cells without one of two that conflict do run; those with both were reported.
             found = [finding for finding in found if len(finding.between) < 2]
         findings += placed(found, merged)
     return recipe, [], findings
