@@ -5,8 +5,7 @@ More of this is where the parts are tested: every mistake in a recipe (`test_rec
 `test_pipeline_seam.py`), leaving by an exception, by Ctrl-C or by `interrupt`
 (`test_restoration.py`), folders that are no models (`test_models.py`), render models that do not
 fit (`accelerators/test_render_model.py`, `test_reencode.py`), a file that appears whole or not at
-all (`test_files.py`), exit codes (`cli/`), what downloaded files can do
-(`check/test_untrusted_files.py`).
+all (`test_files.py`), exit codes (`cli/`), what strangers' files can do (`test_strangers.py`).
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ Progress = Callable[[str, int, int], object]
 StepReport = Callable[[Any, int], object]
 """Called as `report(pipe, steps_done)` after each denoising step."""
 
-StepEnded = Callable[[Any, int, dict[str, Any]], Mapping[str, Any]]
-"""Called as `step_ended(pipe, step, tensors)`; what it returns goes on instead."""
+StepChange = Callable[[Any, dict[str, Any]], Mapping[str, Any]]
+"""Called as `change(pipe, tensors)` at the end of a step; what it returns goes on instead."""
 
 
 def takes_callback(pipe: Any) -> bool:
@@ -25,15 +25,26 @@ def takes_callback(pipe: Any) -> bool:
     return CALLBACK in arguments_of(pipe)
 
 
+def with_progress(pipe: Any, call: Mapping[str, Any], report: StepReport | None) -> dict[str, Any]:
+    """The arguments of a call that reports each step, if the pipeline calls back at all."""
+    reports = report is not None and takes_callback(pipe)
+    return with_callback(call, report=report) if reports else dict(call)
+
+
 def with_callback(
-    call: Mapping[str, Any], step_ended: StepEnded, needs: Sequence[str] = ()
+    call: Mapping[str, Any],
+    *,
+    report: StepReport | None = None,
+    change: StepChange | None = None,
+    needs: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """The arguments of a call, with `step_ended` called after the user's own callback.
+    """The arguments of a call, with sraccel's part in the callback beside the user's own, if any.
 
     Args:
-        call: the arguments, maybe with a callback of the user's.
-        step_ended: is passed the tensors as the user's callback leaves them.
-        needs: names of the tensors that it is passed in any case.
+        call: the arguments.
+        report: comes before the user's callback.
+        change: comes after it, and is passed the tensors as that leaves them.
+        needs: names of the tensors that `change` is passed in any case.
     """
     users = call.get(CALLBACK)
     # diffusers' callback objects bring their own list, which a pipeline reads off them.
@@ -41,19 +52,9 @@ def with_callback(
     inputs = list(dict.fromkeys([*wanted, *needs]))
 
     def callback(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if report is not None:
+            report(pipe, step + 1)
         changed = {} if users is None else users(pipe, step, timestep, tensors)
-        return {**changed, **step_ended(pipe, step, {**tensors, **changed})}
+        return {**changed, **change(pipe, {**tensors, **changed})} if change else changed
 
     return {**call, CALLBACK: callback, **({CALLBACK_INPUTS: inputs} if inputs else {})}
-
-
-def with_progress(pipe: Any, call: Mapping[str, Any], report: StepReport | None) -> dict[str, Any]:
-    """The arguments of a call that reports each step, if the pipeline calls back at all."""
-    if report is None or not takes_callback(pipe):
-        return dict(call)
-
-    def step_ended(pipe: Any, step: int, _: dict[str, Any]) -> dict[str, Any]:
-        report(pipe, step + 1)
-        return {}
-
-    return with_callback(call, step_ended)

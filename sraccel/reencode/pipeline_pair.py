@@ -115,12 +115,12 @@ class PipelinePair:
         with self._render_stack:
             pass  # what attaching refuses, it refuses before the sketch
         pipe, stack = self.sketch_pipe, self.sketch_stack
-        with stack, timed(pipe.vae, "decode", stack.device) as decoding:
+        with stack, timed(pipe.vae, "decode", stack.device) as decode_seconds:
             call = with_progress(pipe, self._call, report_step)
             output = SketchCall(pipe, self._sketching)(**call)
         sketch = self._sketching.sketch
         if sketch is not None:
-            self._record.decode_seconds = decoding.seconds()
+            self._record.decode_seconds = decode_seconds()
             call = with_progress(self._renderer, self._render_call, report_step)
             output = self._render(sketch, output, call)
         else:
@@ -166,11 +166,11 @@ class PipelinePair:
         call["strength"] = strength_for(
             pipe, self._schedule, self._steps, self._rendering.first_step
         )
-        with stack, timed(pipe.vae, "encode", stack.device) as encoding:
+        with stack, timed(pipe.vae, "encode", stack.device) as encode_seconds:
             try:
                 output = pipe(**call)
             finally:
-                self._record.encode_seconds = encoding.seconds()
+                self._record.encode_seconds = encode_seconds()
                 if self._rendering.started is not None:
                     self._record.seconds = self._rendering.started - self._sketching.ended
         if pipe is not self._render_pipe:

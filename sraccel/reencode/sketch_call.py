@@ -56,8 +56,8 @@ class SketchCall:
         """
         pipe = self._pipe
         try:
-            pixels = {"output_type": "pt", "return_dict": True}
-            output = pipe(**with_callback({**call, **pixels}, self._step_ended, ["latents"]))
+            pixels = {**call, "output_type": "pt", "return_dict": True}
+            output = pipe(**with_callback(pixels, change=self._change, needs=["latents"]))
         finally:
             pipe._interrupt = False
         if self._sketching.sketch is None:
@@ -67,7 +67,7 @@ class SketchCall:
         frames = _pixels(output)
         return frames if frames.ndim == 5 else frames[:, None]
 
-    def _step_ended(self, pipe: Any, step: int, tensors: dict[str, Any]) -> dict[str, Any]:
+    def _change(self, pipe: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         if self.stopped:
             raise LoopError(f"{type(pipe).__name__} went on after `interrupt` was set")
         self._latents = tensors["latents"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import outlined
 import pytest
+from command import Sraccel
 from typer.testing import Result
 
 from sraccel.accelerators.sageattention import kernels
@@ -21,7 +22,6 @@ from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.loop.accelerator import Accelerator
 from sraccel.recipe.catalogue import Plugin, installed
 
-Sraccel = Callable[..., Result]
 THREE_MISTAKES = """\
 name: three
 accelerators:

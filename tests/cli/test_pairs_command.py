@@ -3,14 +3,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from typing import get_args
 
 import pytest
+from command import Sraccel
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from typer.testing import Result
 
 from sraccel.demo.pair import DEMO
 from sraccel.models.known_pairs import (
@@ -24,8 +23,6 @@ from sraccel.models.known_pairs import (
 )
 from sraccel.models.loading import HUB_NAME
 from sraccel.recipe.catalogue import installed
-
-Sraccel = Callable[..., Result]
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])

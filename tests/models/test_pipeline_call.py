@@ -63,11 +63,11 @@ def test_the_users_callback_goes_first_and_its_tensors_go_on():
     def users(pipe: Any, step: int, timestep: int, tensors: dict[str, Any]) -> dict[str, Any]:
         return {"latents": tensors["latents"] + step + 1}
 
-    def ours(pipe: Any, step: int, tensors: dict[str, Any]) -> dict[str, Any]:
+    def ours(pipe: Any, tensors: dict[str, Any]) -> dict[str, Any]:
         return {"doubled": 2 * tensors["latents"]}
 
-    changed = Steps()(**with_callback({"callback_on_step_end": users}, ours, ["latents"]))
-    assert changed == [{"latents": 1, "doubled": 2}, {"latents": 2, "doubled": 4}]
+    call = with_callback({"callback_on_step_end": users}, change=ours, needs=["latents"])
+    assert Steps()(**call) == [{"latents": 1, "doubled": 2}, {"latents": 2, "doubled": 4}]
 
 
 def test_a_callback_object_of_diffusers_keeps_the_tensors_that_it_asks_for():
