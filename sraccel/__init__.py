@@ -9,7 +9,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sraccel.comparison.bench import Comparison, compare
+    from sraccel.comparison.compare import compare
+    from sraccel.comparison.comparison import Comparison
     from sraccel.composer import compose
     from sraccel.errors import (
         ConflictError,
@@ -24,13 +25,15 @@ if TYPE_CHECKING:
     from sraccel.loop.hookspecs import hookimpl
     from sraccel.loop.stack import Stack
     from sraccel.recipe.recipe import Recipe
-    from sraccel.reencode.handoff import Handoff, handoff
+    from sraccel.reencode.handoff import handoff
+    from sraccel.reencode.pipeline_pair import Handoff
     from sraccel.report.model import Report
     from sraccel.study.measure import run_study
     from sraccel.study.plan.study import Study
 
 _HOME = {
-    "comparison.bench": ("Comparison", "compare"),
+    "comparison.compare": ("compare",),
+    "comparison.comparison": ("Comparison",),
     "composer": ("compose",),
     "errors": (
         "ConflictError",
@@ -44,7 +47,8 @@ _HOME = {
     ),
     "loop.hookspecs": ("hookimpl",),
     "recipe.recipe": ("Recipe",),
-    "reencode.handoff": ("Handoff", "handoff"),
+    "reencode.handoff": ("handoff",),
+    "reencode.pipeline_pair": ("Handoff",),
     "report.model": ("Report",),
     "loop.stack": ("Stack",),
     "study.plan.study": ("Study",),

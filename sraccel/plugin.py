@@ -23,10 +23,12 @@ from sraccel.loop.placement import Placement
 from sraccel.loop.run import Run
 from sraccel.loop.stack import Stack
 from sraccel.loop.step import Step, rel_l1_distance
+from sraccel.models.arguments import check_arguments, defaults_of
 from sraccel.models.checksum import weights_checksum
 from sraccel.models.partners import check_partners
 from sraccel.models.room import check_room, weight_bytes
 from sraccel.models.source import ModelSource, config_of, name_or
+from sraccel.models.step_callback import Progress, StepReport, with_progress
 from sraccel.noise.space import (
     FlowSchedule,
     NoiseSpace,
@@ -62,17 +64,21 @@ __all__ = [
     "OutputError",
     "Placement",
     "PluginError",
+    "Progress",
     "Run",
     "Sampling",
     "Score",
     "SraccelError",
     "Stack",
     "Step",
+    "StepReport",
     "argument",
+    "check_arguments",
     "check_partners",
     "check_room",
     "compose_accelerators",
     "config_of",
+    "defaults_of",
     "did_you_mean",
     "hookimpl",
     "name_or",
@@ -85,4 +91,5 @@ __all__ = [
     "scheduled_sigma",
     "weight_bytes",
     "weights_checksum",
+    "with_progress",
 ]

@@ -1,1 +1,7 @@
-"""What can be said of a recipe, and of a model under it, before anything runs."""
+"""What can be said of a recipe, and of a model under it, before anything runs.
+
+In: a recipe, maybe a model's name. Out: `Finding`s: errors, warnings, notes. No weights are loaded.
+
+Others use: `recipe_check.check_recipe` (without torch), `model_check.check_model` (with the model:
+fit, memory, speedup by arithmetic), `schema.recipe_schema` (for editors).
+"""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sraccel.check.strangers import asked, made
+from sraccel.check.third_party import asked, made
 from sraccel.errors import ConflictError, ModelError, PluginError
 from sraccel.loop.finding import Finding
 

@@ -27,7 +27,7 @@ def outline_of(model: str) -> PipelineOutline:
         ModelError: there is no such model, or it is in another format.
     """
     source = locate(model)
-    with as_model_errors(source):  # a stranger's folder may hold anything
+    with as_model_errors(source):  # a downloaded folder may hold anything
         return _outline(model, _index(source))
 
 

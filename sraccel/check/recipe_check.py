@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from sraccel.check.strangers import asked, made
+from sraccel.check.third_party import asked, made
 from sraccel.errors import ConflictError, PluginError
 from sraccel.loop.accelerator import AcceleratorOptions
 from sraccel.loop.finding import Finding
@@ -31,7 +31,7 @@ def check_recipe(recipe: Recipe, merged: Merged) -> list[Finding]:
 def placed(findings: Iterable[Finding], merged: Merged) -> list[Finding]:
     """With the places in the recipe's files of what is wrong or doubtful about an accelerator.
 
-    A contradiction is told at the last of those that contradict each other.
+    A contradiction is placed at the last of those that contradict each other.
     """
     return [
         finding if finding.level == "note" else replace(finding, place=_place(finding, merged))
@@ -40,7 +40,7 @@ def placed(findings: Iterable[Finding], merged: Merged) -> list[Finding]:
 
 
 def _doubts_of_cells(study: Study) -> Iterator[Finding]:
-    """Cells of a study that tell nothing: those that will fail, and those no faster than bare."""
+    """Cells of a study that show nothing: those that will fail, and those no faster than bare."""
     steps, design = study.sampling.num_inference_steps, study.study.design
     if design in ("order", "pairs") and len(study.accelerators) == 1:
         yield Finding("warning", f"the design {design!r} of one accelerator is that one alone")

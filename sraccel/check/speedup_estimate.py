@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sraccel.check.strangers import asked
+from sraccel.check.third_party import asked
 from sraccel.errors import SraccelError
 from sraccel.loop.denoiser import denoiser_of
 from sraccel.loop.finding import Finding
@@ -74,7 +74,7 @@ def _estimated(stack: Stack, recipe: Recipe) -> str:
     if not any(forecast.taken or forecast.skipped for forecast in estimate.forecasts):
         return _without_a_number(unknown)
     given = f"{steps} steps" if steps else f"{USUAL_STEPS} steps, since the recipe gives no number"
-    assumptions = [given, *_costs(stack, estimate), *_told(estimate)]
+    assumptions = [given, *_costs(stack, estimate), *_assumptions(estimate)]
     text = f"about {in_words(estimate.speedup)} by arithmetic, not measured "
     text += f"({'; '.join(assumptions)})"
     if unknown:
@@ -103,7 +103,7 @@ def estimate_speedup(stack: Stack, num_inference_steps: int) -> Estimate:
 
 
 def relative_costs(denoiser: Denoiser, base: Denoiser) -> dict[str, float]:
-    """What a step costs, in steps of another model, by what it is told from."""
+    """What a step costs, in steps of another model, by what that is estimated from."""
     ratios = {"its blocks' parameters": _in_blocks(denoiser) / _in_blocks(base)}
     own, others = _attention(denoiser), _attention(base)
     if own is not None and others is not None:
@@ -190,7 +190,7 @@ def _in_blocks(denoiser: Denoiser) -> int:
 
 
 def _attention(denoiser: Denoiser) -> int | None:
-    """Blocks times width; None where the configuration does not tell."""
+    """Blocks times width; None where the configuration does not say."""
     blocks = len(denoiser.adapter.blocks(denoiser.module))
     heads, size = (denoiser.config.get(key) for key in (HEADS, HEAD_SIZE))
     known = blocks > 0 and isinstance(heads, int) and isinstance(size, int)
@@ -211,7 +211,7 @@ def _costs(stack: Stack, estimate: Estimate) -> Iterator[str]:
         yield f"a {role} step costs {listed} of a {base.role} step"
 
 
-def _told(estimate: Estimate) -> Iterator[str]:
+def _assumptions(estimate: Estimate) -> Iterator[str]:
     return (forecast.assumes for forecast in estimate.forecasts if forecast.assumes)
 
 

@@ -15,8 +15,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from sraccel.cli.failures import Debug, reported, stderr
-from sraccel.cli.generate import refusals
+from sraccel.cli.failures import Debug, note, reported
 from sraccel.cli.options import (
     Frames,
     GuidanceScale,
@@ -27,17 +26,16 @@ from sraccel.cli.options import (
     Place,
     Precision,
     Width,
+    given,
 )
-from sraccel.demo.pair import DEMO
+from sraccel.cli.pipelines import Placing, check_room, load, refusals
 from sraccel.errors import ConflictError, ModelError
 from sraccel.models.loading import Role
 
 if TYPE_CHECKING:
-    import torch
-
     from sraccel.accelerators.teacache.calibration.calibrator import Calibration
     from sraccel.accelerators.teacache.calibration_file import CalibrationEntry
-    from sraccel.cli.progress import StepCallback
+    from sraccel.models.step_callback import Progress
 
 calibrate = typer.Typer(help="Fit what an accelerator must know of a model.", no_args_is_help=True)
 
@@ -85,17 +83,18 @@ def teacache(
     Writes the coefficients, a picture of each fit, and the runs. Each run is on disk before the
     next begins: after Ctrl-C, the same command goes on.
     """
-    call = {
-        "negative_prompt": negative_prompt,
-        "guidance_scale": guidance_scale,
-        "height": height,
-        "width": width,
-        "num_frames": frames,
-    }
-    given = {name: value for name, value in call.items() if value is not None}
+    call = given(
+        negative_prompt=negative_prompt,
+        guidance_scale=guidance_scale,
+        height=height,
+        width=width,
+        num_frames=frames,
+    )
     with reported(debug):
-        job = _Job(model, _texts(prompts), _numbers(seeds), out, steps, retention, role, given)
-        job.run({"dtype": dtype, "device": device, "offload": offload})
+        fitting = _Fitting(
+            model, _texts(prompts), _numbers(seeds), out, steps, retention, role, call
+        )
+        fitting.run(Placing(dtype, device, offload))
 
 
 def _texts(path: Path) -> list[str]:
@@ -118,7 +117,7 @@ def _numbers(seeds: str) -> list[int]:
 
 
 @dataclass
-class _Job:
+class _Fitting:
     """What is to be fitted, and to what."""
 
     model: str
@@ -130,13 +129,14 @@ class _Job:
     role: Role
     call: dict[str, Any]
 
-    def run(self, loading_options: dict[str, Any]) -> None:
-        from sraccel.accelerators.teacache.calibration.calibrator import calibrate, check_arguments
+    def run(self, placing: Placing) -> None:
+        from sraccel.accelerators.teacache.calibration.calibrator import calibrate, check_inputs
         from sraccel.cli.progress import denoising
 
         # Before a large model is loaded.
-        check_arguments(self.prompts, self.seeds, self.steps, self.out)
-        pipe = self._load(loading_options)
+        check_inputs(self.prompts, self.seeds, self.steps, self.out)
+        check_room([self.model], placing, role=self.role)
+        pipe = load(self.model, placing, role=self.role)
         arguments = {"prompt": "", "num_inference_steps": self.steps, **self.call}
         with refusals(pipe, arguments), self._kept(), denoising(pipe) as progress:
             made = calibrate(
@@ -152,27 +152,9 @@ class _Job:
             )
         show(made, self.out)
 
-    def _load(self, options: dict[str, Any]) -> Any:
-        from sraccel.cli.progress import loading
-        from sraccel.models.loading import device_of, load_pipeline, locate, precision_of
-        from sraccel.models.source import ModelSource, check_room_for
-
-        local = Path(locate(self.model)).is_dir()
-        subfolder = self.role if self.model == DEMO else None
-        precision: torch.dtype = precision_of(
-            options["dtype"], device_of(options["device"], options["offload"])
-        )
-        check_room_for([ModelSource(model=self.model, subfolder=subfolder)], precision)
-        with loading(self.model, own_bars=not local):
-            return load_pipeline(self.model, role=self.role, **options)
-
-    def _named(self, progress: StepCallback) -> StepCallback:
+    def _named(self, progress: Progress) -> Progress:
         """Says on the bar how many runs are left."""
-
-        def tell(_: str, done: int, total: int) -> None:
-            progress(f"{total // self.steps} full runs", done, total)
-
-        return tell
+        return lambda _, done, total: progress(f"{total // self.steps} full runs", done, total)
 
     @contextmanager
     def _kept(self) -> Iterator[None]:
@@ -182,20 +164,14 @@ class _Job:
         path = runs_path(self.out, self.role)
         wanted = len(self.prompts) * len(self.seeds)
         if kept := count_runs(path):
-            stderr().print(
-                f"{kept} of {wanted} runs are in {path} already", soft_wrap=True, highlight=False
-            )
+            note(f"{kept} of {wanted} runs are in {path} already")
         try:
             yield
         except (ConflictError, ModelError):  # refused: there is nothing to go on with
             raise
         except BaseException:
             if kept := count_runs(path):
-                stderr().print(
-                    f"{kept} of {wanted} runs are kept in {path}; the same command goes on",
-                    soft_wrap=True,
-                    highlight=False,
-                )
+                note(f"{kept} of {wanted} runs are kept in {path}; the same command goes on")
             raise
 
 

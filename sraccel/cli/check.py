@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from sraccel.cli.failures import BAD_INPUT, Debug, reported
-from sraccel.cli.overrides import Overrides
+from sraccel.cli.options import Overrides
 from sraccel.models.loading import DType
 from sraccel.text import printable
 
@@ -82,7 +82,8 @@ def _check(
         from sraccel.check.model_check import check_model
 
         found = check_model(recipe, model, dtype)
-        if isinstance(recipe, Study):  # cells without one of these run; those with both were told
+        if isinstance(recipe, Study):
+            # Cells without one of two that conflict do run; those with both were reported.
             found = [finding for finding in found if len(finding.between) < 2]
         findings += placed(found, merged)
     return recipe, [], findings

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sraccel.cli.failures import Debug, reported, stderr
-from sraccel.cli.options import STEPS, Steps
-from sraccel.cli.overrides import Overrides
+from sraccel.cli.options import STEPS, Overrides, Steps, given
+from sraccel.cli.pipelines import refusals
 from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError
 from sraccel.models.loading import load_pipeline, locate
@@ -40,9 +40,8 @@ def demo(
 
         loaded = Recipe.load(recipe, overrides or [])
         _check_model(loaded, recipe)
-        given = {} if steps is None else {"num_inference_steps": steps}
-        sampling = loaded.sampling.arguments()
-        call = {"prompt": prompt, "num_inference_steps": STEPS, **sampling, **given}
+        options = given(prompt=prompt, num_inference_steps=steps)
+        call = {"num_inference_steps": STEPS, **loaded.sampling.arguments(), **options}
         _demo(loaded, call, seed, repeats, out)
 
 
@@ -55,7 +54,6 @@ def _check_model(recipe: Recipe, name: str) -> None:
 
 
 def _demo(recipe: Recipe, call: dict[str, Any], seed: int, repeats: int, out: Path) -> None:
-    from sraccel.cli.generate import refusals
     from sraccel.cli.outputs import Outputs, show
     from sraccel.cli.progress import denoising, loading
     from sraccel.files import output_folder
@@ -66,7 +64,7 @@ def _demo(recipe: Recipe, call: dict[str, Any], seed: int, repeats: int, out: Pa
     _note_on(call["prompt"])
     locate(DEMO)
     with loading("the demo pair"):
-        from sraccel.comparison.bench import compare
+        from sraccel.comparison.compare import compare
 
         pipe = load_pipeline(DEMO, device="cpu")
     origin = Origin(

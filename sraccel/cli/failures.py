@@ -55,6 +55,11 @@ def stderr() -> Console:
     return Console(stderr=True)
 
 
+def note(text: str) -> None:
+    """Say something on stderr, as it is."""
+    stderr().print(text, soft_wrap=True, markup=False, highlight=False)
+
+
 def _panel(error: Exception) -> Panel:
     if isinstance(error, SraccelError):
         message = Text(printable(str(error)))

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sraccel.cli.failures import Debug, reported
-from sraccel.cli.generate_from import Earlier, Placing, known_from
+from sraccel.cli.generate_from import Earlier, known_from
 from sraccel.cli.options import (
     STEPS,
     Frames,
@@ -21,36 +20,28 @@ from sraccel.cli.options import (
     Height,
     NegativePrompt,
     Offloading,
+    Overrides,
     Place,
     Precision,
     RecipesModel,
     Steps,
     Width,
+    given,
 )
-from sraccel.cli.overrides import Overrides
+from sraccel.cli.pipelines import Placing, check_room, load, refusals
 from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import LoopError, ModelError, OutputError
-from sraccel.models.loading import FPS, device_of, load_pipeline, locate, precision_of
+from sraccel.models.loading import FPS, locate
 
 if TYPE_CHECKING:
-    import torch
-
-    from sraccel.cli.generate_reencoded import Pair
     from sraccel.cli.outputs import Outputs
-    from sraccel.cli.progress import StepCallback
-    from sraccel.comparison.bench import Comparison
+    from sraccel.comparison.comparison import Comparison
+    from sraccel.loop.stack import Stack
+    from sraccel.models.step_callback import StepReport
     from sraccel.recipe.recipe import Recipe
+    from sraccel.reencode.pipeline_pair import PipelinePair
     from sraccel.report.model import Report
-
-OPTIONS = {
-    "negative_prompt": "--negative-prompt",
-    "guidance_scale": "--guidance-scale",
-    "num_frames": "--frames",
-    "num_inference_steps": "--steps",
-    "guidance_scale_2": "sampling.guidance_scale_2",
-    "max_sequence_length": "sampling.max_sequence_length",
-}
-"""Options whose name is not that of the pipeline's argument."""
+    from sraccel.report.origin import Source
 
 
 def generate(
@@ -115,36 +106,35 @@ def generate(
         raise typer.BadParameter("give a recipe, or an earlier run with --from")
     if prompt is None and again is None:
         raise typer.BadParameter("give a --prompt")
-    call = {
-        "prompt": prompt,
-        "negative_prompt": negative_prompt,
-        "num_inference_steps": steps,
-        "guidance_scale": guidance_scale,
-        "height": height,
-        "width": width,
-        "num_frames": frames,
-    }
-    given = {name: value for name, value in call.items() if value is not None}
+    call = given(
+        prompt=prompt,
+        negative_prompt=negative_prompt,
+        num_inference_steps=steps,
+        guidance_scale=guidance_scale,
+        height=height,
+        width=width,
+        num_frames=frames,
+    )
     with reported(debug):
         earlier = None if again is None else Earlier.read(again, accept_changes)
         known = known_from(recipe, overrides or [], earlier)
         name = model or known.model
         if name is None:
             raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
-        job = _Job(
+        generation = _Generation(
             name,
-            {"num_inference_steps": STEPS, **known.call, **given},
+            {"num_inference_steps": STEPS, **known.call, **call},
             known.seed if seed is None else seed,
             fps or known.fps or (DEMO_FPS if name == DEMO else FPS),
             out,
             repeats if compare else 0,
             earlier,
         )
-        job.run(known.recipe, Placing(dtype, device, offload))
+        generation.run(known.recipe, Placing(dtype, device, offload))
 
 
 @dataclass
-class _Job:
+class _Generation:
     """What is to be made; `repeats` of 0 means: without comparison. Maybe it is made again."""
 
     model: str
@@ -157,32 +147,15 @@ class _Job:
 
     def run(self, recipe: Recipe, placing: Placing) -> None:
         from sraccel.cli.generate_reencoded import render_pipeline_of
-        from sraccel.cli.outputs import Outputs, show
-        from sraccel.files import output_folder
-        from sraccel.models.source import ModelSource
-        from sraccel.report.origin import Origin, dtype_name, sources_of
+        from sraccel.cli.outputs import show
 
         partner = render_pipeline_of(recipe)
         models = [self.model] if partner is None else [self.model, partner]
-        given, commits = [ModelSource(model=model) for model in models], {}
         if self.earlier is not None:
-            placing, commits = self.earlier.placing(placing), self.earlier.run.commits
-            self.earlier.check(sources_of(given, recipe, commits))
-        device = device_of(placing.device, placing.offload)
-        precision = precision_of(placing.dtype, device)
-        for model in models:
-            locate(model)
-        self.out = output_folder(self.out)
-        _check_room(models, recipe, precision)
-        pipes = [_load(model, commits.get(model), placing) for model in models]
-        origin = Origin(
-            sources=sources_of(given, recipe, commits),
-            dtype=dtype_name(precision),
-            device=device,
-            offload=placing.offload,
-            fps=self.fps,
-        )
-        outputs = Outputs(self.out, origin, {**self.call, "seed": self.seed}, recipe)
+            placing = self.earlier.placing(placing)
+            self.earlier.check(self._sources(models, recipe))
+        pipes = self._pipelines(models, recipe, placing)
+        outputs = self._outputs(models, recipe, placing)
         if self.earlier is not None:
             recipe = self.earlier.run.pinned(recipe)
         with refusals(pipes[0], self.call, " (here, or in the recipe)"):
@@ -192,9 +165,44 @@ class _Job:
             self.earlier.judge(report)
         show(report, outputs.save(report))
 
+    def _commits(self) -> dict[str, str]:
+        """Those of an earlier run, by model."""
+        return {} if self.earlier is None else self.earlier.run.commits
+
+    def _sources(self, models: list[str], recipe: Recipe) -> list[Source]:
+        from sraccel.models.source import ModelSource
+        from sraccel.report.origin import sources_of
+
+        given = [ModelSource(model=model) for model in models]
+        return sources_of(given, recipe, self._commits())
+
+    def _pipelines(self, models: list[str], recipe: Recipe, placing: Placing) -> list[Any]:
+        from sraccel.files import output_folder
+
+        placing.target()  # refuses before anything is written
+        for model in models:
+            locate(model)
+        self.out = output_folder(self.out)
+        brought = [source for item in recipe.accelerators for source in item.models()]
+        check_room(models, placing, brought=brought)
+        return [load(model, placing, revision=self._commits().get(model)) for model in models]
+
+    def _outputs(self, models: list[str], recipe: Recipe, placing: Placing) -> Outputs:
+        from sraccel.cli.outputs import Outputs
+        from sraccel.report.origin import Origin, dtype_name
+
+        origin = Origin(
+            sources=self._sources(models, recipe),
+            dtype=dtype_name(placing.precision()),
+            device=placing.target(),
+            offload=placing.offload,
+            fps=self.fps,
+        )
+        return Outputs(self.out, origin, {**self.call, "seed": self.seed}, recipe)
+
     def _compare(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         from sraccel.cli.progress import denoising
-        from sraccel.comparison.bench import compare
+        from sraccel.comparison.compare import compare
         from sraccel.reencode.comparison import compare_handoff
 
         measure: Any = compare if len(pipes) == 1 else compare_handoff
@@ -213,97 +221,54 @@ class _Job:
     def _accelerated(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         import torch
 
-        from sraccel.cli.generate_reencoded import Pair
         from sraccel.cli.progress import denoising
 
         call = {**self.call, "generator": torch.Generator().manual_seed(self.seed)}
+        prepare = _alone if len(pipes) == 1 else _together
         with denoising(*pipes) as progress:
-            way: _Alone | Pair = (_Alone if len(pipes) == 1 else Pair)(pipes, recipe, call)
+
+            def report_step(pipe: Any, done: int) -> None:
+                both = "sketch" if pipe is pipes[0] else "render"
+                name = "accelerated" if len(pipes) == 1 else both
+                progress(name, done, pipe.num_timesteps)
+
+            run, made = prepare(pipes, recipe, call, report_step)
             try:
-                output = way.run(progress)
-                outputs.keep("accelerated", output, way.report)
+                outputs.keep("accelerated", run(), made.report)
             except BaseException:  # Ctrl-C, too: what was done up to here is worth keeping
                 with suppress(OutputError, LoopError):  # LoopError: nothing was done
-                    outputs.save(outputs.told(way.report))
+                    outputs.save(outputs.told(made.report))
                 raise
-        return outputs.told(way.report)
+        return outputs.told(made.report)
 
 
-def _load(model: str, revision: str | None, placing: Placing) -> Any:
-    from sraccel.cli.progress import loading
-
-    with loading(model, own_bars=not Path(locate(model)).is_dir()):
-        return load_pipeline(model, revision=revision, **asdict(placing))
+Prepared = tuple[Callable[[], Any], "Stack | PipelinePair"]
+"""What makes the pipeline's output, and what has the report of that, as far as it came."""
 
 
-def _check_room(models: list[str], recipe: Recipe, dtype: torch.dtype) -> None:
-    """Refuse models that do not fit into memory together, before the first one is loaded."""
-    from sraccel.models.source import ModelSource, check_room_for
-
-    # `demo` alone would be the pair's render model.
-    own = [
-        ModelSource(model=name, subfolder="transformer" if name == DEMO else None)
-        for name in models
-    ]
-    brought = [source for item in recipe.accelerators for source in item.models()]
-    check_room_for([*own, *brought], dtype)
-
-
-class _Alone:
+def _alone(
+    pipes: list[Any], recipe: Recipe, call: dict[str, Any], report_step: StepReport
+) -> Prepared:
     """One pipeline under a recipe."""
+    from sraccel.composer import compose
+    from sraccel.models.step_callback import with_progress
 
-    def __init__(self, pipes: list[Any], recipe: Recipe, call: dict[str, Any]) -> None:
-        from sraccel.composer import compose
+    (pipe,) = pipes
+    stack = compose(pipe, recipe)
 
-        (self._pipe,) = pipes
-        self._call = call
-        self._stack = compose(self._pipe, recipe)
+    def run() -> Any:
+        with stack:
+            return pipe(**with_progress(pipe, call, report_step))
 
-    @property
-    def report(self) -> Report:
-        """Of the run, as far as it came."""
-        return self._stack.report
-
-    def run(self, progress: StepCallback) -> Any:
-        """The pipeline's output."""
-        with self._stack:
-            return self._pipe(**self._call, **_callback(self._pipe, progress))
+    return run, stack
 
 
-@contextmanager
-def refusals(pipe: Any, call: dict[str, Any], where: str = "") -> Iterator[None]:
-    """Turn a pipeline's complaint about its arguments into an error that says what to change.
+def _together(
+    pipes: list[Any], recipe: Recipe, call: dict[str, Any], report_step: StepReport
+) -> Prepared:
+    """Two pipelines that share the work."""
+    from sraccel.reencode.pipeline_pair import PipelinePair
 
-    `where`: what else than the command line may have given them.
-    """
-    check_known(pipe, call, where)
-    try:
-        yield
-    except ValueError as error:
-        raise ModelError(f"{type(pipe).__name__} refuses this call: {error}") from error
-
-
-def check_known(pipe: Any, call: dict[str, Any], where: str = "") -> None:
-    """Refuse arguments that a pipeline does not have, by the names of their options.
-
-    Raises:
-        ModelError: naming them.
-    """
-    unknown = call.keys() - inspect.signature(type(pipe).__call__).parameters.keys()
-    if unknown:
-        options = ", ".join(OPTIONS.get(argument, f"--{argument}") for argument in sorted(unknown))
-        raise ModelError(f"{type(pipe).__name__} does not know {options}: leave it out{where}")
-
-
-def _callback(pipe: Any, progress: StepCallback) -> dict[str, Any]:
-    """Arguments that make a pipeline tell its steps; none if it cannot (it shows its own bar)."""
-    from sraccel.cli.progress import tells_steps
-
-    if not tells_steps(pipe):
-        return {}
-
-    def step_ended(pipe: Any, step: int, _: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        progress("accelerated", step + 1, pipe.num_timesteps)
-        return tensors
-
-    return {"callback_on_step_end": step_ended}
+    sketch_pipe, render_pipe = pipes
+    pair = PipelinePair(sketch_pipe, render_pipe, recipe, **call)
+    return lambda: pair.run(report_step).output, pair

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sraccel.cli.failures import stderr
+from sraccel.cli.failures import note
+from sraccel.cli.pipelines import Placing
 
 if TYPE_CHECKING:
-    from sraccel.models.loading import Device, DType, Offload
     from sraccel.recipe.recipe import Recipe
     from sraccel.report.model import Report
     from sraccel.report.origin import Source
@@ -20,21 +20,12 @@ ADVICE = "--accept-changes makes a video with it all the same; --model takes ano
 
 
 @dataclass(frozen=True)
-class Placing:
-    """How models are loaded."""
-
-    dtype: DType
-    device: Device
-    offload: Offload
-
-
-@dataclass(frozen=True)
 class Earlier:
     """The run that is to be made again.
 
     Attributes:
-        path: the report or the video that tells of it.
-        run: what it tells.
+        path: the report or the video that it left.
+        run: what is said there.
         accepts_changes: whether to go on with models that have changed since.
     """
 
@@ -77,8 +68,7 @@ class Earlier:
             found.append("the frames are not the same")
         report.warnings += [f"made again from {self.path.name}: {item}" for item in found]
         if same:
-            text = f"the same frames as {self.path}, bit for bit"
-            stderr().print(text, soft_wrap=True, markup=False, highlight=False)
+            note(f"the same frames as {self.path}, bit for bit")
 
 
 @dataclass(frozen=True)

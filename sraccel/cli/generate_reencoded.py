@@ -8,9 +8,7 @@ from sraccel.demo.pair import DEMO
 from sraccel.errors import ModelError
 
 if TYPE_CHECKING:
-    from sraccel.cli.progress import StepCallback
     from sraccel.recipe.recipe import Recipe
-    from sraccel.report.model import Report
 
 
 def render_pipeline_of(recipe: Recipe) -> str | None:
@@ -44,31 +42,3 @@ def _name(source: Any) -> str:
             "reencode`"
         )
     return source.model
-
-
-class Pair:
-    """Two pipelines under a recipe."""
-
-    def __init__(self, pipes: list[Any], recipe: Recipe, call: dict[str, Any]) -> None:
-        from sraccel.reencode.handoff import PipelinePair
-
-        self._sketch_pipe, render_pipe = pipes
-        self._pair = PipelinePair(self._sketch_pipe, render_pipe, recipe, **call)
-        self._report: Report | None = None
-
-    @property
-    def report(self) -> Report:
-        """Of both runs, as far as they came."""
-        return self._report or self._pair.report
-
-    def run(self, progress: StepCallback) -> Any:
-        """The render pipeline's output."""
-
-        def step_ended(pipe: Any, step: int, _: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            description = "sketch" if pipe is self._sketch_pipe else "render"
-            progress(description, step + 1, pipe.num_timesteps)
-            return tensors
-
-        made = self._pair.run(step_ended)
-        self._report = made.report
-        return made.output

@@ -1,8 +1,8 @@
-"""Options that several commands share: which model, where it runs, and what it makes."""
+"""Options that several commands share: the recipe, the model, where it runs, what it makes."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,3 +43,18 @@ Place = Annotated[Device, typer.Option(help="Where to run.")]
 Offloading = Annotated[
     Offload, typer.Option(help="`model`: keep on the GPU only the part at work.")
 ]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NAME.OPTION=VALUE",
+        help="Override a value of the recipe, as in `teacache.threshold=0.15` or "
+        "`sampling.num_inference_steps=30`. May be repeated; the value is YAML, and checked as "
+        "in a file.",
+    ),
+]
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The arguments of a pipeline's call that options give."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,7 +17,7 @@ from sraccel.cli.failures import Debug, reported
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sraccel.models.pairs import Pair
+    from sraccel.models.known_pairs import KnownPair
 
 
 def pairs(
@@ -30,7 +29,7 @@ def pairs(
 ) -> None:
     """List known pairs of a sketch and a render model, and what is known of them."""
     with reported(debug):
-        from sraccel.models.pairs import PAIRS, pairs_of
+        from sraccel.models.known_pairs import PAIRS, pairs_of
 
         found = PAIRS if name is None else pairs_of(name)
         if not found:
@@ -45,19 +44,19 @@ def pairs(
             _print_details(found)
 
 
-def describe(found: Sequence[Pair]) -> dict[str, Any]:
+def describe(found: Sequence[KnownPair]) -> dict[str, Any]:
     """Pairs, and what their words for hand-off and evidence mean, as plain data."""
-    from sraccel.models.pairs import EVIDENCE, HANDOFFS
+    from sraccel.models.known_pairs import EVIDENCE, HANDOFFS
 
     return {
-        "pairs": [asdict(pair) for pair in found],
+        "pairs": [pair.model_dump() for pair in found],
         "handoffs": dict(HANDOFFS),
         "evidence": dict(EVIDENCE),
     }
 
 
-def _print_table(found: Sequence[Pair]) -> None:
-    from sraccel.models.pairs import EVIDENCE
+def _print_table(found: Sequence[KnownPair]) -> None:
+    from sraccel.models.known_pairs import EVIDENCE
 
     console = Console(highlight=False)
     rows = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
@@ -73,8 +72,8 @@ def _print_table(found: Sequence[Pair]) -> None:
     console.print("\n`sraccel pairs NAME` says more of a model's pairs.")
 
 
-def _print_details(found: Sequence[Pair]) -> None:
-    from sraccel.models.pairs import EVIDENCE, HANDOFFS
+def _print_details(found: Sequence[KnownPair]) -> None:
+    from sraccel.models.known_pairs import EVIDENCE, HANDOFFS
 
     console = Console(highlight=False)
     for pair in found:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -18,8 +17,8 @@ from rich.progress import (
 )
 
 from sraccel.cli.failures import stderr
-
-StepCallback = Callable[[str, int, int], None]
+from sraccel.models.step_callback import Progress as StepProgress
+from sraccel.models.step_callback import takes_callback
 
 
 @contextmanager
@@ -43,10 +42,10 @@ def loading(name: str, *, own_bars: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def denoising(*pipes: Any) -> Iterator[StepCallback]:
+def denoising(*pipes: Any) -> Iterator[StepProgress]:
     """Give a callback `(description, done, total)` that draws a bar for each description.
 
-    A pipeline's own bar is off inside, if the pipeline can tell its steps to a callback.
+    A pipeline's own bar is off inside, if the pipeline calls back at the end of a step.
     """
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -71,15 +70,10 @@ def denoising(*pipes: Any) -> Iterator[StepCallback]:
         yield update
 
 
-def tells_steps(pipe: Any) -> bool:
-    """Whether the pipeline's call takes a callback for the end of each step."""
-    return "callback_on_step_end" in inspect.signature(type(pipe).__call__).parameters
-
-
 @contextmanager
 def _own_bar_off(pipe: Any) -> Iterator[None]:
     before = dict(getattr(pipe, "_progress_bar_config", {}))
-    if tells_steps(pipe):
+    if takes_callback(pipe):
         pipe.set_progress_bar_config(**{**before, "disable": True})
     try:
         yield

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from sraccel.cli.failures import Debug, reported, stderr
+from sraccel.cli.failures import Debug, note, reported
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report
@@ -42,9 +42,8 @@ def report(
         source = _report_in(folder)
         content = read_report(source)
         videos = videos_of(content, source.parent)
-        for note in videos.notes:
-            text = f"Note: {note}"
-            stderr().print(text, soft_wrap=True, markup=False, highlight=False)
+        for left_out in videos.notes:
+            note(f"Note: {left_out}")
         path = save_page(content, source.with_name("report.html"), videos.found, videos.notes)
         Console().print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
 

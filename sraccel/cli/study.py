@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +12,6 @@ import typer
 from rich.console import Console
 
 from sraccel.cli.failures import Debug, reported, stderr
-from sraccel.cli.generate import check_known
-from sraccel.cli.generate_from import Placing
 from sraccel.cli.options import (
     STEPS,
     Frames,
@@ -28,9 +26,10 @@ from sraccel.cli.options import (
     Steps,
     Width,
 )
+from sraccel.cli.pipelines import Placing, check_known, check_room, load
 from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError, RecipeError
-from sraccel.models.loading import FPS, device_of, load_pipeline, locate, precision_of
+from sraccel.models.loading import FPS, locate
 
 if TYPE_CHECKING:
     from sraccel.cli.study_progress import StudyProgress
@@ -198,7 +197,7 @@ class _Job:
         from sraccel.files import output_folder
         from sraccel.study.measure import run_study
 
-        device_of(self.placing.device, self.placing.offload)  # refuses before anything is written
+        self.placing.target()  # refuses before anything is written
         output_folder(self.out)
         pipe = self._pipeline()
         watcher = StudyProgress()
@@ -222,17 +221,8 @@ class _Job:
         return sources_of([ModelSource(model=self.model)], self.study)
 
     def _pipeline(self) -> Any:
-        from sraccel.cli.progress import loading
-        from sraccel.models.source import ModelSource, check_room_for
-
-        precision = precision_of(
-            self.placing.dtype, device_of(self.placing.device, self.placing.offload)
-        )
-        local = Path(locate(self.model)).is_dir()
-        subfolder = "transformer" if self.model == DEMO else None
-        check_room_for([ModelSource(model=self.model, subfolder=subfolder)], precision)
-        with loading(self.model, own_bars=not local):
-            pipe: Any = load_pipeline(self.model, **asdict(self.placing))
+        check_room([self.model], self.placing)
+        pipe = load(self.model, self.placing)
         check_known(pipe, self.call, " (here, or in the recipe)")
         pipe.set_progress_bar_config(disable=True)
         return pipe

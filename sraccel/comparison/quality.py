@@ -36,7 +36,7 @@ class Quality:
 def quality_of(accelerated: torch.Tensor | None, bare: torch.Tensor | None) -> Quality:
     """Each metric, averaged over the videos of a batch.
 
-    The runs are done: no metric, whosesoever it is, may lose them.
+    The runs are done: no metric of anybody may lose them.
 
     Args:
         accelerated: frames as `frames_of` gives them; None where there are none.

@@ -1,4 +1,4 @@
-"""What tells a loaded model from another one: a checksum of its weights.
+"""By what a loaded model differs from another one: a checksum of its weights.
 
 `sraccel.report.origin.fingerprint` is the one of files.
 """

@@ -150,7 +150,7 @@ def as_model_errors(source: str, wanted: str = "model_index.json") -> Iterator[N
         yield
     except (SraccelError, MemoryError):
         raise
-    except Exception as error:  # a stranger's folder may hold anything
+    except Exception as error:  # a downloaded folder may hold anything
         reason = _reason(error)
         if len(reason) > 400:
             reason = reason[:397] + "..."

@@ -155,8 +155,8 @@ def resolve_options(given: Any) -> AcceleratorOptions:
     except (ValueError, SraccelError):  # pydantic's is a ValueError
         raise
     except Exception as error:  # a third party's validator may raise anything
-        told = raised_in(given["use"], "Options", error)
-        raise ValueError(str(told)) from told
+        found = raised_in(given["use"], "Options", error)
+        raise ValueError(str(found)) from found
 
 
 def raised_in(accelerator: str, method: str, error: Exception) -> PluginError:

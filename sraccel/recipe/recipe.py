@@ -96,8 +96,8 @@ class Recipe(BaseModel):
         names = [item.use for item in items]
         again = [index for index, name in enumerate(names) if name in names[:index]]
         if again:
-            told = [_listed_again(names, index) for index in again]
-            raise ValidationError.from_exception_data(cls.__name__, told)
+            errors = [_listed_again(names, index) for index in again]
+            raise ValidationError.from_exception_data(cls.__name__, errors)
         return items
 
     @classmethod
@@ -135,7 +135,7 @@ class Recipe(BaseModel):
 
 
 def _listed_again(names: Sequence[str], index: int) -> InitErrorDetails:
-    """That an accelerator was there before, told at its name."""
+    """That an accelerator was there before, reported at its name."""
     name = names[index]
     text = "{quoted} is listed {count} times; once is possible"
     context = {"quoted": repr(name), "count": names.count(name)}

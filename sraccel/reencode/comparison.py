@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from sraccel.comparison.bench import Bench, Comparison, Keep, PipelineCall, Progress
-from sraccel.errors import LoopError
+from sraccel.comparison.comparison import Comparison
+from sraccel.comparison.paired_runs import Keep, PairedRuns
+from sraccel.comparison.timed_call import TimedCall
+from sraccel.models.step_callback import Progress
 from sraccel.recipe.recipe import Recipe
-from sraccel.reencode.handoff import SRDIFFUSION, Handoff, PipelinePair
-from sraccel.reencode.interrupted_call import CALLBACK
+from sraccel.reencode.pipeline_pair import Handoff, PipelinePair
+from sraccel.reencode.switch_options import switching_at_once
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
@@ -42,45 +44,28 @@ def compare_handoff(
         RecipeError, ConflictError, ModelError: as `sraccel.handoff`.
         LoopError: `repeats` is below 1, or a run did not finish.
     """
-    if repeats < 1:
-        raise LoopError(f"repeats must be 1 or more, not {repeats}")
     recipe = Recipe.load(recipe)
-    timed = PipelineCall(sketch_pipe, call, seed, progress)
+    timed = TimedCall(sketch_pipe, call, seed, progress)
     call = {**call, "generator": timed.arguments["generator"]}
     pipes = (sketch_pipe, render_pipe)
     pair = PipelinePair(*pipes, recipe, render_call=render_call, adapters=adapters, **call)
     brief = PipelinePair(
-        *(*pipes, _switching_at_once(recipe)),
+        *(*pipes, switching_at_once(recipe)),
         render_call={**(render_call or {}), "num_inference_steps": FEW_STEPS},
         adapters=adapters,
         **{**call, "num_inference_steps": FEW_STEPS},
     )
-    return _PairBench(pair, brief, timed, keep, adapters).compare(repeats, warmup)
+    return _HandoffRuns(pair, brief, timed, keep, adapters).compare(repeats, warmup)
 
 
-def _switching_at_once(recipe: Recipe) -> Recipe:
-    """The recipe, with the switch after the first step: a few steps then run both models."""
-    at_once = {"switch_step": 1, "switch_sigma": None}
-    items = [
-        item.model_copy(update=at_once) if item.use == SRDIFFUSION else item
-        for item in recipe.accelerators
-    ]
-    return recipe.model_copy(update={"accelerators": items})
-
-
-def _told(pair: PipelinePair) -> Callable[..., Handoff]:
-    """Runs a pair, which has its arguments already, with the callback that tells progress."""
-    return lambda **arguments: pair.run(arguments.get(CALLBACK))
-
-
-class _PairBench(Bench):
+class _HandoffRuns(PairedRuns):
     """Its accelerated runs are those of a pair of pipelines."""
 
     def __init__(
         self,
         pair: PipelinePair,
         brief: PipelinePair,
-        call: PipelineCall,
+        call: TimedCall,
         keep: Keep | None,
         adapters: Sequence[DenoiserAdapter],
     ) -> None:
@@ -93,11 +78,15 @@ class _PairBench(Bench):
             stack.logs_warnings = False
             self.call("warming up", num_inference_steps=FEW_STEPS)
         self._brief.logs_warnings = False
-        self.call("warming up", _told(self._brief))
+        self._run("warming up", self._brief)
 
     def run_accelerated(self, description: str) -> None:
-        made, seconds = self.call(description, _told(self._pair))
+        made, seconds = self._run(description, self._pair)
         self.take_accelerated(made.output, seconds, made.report)
+
+    def _run(self, description: str, pair: PipelinePair) -> tuple[Handoff, float]:
+        report = self.call.step_report(description)
+        return self.call.timed(lambda: pair.run(report))
 
     def probe(self) -> None:
         """Nothing: a probe would need the other pipeline's frames."""

@@ -2,44 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sraccel.loop.clock import Clock, Mark, clock_for
+from sraccel.loop.clock import Mark, clock_for
 from sraccel.loop.intercept import Interception
 
 if TYPE_CHECKING:
     import torch
 
 
-class Stopwatch:
-    """The calls so far."""
+@contextmanager
+def timed(obj: object, attr: str, device: torch.device) -> Iterator[Callable[[], float]]:
+    """Time the calls of `obj.attr` inside; gives their seconds so far, for which it waits."""
+    clock = clock_for(device)
+    calls: list[tuple[Mark, Mark]] = []
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._calls: list[tuple[Mark, Mark]] = []
-
-    def call(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call `inner`, and time it."""
-        start = self._clock.mark()
+    def call(inner: Any, *args: Any, **kwargs: Any) -> Any:
+        start = clock.mark()
         try:
             return inner(*args, **kwargs)
         finally:
-            self._calls.append((start, self._clock.mark()))
+            calls.append((start, clock.mark()))
 
-    def seconds(self) -> float:
-        """Of all calls together; waits for the device."""
-        self._clock.settle()
-        return sum(self._clock.seconds(start, end) for start, end in self._calls)
+    def seconds() -> float:
+        clock.settle()
+        return sum(clock.seconds(start, end) for start, end in calls)
 
-
-@contextmanager
-def timed(obj: object, attr: str, device: torch.device) -> Iterator[Stopwatch]:
-    """Time the calls of `obj.attr` inside."""
-    stopwatch = Stopwatch(clock_for(device))
-    interception = Interception(obj, attr, stopwatch.call)
+    interception = Interception(obj, attr, call)
     try:
-        yield stopwatch
+        yield seconds
     finally:
         interception.undo()

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from command import Sraccel, unframed
 from tiny_models import tiny_transformer
 from typer.testing import Result
 
 from sraccel.accelerators.teacache.calibration import fitting
-from sraccel.accelerators.teacache.calibration.runs import Journal, RunRecord, count_runs, runs_path
+from sraccel.accelerators.teacache.calibration.runs import FullRun, Journal, count_runs, runs_path
 from sraccel.accelerators.teacache.calibration_file import CalibrationFile
 from sraccel.cli.calibrate import snippet
 from sraccel.composer import compose
@@ -17,8 +17,6 @@ from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.demo.pipeline import DemoPipeline
 from sraccel.models.loading import load_demo
 from sraccel.recipe.recipe import Recipe
-
-Sraccel = Callable[..., Result]
 
 
 @pytest.fixture
@@ -42,11 +40,6 @@ def calibrate(sraccel: Sraccel, prompts: Path, tmp_path: Path) -> Sraccel:
     return run
 
 
-def said(result: Result) -> str:
-    """What was printed, without frames and line breaks."""
-    return " ".join(result.output.replace("│", " ").split())
-
-
 def test_the_demo_is_calibrated_and_the_recipe_to_paste_is_valid(
     calibrate: Sraccel, tmp_path: Path
 ) -> None:
@@ -59,11 +52,11 @@ def test_the_demo_is_calibrated_and_the_recipe_to_paste_is_valid(
     assert entry.guidance_scale == 3.0
     for name in ("c.json", "c.transformer.png", "c.transformer.runs.jsonl"):
         assert (tmp_path / name).is_file()
-        assert name in said(result)
+        assert name in unframed(result.output)
     for text in ("R^2", "prompts left out", "mean absolute error", "share of the 7 steps"):
-        assert text in said(result)
+        assert text in unframed(result.output)
     text = snippet(entry, tmp_path / "c.json")
-    assert " ".join(text.split()) in said(result)
+    assert " ".join(text.split()) in unframed(result.output)
     recipe = Recipe(**yaml.safe_load(text))
     compose(load_demo(), recipe)  # takes the file for this model
     (item,) = recipe.accelerators
@@ -99,7 +92,7 @@ def test_a_poor_fit_is_said_before_anything_else(
     result = calibrate()
     assert result.exit_code == 0
     assert "transformer: read this first" in result.stdout.splitlines()[0]
-    assert "poor fit: R^2 on prompts left out is" in said(result)
+    assert "poor fit: R^2 on prompts left out is" in unframed(result.output)
 
 
 def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
@@ -107,7 +100,7 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
 ) -> None:
     add = Journal.add
 
-    def interrupted_before_the_second(self: Journal, record: RunRecord) -> None:
+    def interrupted_before_the_second(self: Journal, record: FullRun) -> None:
         if self.records:
             raise KeyboardInterrupt
         add(self, record)
@@ -116,13 +109,13 @@ def test_ctrl_c_says_what_is_kept_and_the_same_command_goes_on(
         patch.setattr(Journal, "add", interrupted_before_the_second)
         result = calibrate()
     assert result.exit_code == 130
-    assert "1 of 2 runs are kept in" in said(result)
-    assert "the same command goes on" in said(result)
+    assert "1 of 2 runs are kept in" in unframed(result.output)
+    assert "the same command goes on" in unframed(result.output)
     assert "Traceback" not in result.output
     assert not (tmp_path / "c.json").exists()
     result = calibrate()
     assert result.exit_code == 0, result.output
-    assert "1 of 2 runs are in" in said(result)
+    assert "1 of 2 runs are in" in unframed(result.output)
     assert count_runs(runs_path(tmp_path / "c.json", "transformer")) == 2
 
 
@@ -130,8 +123,8 @@ def test_other_steps_are_refused_beside_the_runs_that_are_there(calibrate: Sracc
     assert calibrate().exit_code == 0
     result = calibrate("--steps", 8)
     assert result.exit_code == 2
-    assert "num_inference_steps: 7 (there), 8 (now)" in said(result)
-    assert "are kept" not in said(result)
+    assert "num_inference_steps: 7 (there), 8 (now)" in unframed(result.output)
+    assert "are kept" not in unframed(result.output)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +151,6 @@ def test_wrong_input_is_one_message(
     given = str(value).format(tmp=tmp_path, weights=DEMO_WEIGHTS)
     result = calibrate(option, given)
     assert result.exit_code == code, result.output
-    assert text in said(result)
+    assert text in unframed(result.output)
     assert "Traceback" not in result.output
     assert not (tmp_path / "c.json").exists()

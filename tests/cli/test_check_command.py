@@ -14,6 +14,7 @@ from typing import Any
 
 import outlined
 import pytest
+from command import Sraccel
 from typer.testing import Result
 
 from sraccel.accelerators.sageattention import kernels
@@ -21,7 +22,6 @@ from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.loop.accelerator import Accelerator
 from sraccel.recipe.catalogue import Plugin, installed
 
-Sraccel = Callable[..., Result]
 THREE_MISTAKES = """\
 name: three
 accelerators:
@@ -396,10 +396,10 @@ def test_accelerators_that_contradict_each_other_are_told_at_the_last_of_them(
         b'sampling: {"\\e]0;pwned\\a": 1}\n',
     ],
 )
-def test_nothing_in_a_strangers_file_steers_the_terminal(
+def test_nothing_in_a_downloaded_file_steers_the_terminal(
     sraccel: Sraccel, tmp_path: Path, text: bytes
 ):
-    path = tmp_path / "stranger.yaml"
+    path = tmp_path / "downloaded.yaml"
     path.write_bytes(text)
     for command in (("check", path), ("check", path, "--set", "teacache.x=1")):
         shown = sraccel(*command).output
@@ -428,7 +428,7 @@ def test_the_mark_stands_under_its_column_behind_what_is_shown_as_an_escape(
         {"scheduler": 3, "vae": "x"},
     ],
 )
-def test_a_strangers_folder_is_refused_as_a_model_with_exit_code_2(
+def test_a_downloaded_folder_is_refused_as_a_model_with_exit_code_2(
     sraccel: Sraccel, tmp_path: Path, index: Any
 ):
     outlined.wan(tmp_path / "model", {**outlined.WAN_1_3B, "num_layers": 1})

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
+from command import Sraccel, unframed
 
 from sraccel.cli.demo import EXAMPLE_PROMPT
 from sraccel.demo.shapes import parse_caption
 from sraccel.recipe.recipe import Recipe
 from sraccel.report.model import Report
-
-Sraccel = Callable[..., Result]
 
 
 def test_the_demo_writes_both_videos_the_report_and_the_timeline_and_prints_the_table(
@@ -99,7 +96,7 @@ def test_a_recipe_that_is_not_for_the_demo_pair_is_bad_input(
     recipe, out = tmp_path / "recipe.yaml", tmp_path / "out"
     result = sraccel("demo", "--recipe", recipe, "--steps", 2, "--repeats", 1, "--out", out)
     assert result.exit_code == 2
-    assert said in " ".join(result.stderr.replace("│", "").split())
+    assert said in unframed(result.stderr)
     assert not list(out.glob("*"))
 
 

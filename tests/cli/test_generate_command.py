@@ -2,13 +2,12 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import Result
+from command import Sraccel, unframed
 
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.loop.accelerator import Accelerator
@@ -18,7 +17,6 @@ from sraccel.recipe.catalogue import installed
 from sraccel.report.model import Report
 from sraccel.video.mp4 import load_video
 
-Sraccel = Callable[..., Result]
 PROMPT = "a red circle moving left"
 
 
@@ -109,7 +107,7 @@ def test_a_wrong_model_is_one_message_and_exit_code_2(
     name = model.format(tmp=tmp_path)
     result = sraccel("generate", recipe, "--model", name, "--prompt", PROMPT, "--out", tmp_path)
     assert result.exit_code == 2
-    assert advice in " ".join(result.stderr.replace("│", "").split())
+    assert advice in unframed(result.stderr)
     assert "Traceback" not in result.output
 
 

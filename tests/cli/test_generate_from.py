@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command import Sraccel, unframed
 from tiny_models import tiny_transformer
 from typer.testing import Result
 
@@ -24,7 +25,6 @@ from sraccel.report.model import Report
 from sraccel.report.origin import fingerprint
 from sraccel.video.mp4 import load_video
 
-Sraccel = Callable[..., Result]
 PROMPT = "a red circle moving left"
 SIZE = ("--height", 32, "--width", 32, "--frames", 5)
 RECIPE = """\
@@ -245,10 +245,10 @@ def test_a_model_that_has_changed_is_refused_unless_accepted(
     other.save_pretrained(folder / "transformer")
     out = tmp_path / "refused"
     result = sraccel("generate", "--from", first.folder / "video.mp4", "--out", out)
-    said = " ".join(result.stderr.replace("│", "").split())
+    shown = unframed(result.stderr)
     assert result.exit_code == 2
-    assert "what made this video has changed since" in said
-    assert "--accept-changes" in said
+    assert "what made this video has changed since" in shown
+    assert "--accept-changes" in shown
     assert not out.exists()
     again = generate("--from", first.folder / "video.mp4", "--accept-changes")
     assert not np.array_equal(again.video, first.video)
@@ -324,5 +324,5 @@ def test_what_is_missing_is_named(
 ) -> None:
     result = sraccel("generate", *arguments, "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert message in " ".join(result.stderr.replace("│", "").split())
+    assert message in unframed(result.stderr)
     assert not (tmp_path / "out").exists()

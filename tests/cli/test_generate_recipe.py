@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from command import Sraccel, unframed
 
 from sraccel.report.model import Report
 
-Sraccel = Callable[..., Result]
 Generate = Callable[..., Report]
 RECIPE = """\
 model: demo
@@ -86,7 +85,7 @@ def test_a_wrong_override_is_refused_before_anything_is_loaded(
     command = ("generate", recipe, "--prompt", "x", "--out", tmp_path / "out")
     result = sraccel(*command, "--set", "teacash.threshold=1")
     assert result.exit_code == 2
-    shown = " ".join(result.stderr.replace("│", "").split())
+    shown = unframed(result.stderr)
     assert "The recipe is not valid" in shown
     assert "--set teacash.threshold=1: the recipe has no accelerator 'teacash'" in shown
     assert not (tmp_path / "out").exists()
@@ -102,6 +101,6 @@ def test_sampling_that_the_pipeline_does_not_know_is_refused(
     monkeypatch.setattr(DemoPipeline, "__call__", call)
     result = sraccel("generate", recipe, "--prompt", "x", "--out", tmp_path / "out")
     assert result.exit_code == 2
-    shown = " ".join(result.stderr.replace("│", "").split())
+    shown = unframed(result.stderr)
     assert "does not know --guidance-scale, --height, --frames, --width" in shown
     assert "or in the recipe" in shown

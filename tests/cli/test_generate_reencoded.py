@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command import Sraccel, unframed
 from diffusers import WanPipeline
 from tiny_models import tiny_transformer, wan_vae
 from typer.testing import Result
@@ -20,7 +20,6 @@ from sraccel.recipe.catalogue import installed
 from sraccel.report.model import Report
 from sraccel.video.mp4 import load_video
 
-Sraccel = Callable[..., Result]
 SIZE = ("--height", 32, "--width", 64, "--frames", 8, "--steps", 5)  # the demo pair adds a frame
 
 
@@ -127,14 +126,14 @@ def test_a_render_that_is_no_second_pipeline_is_refused_before_anything_is_loade
     out = tmp_path / "out"
     result = generate(sraccel, written(tmp_path, render), out)
     assert result.exit_code == 2
-    assert advice in " ".join(result.stderr.replace("│", "").split())
+    assert advice in unframed(result.stderr)
     assert not out.exists()
 
 
 def test_frames_that_do_not_fit_are_bad_input(sraccel: Sraccel, render: Path, tmp_path: Path):
     result = generate(sraccel, written(tmp_path, render), tmp_path / "out", "--frames", 11)
     assert result.exit_code == 2
-    assert "12 frames (possible: 9, 13)" in " ".join(result.stderr.replace("│", "").split())
+    assert "12 frames (possible: 9, 13)" in unframed(result.stderr)
 
 
 class PressesCtrlC(Accelerator):

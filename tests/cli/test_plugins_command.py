@@ -4,13 +4,10 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
-
-Sraccel = Callable[..., Result]
+from command import Sraccel
 
 RUN = """
 import sys

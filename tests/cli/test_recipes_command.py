@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import Result
+from command import Sraccel, unframed
 
 from sraccel.recipe.catalogue import Plugin, installed
 from sraccel.recipe.recipe import Recipe
-
-Sraccel = Callable[..., Result]
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -97,7 +94,7 @@ def test_a_recipe_whose_file_cannot_be_read_says_so(
     monkeypatch.setitem(installed().recipes, "gone", tmp_path / "gone.yaml")
     result = sraccel("recipes", "gone")
     assert result.exit_code == 2
-    assert reason in " ".join(result.stderr.replace("│", " ").split())
+    assert reason in unframed(result.stderr)
     assert "demo" in sraccel("recipes").stdout
 
 

@@ -6,12 +6,12 @@ import base64
 import json
 import os
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from command import Sraccel, unframed
 from typer.testing import Result
 
 from sraccel.loop.accelerator import Accelerator
@@ -20,9 +20,6 @@ from sraccel.recipe.catalogue import installed
 from sraccel.report.model import Report, Timing
 from sraccel.report.origin import Origin, Source, frames_sha256, tags
 from sraccel.video.mp4 import save_video
-
-Sraccel = Callable[..., Result]
-
 
 RECIPE = {"name": "", "description": "", "accelerators": [{"use": "teacache"}]}
 BARE = {**RECIPE, "accelerators": []}
@@ -79,7 +76,7 @@ def change(folder: Path, **keys: object) -> None:
 
 
 def message(result: Result) -> str:
-    return " ".join(result.stderr.replace("│", "").split())
+    return unframed(result.stderr)
 
 
 def test_the_page_is_made_of_the_report_and_the_videos(sraccel: Sraccel, folder: Path):

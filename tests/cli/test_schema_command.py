@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
 import yaml
-from typer.testing import Result
+from command import Sraccel
 
 from sraccel.check.schema import recipe_schema
 from sraccel.study.plan.study import Study
-
-Sraccel = Callable[..., Result]
 
 
 def test_the_schema_is_printed_and_written(sraccel: Sraccel, tmp_path: Path):

@@ -16,8 +16,8 @@ import sraccel
 from sraccel.check.model_check import check_model
 from sraccel.check.recipe_check import check_recipe
 from sraccel.loop.finding import Finding
+from sraccel.models.known_pairs import PAIRS
 from sraccel.models.loading import HUB_NAME
-from sraccel.models.pairs import PAIRS
 from sraccel.recipe.catalogue import installed
 from sraccel.recipe.recipe import Recipe, gather
 

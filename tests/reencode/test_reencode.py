@@ -43,16 +43,11 @@ from sraccel.models.loading import load_demo
 from sraccel.noise.space import noise_space_of, scheduled_levels
 from sraccel.recipe.catalogue import installed
 from sraccel.reencode.comparison import compare_handoff
-from sraccel.reencode.halves import _clean
-from sraccel.reencode.handoff import PipelinePair
-from sraccel.reencode.video_to_video import (
-    SIBLINGS,
-    check_size,
-    first_step_at,
-    planned_size,
-    schedule_of,
-    strength_for,
-)
+from sraccel.reencode.late_start import first_step_at, schedule_of, strength_for
+from sraccel.reencode.pipeline_pair import PipelinePair
+from sraccel.reencode.sketching import _clean
+from sraccel.reencode.video_size import check_size, planned_size
+from sraccel.reencode.video_to_video import SIBLINGS
 from sraccel.report.model import Report
 
 STEPS = 8
@@ -553,7 +548,7 @@ def test_a_pipeline_that_cannot_stop_or_go_on_is_refused(
 def test_a_render_pipeline_that_begins_elsewhere_is_refused(
     sketch_pipe: WanPipeline, render_pipe: WanPipeline, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("sraccel.reencode.handoff.strength_for", lambda *_: 0.5)
+    monkeypatch.setattr("sraccel.reencode.pipeline_pair.strength_for", lambda *_: 0.5)
     with pytest.raises(LoopError, match="begins at position 4 of its schedule"):
         sraccel.handoff(sketch_pipe, render_pipe, recipe(switch_step=3), **call())
 

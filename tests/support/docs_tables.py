@@ -32,7 +32,7 @@ from sraccel.cli.plugins import _options
 from sraccel.cli.plugins import _type_name as _type_name_of_option
 from sraccel.loop.denoiser_adapter import DenoiserAdapter
 from sraccel.loop.hookspecs import Discovery, Loop
-from sraccel.models.pairs import EVIDENCE, HANDOFFS, PAIRS
+from sraccel.models.known_pairs import EVIDENCE, HANDOFFS, PAIRS
 from sraccel.plugin import Accelerator, Sampling
 from sraccel.recipe.catalogue import installed
 from sraccel.recipe.recipe import Recipe

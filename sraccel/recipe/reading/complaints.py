@@ -19,7 +19,7 @@ TOO_LONG = "Exceeds the limit"
 
 COLON, STREAM_END, CUT_OFF = "could not find expected ':'", "<stream end>", "end of stream"
 WHERE_IT_BEGAN = (COLON, STREAM_END, CUT_OFF)
-"""YAML's problems that are told where they are noticed; where they began is where to mend them."""
+"""YAML's problems that are reported where they are noticed; to be fixed where they began."""
 YAML_WORDS = {
     COLON: "a colon is missing after this",
     STREAM_END: "this bracket is never closed",
@@ -36,7 +36,7 @@ TOML_WORDS = {
 
 
 def position_of(error: Exception, text: str = "") -> Position:
-    """Line and column of a parser's complaint about a text, where it tells them."""
+    """Line and column of a parser's complaint about a text, where it gives them."""
     if isinstance(error, yaml.MarkedYAMLError) and (mark := _mark(error)) is not None:
         return mark.line + 1, mark.column + 1
     if isinstance(error, json.JSONDecodeError):

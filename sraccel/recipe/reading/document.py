@@ -1,4 +1,7 @@
-"""A file that was read: its content, and the line and column of everything in it."""
+"""A file that was read: its content, and the line and column of everything in it.
+
+Of TOML no lines are known (`tomllib` gives none): what is wrong in one is named by its key's path.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,6 @@ import yaml
 
 from sraccel.errors import Problem, RecipeError
 from sraccel.recipe.reading.complaints import position_of, reason_of
-from sraccel.recipe.reading.toml_marks import toml_marks
 from sraccel.recipe.reading.yaml_nodes import YamlTree, read_tree
 
 Location = tuple[int | str, ...]
@@ -114,9 +116,7 @@ def _json(text: str, path: Path) -> Document:
 
 
 def _toml(text: str, path: Path) -> Document:
-    content = tomllib.loads(text)
-    keys, values = toml_marks(text)
-    return Document(str(path), content, path.parent, _marks(keys), _marks(values))
+    return Document(str(path), tomllib.loads(text), path.parent)
 
 
 def _with_marks(tree: YamlTree, path: Path) -> Document:

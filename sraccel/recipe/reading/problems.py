@@ -1,7 +1,7 @@
 """Pydantic's errors as problems of a recipe: where, what was given, what is allowed, who says so.
 
 Pydantic puts the branches of a union into an error's location (`coefficients.list[float].2`), and
-tells one error for each branch. What is not a part of the recipe is dropped, and of the branches
+gives one error for each branch. What is not a part of the recipe is dropped, and of the branches
 those are kept that came furthest.
 """
 
@@ -28,7 +28,7 @@ SHORT = 80
 
 @dataclass(frozen=True)
 class _Found:
-    """One of pydantic's errors, told in the recipe's terms.
+    """One of pydantic's errors, put in the recipe's terms.
 
     Attributes:
         location: in the recipe.

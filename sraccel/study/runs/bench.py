@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import gc
-import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sraccel.comparison.bench import PipelineCall, finished
 from sraccel.comparison.costs import Probe
+from sraccel.comparison.paired_runs import finished
+from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose, compose_accelerators
 from sraccel.errors import ModelError, PluginError
 from sraccel.loop.clock import median
+from sraccel.models.arguments import check_arguments, defaults_of
 from sraccel.models.checksum import weights_checksum
 from sraccel.report.origin import frames_sha256
 from sraccel.study.cell import BARE, Cell
@@ -192,11 +193,8 @@ class Bench:
 
     def steps(self, cell: Cell) -> int:
         """Denoising steps of a cell."""
-        parameters = inspect.signature(type(self.pipe).__call__).parameters
-        own = parameters["num_inference_steps"].default
-        return int(
-            {"num_inference_steps": own, **self.call, **cell.sampling}["num_inference_steps"]
-        )
+        call = {**defaults_of(self.pipe), **self.call, **cell.sampling}
+        return int(call["num_inference_steps"])
 
     def run(self, name: str, block: Block, repeat: int) -> FinishedRun:
         """Run a cell once.
@@ -238,9 +236,9 @@ class Bench:
         )
         return FinishedRun(record, frames, report)
 
-    def _pipeline_call(self, block: Block, progress: StepProgress | None) -> PipelineCall:
+    def _pipeline_call(self, block: Block, progress: StepProgress | None) -> TimedCall:
         arguments = {**self.call, "prompt": block.prompt}
-        return PipelineCall(self.pipe, arguments, block.seed, progress)
+        return TimedCall(self.pipe, arguments, block.seed, progress)
 
     def _cell(self, name: str) -> Cell:
         return next(cell for cell in self.cells if cell.name == name)
@@ -295,8 +293,4 @@ def check_call(pipe: Any, call: Mapping[str, Any]) -> None:
         )
     if many := [name for name in MANY if call.get(name, 1) != 1]:
         raise ModelError(f"a run of a study makes one video: leave out {many[0]}")
-    known = inspect.signature(type(pipe).__call__).parameters
-    if unknown := call.keys() - known.keys():
-        raise ModelError(
-            f"{type(pipe).__name__} does not know {', '.join(sorted(unknown))}: leave it out"
-        )
+    check_arguments(pipe, {"prompt", *call})

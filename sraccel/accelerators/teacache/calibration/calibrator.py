@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,7 +13,7 @@ from sraccel.accelerators.teacache.calibration.entry import (
     points_of,
 )
 from sraccel.accelerators.teacache.calibration.recording import Recorder
-from sraccel.accelerators.teacache.calibration.runs import Journal, RunRecord, Setup, runs_path
+from sraccel.accelerators.teacache.calibration.runs import FullRun, Journal, Setup, runs_path
 from sraccel.accelerators.teacache.calibration_file import (
     CalibrationEntry,
     CalibrationFile,
@@ -29,10 +28,15 @@ from sraccel.plugin import (
     DenoiserAdapter,
     LoopError,
     ModelError,
+    Progress,
     Stack,
+    StepReport,
+    check_arguments,
     compose_accelerators,
+    defaults_of,
     output_folder,
     weights_checksum,
+    with_progress,
 )
 
 if TYPE_CHECKING:
@@ -40,12 +44,8 @@ if TYPE_CHECKING:
 
 MIN_STEPS = 6
 """A polynomial of degree 4 needs five distances, and those need six steps."""
-SIZES = ("height", "width", "num_frames")
-
-Progress = Callable[[str, int, int], object]
-"""Called as `progress(description, steps_done, steps_in_all)` after each denoising step."""
-
 RENDER = "render"
+SIZES = ("height", "width", "num_frames")
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def calibrate(
         num_inference_steps: steps of each run.
         retention: fit Wan's retention variant; it takes the same runs as the plain one.
         role: `render` for a model that a recipe will bring to render; else the pipeline's own.
-        progress: told after each denoising step, where the pipeline takes a callback for it.
+        progress: called after each denoising step, where the pipeline takes a callback for it.
         adapters: as for `sraccel.compose`.
         call: further arguments of the pipeline's call (size, guidance, an image). Of values that
             are not plain, going on later can only notice another type.
@@ -104,20 +104,20 @@ def calibrate(
     """
     variant = Variant.RETENTION if retention else Variant.PLAIN
     wanted = [(prompt, seed) for prompt in dict.fromkeys(prompts) for seed in dict.fromkeys(seeds)]
-    check_arguments(prompts, seeds, num_inference_steps, out)
+    check_inputs(prompts, seeds, num_inference_steps, out)
     recorder = Recorder()
     plays = RENDER if role == RENDER else None
     stack = compose_accelerators(pipe, [recorder], adapters=adapters, role=plays)
     stack.logs_warnings = False  # about a recipe that does nothing, as is meant here
-    job = _Job(pipe, stack, recorder, variant, Path(out), num_inference_steps, call)
-    job.check()
-    journal = Journal.open(runs_path(out, role), job.setup())
+    calibrator = _Calibrator(pipe, stack, recorder, variant, Path(out), num_inference_steps, call)
+    calibrator.check()
+    journal = Journal.open(runs_path(out, role), calibrator.setup())
     journal.check_runs(wanted)
-    job.run(journal, wanted, progress)
-    return job.fit(journal, wanted)
+    calibrator.run(journal, wanted, progress)
+    return calibrator.fit(journal, wanted)
 
 
-def check_arguments(
+def check_inputs(
     prompts: Sequence[str], seeds: Sequence[int], num_inference_steps: int, out: str | Path
 ) -> None:
     """Refuse what cannot end well with any model; `calibrate` does it, too.
@@ -147,7 +147,7 @@ def check_arguments(
 
 
 @dataclass
-class _Job:
+class _Calibrator:
     """One calibration."""
 
     pipe: Any
@@ -172,16 +172,12 @@ class _Job:
             raise ConflictError(
                 f"calibrating gives {', '.join(sorted(taken))} itself: leave it out"
             )
-        try:
-            inspect.signature(type(self.pipe).__call__).bind(
-                self.pipe, **dict.fromkeys(own), **self.call
-            )
-        except TypeError as error:
-            raise ModelError(
-                f"{type(self.pipe).__name__}: {error}. What the command line cannot give (an "
-                f"image), `sraccel.accelerators.teacache.calibrate(pipe, prompts, out, image=...)` "
-                f"can"
-            ) from None
+        check_arguments(
+            self.pipe,
+            own | self.call.keys(),
+            missing="what the command line cannot give, `sraccel.accelerators.teacache.calibrate"
+            "(pipe, prompts, out, image=...)` can",
+        )
 
     def _input_of(self, denoiser: Denoiser) -> str:
         name = self.variant.modulated_input(denoiser.adapter)
@@ -236,36 +232,35 @@ class _Job:
         """Make the runs that are not on disk yet."""
         done = {(record.prompt, record.seed) for record in journal.records}
         missing = [item for item in wanted if item not in done]
-        total = len(missing) * self.num_inference_steps
+        steps = self.num_inference_steps
         with self.stack:
             for number, (prompt, seed) in enumerate(missing):
-                tell = _teller(progress, number * self.num_inference_steps, total)
-                journal.add(self._full_run(prompt, seed, tell))
 
-    def _full_run(self, prompt: str, seed: int, tell: Callable[[int], object]) -> RunRecord:
+                def report(_: Any, done: int, before: int = number * steps) -> None:
+                    if progress is not None:
+                        progress("calibrating", before + done, len(missing) * steps)
+
+                journal.add(self._full_run(prompt, seed, report))
+
+    def _full_run(self, prompt: str, seed: int, report: StepReport) -> FullRun:
         import torch
 
-        def step_ended(pipe: Any, step: int, _: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-            tell(step + 1)
-            return tensors
-
-        told = "callback_on_step_end" in self._parameters
-        self.pipe(
-            prompt=prompt,
-            num_inference_steps=self.num_inference_steps,
-            generator=torch.Generator().manual_seed(seed),
-            output_type="latent",
-            **({"callback_on_step_end": step_ended} if told else {}),
+        call = {
+            "prompt": prompt,
+            "num_inference_steps": self.num_inference_steps,
+            "generator": torch.Generator().manual_seed(seed),
+            "output_type": "latent",
             **self.call,
-        )
-        tell(self.num_inference_steps)
+        }
+        self.pipe(**with_progress(self.pipe, call, report))
+        report(self.pipe, self.num_inference_steps)
         if self.stack.report.outcome != "finished":
             raise LoopError(
                 f"the run of {prompt!r} with seed {seed} did not finish: "
                 f"{self.stack.report.outcome}"
             )
         self._check_enough()
-        return RunRecord(
+        return FullRun(
             prompt=prompt,
             seed=seed,
             num_inference_steps=self.recorder.num_inference_steps,
@@ -283,12 +278,6 @@ class _Job:
                     f"and a polynomial of degree 4 needs {MIN_STEPS}: give more steps"
                 )
 
-    @property
-    def _parameters(self) -> dict[str, Any]:
-        """Defaults of the pipeline's call, by name."""
-        signature = inspect.signature(type(self.pipe).__call__)
-        return {name: parameter.default for name, parameter in signature.parameters.items()}
-
     def fit(self, journal: Journal, wanted: Sequence[tuple[str, int]]) -> Calibration:
         """Fit each denoiser, and write everything."""
         order = {item: position for position, item in enumerate(wanted)}
@@ -304,7 +293,7 @@ class _Job:
         return Calibration(entries, file, [file.save(self.out), *pictures, journal.path])
 
     def _circumstances(self) -> Circumstances:
-        given = {**self._parameters, **self.call}
+        given = {**defaults_of(self.pipe), **self.call}
         guidance = given.get("guidance_scale")
         return Circumstances(
             scheduler=self._scheduler(),
@@ -317,16 +306,6 @@ class _Job:
         from sraccel.accelerators.teacache.calibration.picture import save_picture
 
         return save_picture(entry, points, self.out.with_suffix(f".{entry.name}.png"))
-
-
-def _teller(progress: Progress | None, before: int, total: int) -> Callable[[int], object]:
-    """Tells the steps of one run as steps of all runs."""
-
-    def tell(steps: int) -> None:
-        if progress is not None:
-            progress("calibrating", before + steps, total)
-
-    return tell
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 from sraccel.accelerators.teacache.calibration.recording import Series
-from sraccel.accelerators.teacache.calibration.runs import RunRecord
+from sraccel.accelerators.teacache.calibration.runs import FullRun
 from sraccel.accelerators.teacache.calibration_file import (
     CalibrationEntry,
     SchedulerFacts,
@@ -42,7 +42,7 @@ class Circumstances:
 def entry_of(
     denoiser: Denoiser,
     variant: Variant,
-    records: Sequence[RunRecord],
+    records: Sequence[FullRun],
     points: Points,
     made: Circumstances,
 ) -> CalibrationEntry:
@@ -89,7 +89,7 @@ def entry_of(
     )
 
 
-def points_of(records: Sequence[RunRecord], role: str, name: str) -> Points:
+def points_of(records: Sequence[FullRun], role: str, name: str) -> Points:
     """The changes of one denoiser's modulated input and of its output, over all runs."""
     import numpy as np
 
@@ -107,7 +107,7 @@ def points_of(records: Sequence[RunRecord], role: str, name: str) -> Points:
 
 
 def _thresholds(
-    denoiser: Denoiser, variant: Variant, records: Sequence[RunRecord], found: Fit
+    denoiser: Denoiser, variant: Variant, records: Sequence[FullRun], found: Fit
 ) -> list[ThresholdRow]:
     """What the rule would skip of the recorded runs with the fitted polynomial."""
     from sraccel.accelerators.teacache.calibration.fitting import Branch, threshold_table
@@ -126,7 +126,7 @@ def _thresholds(
     return threshold_table(rule, runs)
 
 
-def _series(record: RunRecord, role: str) -> list[Series]:
+def _series(record: FullRun, role: str) -> list[Series]:
     return [series for series in record.series if series.role == role]
 
 

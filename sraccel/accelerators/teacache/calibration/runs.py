@@ -57,8 +57,8 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, object]]:
         yield path, value
 
 
-class RunRecord(BaseModel):
-    """One full run: its prompt and seed, and the distances of each denoiser and branch."""
+class FullRun(BaseModel):
+    """Its prompt and seed, and the distances of each denoiser and branch."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,7 +77,7 @@ class Journal:
 
     path: Path
     setup: Setup
-    records: list[RunRecord] = field(default_factory=list)
+    records: list[FullRun] = field(default_factory=list)
 
     @classmethod
     def open(cls, path: Path, setup: Setup) -> Self:
@@ -99,7 +99,7 @@ class Journal:
             raise OutputError(f"cannot use {path}: {error.strerror or error}") from error
         return journal
 
-    def add(self, record: RunRecord) -> None:
+    def add(self, record: FullRun) -> None:
         """Keep a run; it is on disk when this returns.
 
         Raises:
@@ -135,7 +135,7 @@ class Journal:
     def _take(self, lines: list[bytes]) -> None:
         try:
             found = Setup.model_validate_json(lines[0])
-            self.records = [RunRecord.model_validate_json(line) for line in lines[1:]]
+            self.records = [FullRun.model_validate_json(line) for line in lines[1:]]
         except ValidationError as error:
             raise ConflictError(
                 f"{self.path} is damaged, or not a file of a calibration's runs "

@@ -9,15 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError, ModelError
-from sraccel.reencode.video_to_video import arguments_of
+from sraccel.models.arguments import defaults_of
+from sraccel.models.step_callback import CALLBACK, takes_callback, with_callback
 
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.reencode.halves import Sketching
-
-CALLBACK = "callback_on_step_end"
-CALLBACK_INPUTS = "callback_on_step_end_tensor_inputs"
+    from sraccel.reencode.sketching import Sketching
 
 
 def check_stoppable(pipe: Any) -> None:
@@ -27,7 +25,7 @@ def check_stoppable(pipe: Any) -> None:
         ModelError: saying what the pipeline lacks.
     """
     lacks = [] if hasattr(type(pipe), "interrupt") else ["`interrupt`"]
-    lacks += [] if CALLBACK in arguments_of(pipe) else [f"`{CALLBACK}`"]
+    lacks += [] if takes_callback(pipe) else [f"`{CALLBACK}`"]
     if lacks:
         raise ModelError(
             f"{type(pipe).__name__} cannot sketch for another pipeline: it has no "
@@ -35,11 +33,11 @@ def check_stoppable(pipe: Any) -> None:
         )
 
 
-class InterruptedCall:
-    """Calls a pipeline until `sketching` has its sketch; the user's own callback is called first.
+class SketchCall:
+    """Calls a pipeline until `sketching` has its sketch; the user's own callback goes first.
 
     Attributes:
-        stopped: whether the pipeline was told to stop.
+        stopped: whether the pipeline was asked to stop.
     """
 
     def __init__(self, pipe: Any, sketching: Sketching) -> None:
@@ -58,8 +56,8 @@ class InterruptedCall:
         """
         pipe = self._pipe
         try:
-            pixels = {"output_type": "pt", "return_dict": True}
-            output = pipe(**{**call, **self._callback(call), **pixels})
+            pixels = {**call, "output_type": "pt", "return_dict": True}
+            output = pipe(**with_callback(pixels, change=self._change, needs=["latents"]))
         finally:
             pipe._interrupt = False
         if self._sketching.sketch is None:
@@ -69,28 +67,19 @@ class InterruptedCall:
         frames = _pixels(output)
         return frames if frames.ndim == 5 else frames[:, None]
 
-    def _callback(self, call: dict[str, Any]) -> dict[str, Any]:
-        users = call.get(CALLBACK)
-        # diffusers' callback objects bring their own list, which a pipeline reads off them.
-        inputs = getattr(users, "tensor_inputs", None) or call.get(CALLBACK_INPUTS) or []
-
-        def step_ended(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> Any:
-            if self.stopped:
-                raise LoopError(f"{type(pipe).__name__} went on after `interrupt` was set")
-            changed = {} if users is None else users(pipe, step, timestep, tensors)
-            self._latents = changed.get("latents", tensors["latents"])
-            sketch = self._sketching.sketch
-            if sketch is None:
-                return changed
-            self.stopped = pipe._interrupt = True
-            return {**changed, "latents": sketch.clean}
-
-        return {CALLBACK: step_ended, CALLBACK_INPUTS: list(dict.fromkeys([*inputs, "latents"]))}
+    def _change(self, pipe: Any, tensors: dict[str, Any]) -> dict[str, Any]:
+        if self.stopped:
+            raise LoopError(f"{type(pipe).__name__} went on after `interrupt` was set")
+        self._latents = tensors["latents"]
+        sketch = self._sketching.sketch
+        if sketch is None:
+            return {}
+        self.stopped = pipe._interrupt = True
+        return {"latents": sketch.clean}
 
     def _as_asked(self, output: Any, call: dict[str, Any]) -> Any:
         """The output as the pipeline makes it of its "pt" frames, by the same steps."""
-        default = arguments_of(self._pipe)["output_type"].default
-        wanted = call.get("output_type", default)
+        wanted = {**defaults_of(self._pipe), **call}["output_type"]
         key = "frames" if hasattr(output, "frames") else "images"
         output[key] = self._latents if wanted == "latent" else self._converted(output[key], wanted)
         return output if call.get("return_dict", True) else output.to_tuple()

@@ -1,4 +1,4 @@
-"""Recipes, reports, videos and model folders from strangers execute nothing.
+"""Recipes, reports, videos and model folders from elsewhere execute nothing.
 
 Each file here would leave a mark if anything in it were run. See also `test_models.py` (a pipeline
 class of its own) and `report/test_page.py` (what a page shows is escaped).

@@ -1,4 +1,4 @@
-"""SRDiffusion's two halves where two pipelines share the work (`sraccel.handoff`)."""
+"""SRDiffusion in the sketch pipeline's call: when to stop, and what is handed over then."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sraccel.accelerators.srdiffusion.render_model import RENDER
-from sraccel.accelerators.srdiffusion.switching import COLUMNS, SwitchDetector
+from sraccel.accelerators.srdiffusion import COLUMNS, SwitchDetector
 from sraccel.plugin import (
     Accelerator,
     AcceleratorOptions,
-    LoopError,
     NoiseSpace,
     Run,
     Step,
@@ -96,39 +94,6 @@ class Sketching(Accelerator):
     def run_finished(self, run: Run) -> None:
         run.note(self, switch_rule=self._detector.rule)
         self.ended = time.perf_counter()
-
-
-class Rendering(Accelerator):
-    """In the render pipeline's call: checks that it begins where it should.
-
-    Attributes:
-        first_step: where in its schedule the pipeline is to begin.
-        started: `time.perf_counter()` at the start of the run; None before it.
-    """
-
-    name = "srdiffusion"
-
-    def __init__(self, options: AcceleratorOptions) -> None:
-        super().__init__(options)
-        self.first_step = 0
-        self.started: float | None = None
-
-    @hookimpl
-    def run_started(self, run: Run) -> None:
-        pipeline = run.stack.pipeline
-        begin = len(pipeline.scheduler.timesteps) - run.num_inference_steps
-        expected = self.first_step * getattr(pipeline.scheduler, "order", 1)
-        if begin != expected:
-            raise LoopError(
-                f"{type(pipeline).__name__} begins at position {begin} of its schedule, where the "
-                f"hand-off needs {expected}: sraccel cannot use it for this hand-off"
-            )
-        run.clock.settle()  # encoding may still be under way
-        self.started = time.perf_counter()
-
-    @hookimpl
-    def select_denoiser(self, step: Step) -> str:
-        return RENDER
 
 
 def _clean(step: Step, scheduler: Any, space: NoiseSpace, position: int) -> torch.Tensor:

@@ -1,16 +1,16 @@
-"""Running a pipeline bare and accelerated, side by side, and measuring both."""
+"""Pairs of runs, one bare and one accelerated: made, timed, and put into one report."""
 
 from __future__ import annotations
 
-import inspect
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sraccel.comparison.comparison import Comparison
 from sraccel.comparison.costs import Costs, kinds_by_preparation, probe_for
 from sraccel.comparison.prediction import Recorded, kinds_needed, predict
 from sraccel.comparison.quality import quality_of
+from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose, compose_accelerators
 from sraccel.errors import LoopError
 from sraccel.loop.clock import median
@@ -21,146 +21,17 @@ from sraccel.video.frames import frames_of
 if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
 
-Progress = Callable[[str, int, int], object]
-"""Called as `progress(description, steps_done, steps_in_all)` after each denoising step."""
-
 Keep = Callable[[str, Any, Report], object]
 """Called as `keep("bare" or "accelerated", output, report)` after each timed run."""
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A bare run beside an accelerated one.
-
-    Attributes:
-        report: of the accelerated run, with measured speedup, costs and quality filled in.
-        bare_report: of the bare run.
-        bare: what the pipeline returned without the recipe.
-        accelerated: what it returned with it.
-    """
-
-    report: Report
-    bare_report: Report
-    bare: Any
-    accelerated: Any
-
-    def __repr__(self) -> str:
-        return f"Comparison({self.report!r})"
-
-
-def compare(
-    pipe: Any,
-    recipe: Any,
-    *,
-    seed: int = 0,
-    repeats: int = 1,
-    warmup: bool = True,
-    progress: Progress | None = None,
-    keep: Keep | None = None,
-    adapters: Sequence[DenoiserAdapter] = (),
-    **call: Any,
-) -> Comparison:
-    """Run a pipeline bare and accelerated, with the same noise, and measure both.
-
-    Runs alternate, so that a machine that slows down slows down both. The bare run is timed under
-    an empty stack, which changes nothing (bit for bit) and costs microseconds a call.
-
-    Args:
-        pipe: a diffusers pipeline.
-        recipe: anything that `sraccel.compose` takes.
-        seed: of the noise; ignored if `call` has a `generator`, whose state is reused.
-        repeats: pairs of runs to measure; the speedup is the median of their ratios.
-        warmup: whether to run both for a few steps first.
-        progress: told after each denoising step, where the pipeline takes a callback for it.
-        keep: given each timed run's output at once, so that an interrupt loses little.
-        adapters: as for `sraccel.compose`.
-        call: the pipeline's arguments. With `output_type="latent"`, quality is not measured.
-
-    Raises:
-        RecipeError, ConflictError, ModelError: as `sraccel.compose`.
-        LoopError: `repeats` is below 1, or a run did not finish.
-    """
-    if repeats < 1:
-        raise LoopError(f"repeats must be 1 or more, not {repeats}")
-    stack = compose(pipe, recipe, adapters=adapters)
-    bench = Bench(pipe, stack, PipelineCall(pipe, call, seed, progress), keep, adapters)
-    return bench.compare(repeats, warmup)
-
-
-class PipelineCall:
-    """The pipeline's call: the same noise every time, and progress told."""
-
-    def __init__(
-        self, pipe: Any, arguments: dict[str, Any], seed: int, progress: Progress | None
-    ) -> None:
-        import torch
-
-        self._pipe = pipe
-        parameters = inspect.signature(type(pipe).__call__).parameters
-        self._progress = progress if "callback_on_step_end" in parameters else None
-        self.arguments = dict(arguments)
-        if self.arguments.get("generator") is None:
-            self.arguments["generator"] = torch.Generator().manual_seed(seed)
-            self.seed: int | None = seed
-        else:
-            self.seed = None
-        generators = self.arguments["generator"]
-        self._generators = generators if isinstance(generators, list) else [generators]
-        self._states = [generator.get_state() for generator in self._generators]
-
-    def __call__(
-        self, description: str, run: Callable[..., Any] | None = None, **changes: Any
-    ) -> tuple[Any, float]:
-        """Run the pipeline (or `run`); returns its output and the seconds of the whole call."""
-        for generator, state in zip(self._generators, self._states, strict=True):
-            generator.set_state(state)
-        arguments = {**self.arguments, **changes}
-        if self._progress is not None:
-            users = arguments.get("callback_on_step_end")
-            told = _telling(self._progress, description, users, self._pipe)
-            arguments["callback_on_step_end"] = told
-        started = time.perf_counter()
-        output = (run or self._pipe)(**arguments)
-        _settle(self._pipe)
-        return output, time.perf_counter() - started
-
-    def describe(self) -> dict[str, Any]:
-        """The arguments that fit JSON, and the seed."""
-        plain = {
-            name: value
-            for name, value in self.arguments.items()
-            if isinstance(value, (str, int, float, bool, type(None)))
-            or (isinstance(value, list) and all(isinstance(item, str) for item in value))
-        }
-        return {**plain, "seed": self.seed} if self.seed is not None else plain
-
-
-def _telling(progress: Progress, description: str, users: Any, compared: Any) -> Any:
-    """A step callback that tells progress and then calls the user's own, if any."""
-
-    def callback(pipe: Any, step: int, timestep: Any, tensors: dict[str, Any]) -> Any:
-        other = "" if pipe is compared else ", render pipeline"
-        progress(description + other, step + 1, pipe.num_timesteps)
-        return {} if users is None else users(pipe, step, timestep, tensors)
-
-    return callback
-
-
-def _settle(pipe: Any) -> None:
-    import torch
-
-    device = getattr(pipe, "_execution_device", None)
-    if device is not None and device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 @dataclass
-class Bench:
-    """Runs and their timings."""
+class PairedRuns:
+    """The runs, their timings and what they cost."""
 
     pipe: Any
     stack: Stack
-    call: PipelineCall
+    call: TimedCall
     keep: Keep | None = None
     adapters: Sequence[DenoiserAdapter] = ()
     costs: Costs = field(default_factory=Costs)
@@ -172,7 +43,13 @@ class Bench:
     accelerated_output: Any = None
 
     def compare(self, repeats: int, warmup: bool) -> Comparison:
-        """Do everything."""
+        """Do everything.
+
+        Raises:
+            LoopError: `repeats` is below 1, or a run did not finish.
+        """
+        if repeats < 1:
+            raise LoopError(f"repeats must be 1 or more, not {repeats}")
         if warmup:
             self.warm_up()
         for repeat in range(repeats):
@@ -189,7 +66,7 @@ class Bench:
         ]
 
     def bare_stack(self) -> Stack:
-        """An empty stack on the pipeline; that nothing is accelerated needs no telling."""
+        """An empty stack on the pipeline; that nothing is accelerated needs no warning."""
         stack = compose(self.pipe, [], adapters=self.adapters)
         stack.logs_warnings = False
         return stack
