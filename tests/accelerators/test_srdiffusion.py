@@ -15,6 +15,7 @@ from diffusers import WanPipeline, WanTransformer3DModel
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
+from untouched import untouched
 
 import sraccel
 from sraccel.accelerators.srdiffusion import SRDiffusion
@@ -334,12 +335,13 @@ def test_the_report_holds_what_the_per_step_rule_saw(
     assert all(steps[at].noise_rel_l1_per_step is None for at in skipped)
 
 
-def test_a_switch_beyond_the_run_is_a_warning(
+def test_a_switch_beyond_the_run_is_a_warning_and_the_run_is_bare(
     pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
 ) -> None:
+    bare = generate(pipe)
     recipe = [{"use": "srdiffusion", "render": render, "switch_step": 50}]
-    with sraccel.compose(pipe, recipe) as stack:
-        generate(pipe)
+    with untouched(pipe, render), sraccel.compose(pipe, recipe) as stack:
+        assert torch.equal(generate(pipe), bare)
     warnings = " ".join(stack.report.warnings)
     assert "beyond the run's 8 steps" in warnings
     assert "never switched" in warnings
