@@ -1,7 +1,7 @@
 """The tables of the documentation that must agree with the code.
 
 A page marks one by `<!-- table: NAME -->` and `<!-- end -->`. Most are written from the
-code: `python tests/docs_tables.py` puts them into their pages.
+code: `python tests/support/docs_tables.py` puts them into their pages.
 """
 
 from __future__ import annotations
