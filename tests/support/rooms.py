@@ -37,9 +37,13 @@ def docstring(room: str) -> str:
 
 
 def offered(room: str) -> set[str]:
-    """The modules that the docstring names for others: `Others use: a, b.`"""
-    found = re.search(r"^Others use:([^.]*)\.", docstring(room), re.MULTILINE)
-    return set(re.findall(r"\w+", found[1])) - {"nothing"} if found else set()
+    """The modules that the docstring names: `Others use: a, b.`, or quoted, with more words."""
+    found = re.search(r"Others use: (.*?)(?:\n\n|\Z)", docstring(room), re.DOTALL)
+    text = found[1] if found else ""
+    return {
+        name.partition(".")[0]
+        for name in re.findall(r"`([\w.]+)`", text) or re.findall(r"\w+", text)
+    }
 
 
 @cache
