@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from sraccel.check.strangers import asked
 from sraccel.errors import SraccelError
+from sraccel.loop.denoiser import denoiser_of
 from sraccel.loop.finding import Finding
 from sraccel.loop.forecast import Forecast, Range
 
@@ -125,7 +126,7 @@ def _forecast(accelerator: Accelerator, stack: Stack, steps: int) -> Forecast | 
     with asked(accelerator.name, "forecast"):
         forecast = accelerator.forecast(stack, steps)
         for role in forecast.taken if forecast is not None else ():
-            stack.denoiser(role, accelerator.name)
+            denoiser_of(stack.denoisers, role, asked_by=accelerator.name)
     return forecast
 
 

@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sraccel.demo import shapes
 from sraccel.errors import ModelError
 
 DEMO = "demo"
@@ -28,6 +27,8 @@ def demo_call() -> dict[str, Any]:
     Raises:
         ModelError: the weights are missing from this installation.
     """
+    from sraccel.demo import shapes  # imports NumPy
+
     tokenizer = demo_weights() / "tokenizer" / "tokenizer_config.json"
     return {
         "height": shapes.SIZE,

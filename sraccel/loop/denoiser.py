@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sraccel.errors import ModelError
+from sraccel.errors import ModelError, PluginError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,6 +58,23 @@ class Denoiser:
 
     def __repr__(self) -> str:
         return f"Denoiser({self.role}, {type(self.module).__name__})"
+
+
+def denoiser_of(
+    denoisers: Mapping[str, Denoiser], role: str, asked_by: str | None = None
+) -> Denoiser:
+    """The denoiser of a role.
+
+    Raises:
+        PluginError: there is none.
+    """
+    if role not in denoisers:
+        raise PluginError(
+            f"accelerator {asked_by!r} chose the denoiser {role!r}, which this stack does not "
+            f"have (it has: {', '.join(denoisers)})",
+            accelerator=asked_by,
+        )
+    return denoisers[role]
 
 
 @dataclass(frozen=True, eq=False)

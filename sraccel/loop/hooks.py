@@ -102,8 +102,8 @@ class LoopHooks:
     def run_started(self, run: Run) -> None:
         self._tell("run_started", run)
 
-    def select_denoiser(self, step: Step) -> Iterator[tuple[str, str]]:
-        return self._ask("select_denoiser", step)
+    def select_denoiser(self, step: Step) -> tuple[str, str] | None:
+        return next(self._ask("select_denoiser", step), None)
 
     def denoiser_switched(self, step: Step, previous: str, current: str) -> None:
         self._tell("denoiser_switched", step, previous, current)

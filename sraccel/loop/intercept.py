@@ -62,7 +62,7 @@ class Interception:
         assert current is not None
         return current
 
-    def mend(self) -> None:
+    def reapply(self) -> None:
         """Put the layer back, outermost, if something other than another layer replaced it."""
         current = self._obj.__dict__.get(self._attr)
         while isinstance(current, _Link) and current is not self._link:
@@ -105,7 +105,7 @@ class Bypass:
             _restore(own, CALL, previous)
         self._saved = None  # last, so that one that Ctrl-C broke off is done again
 
-    undo = mend = close
+    undo = reapply = close
     """As an `Interception`'s: at the start of a run, and on detaching, nothing is replaced."""
 
 

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sraccel.errors import LoopError
 from sraccel.loop.clock import clock_for, peak_memory_bytes
+from sraccel.loop.denoiser import denoiser_of
 from sraccel.loop.memory import Memory
 from sraccel.loop.step import Step
 
 if TYPE_CHECKING:
+    import torch
+
     from sraccel.loop.accelerator import Accelerator
     from sraccel.loop.clock import Mark
+    from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.stack import Stack
 
 FINISHED = "finished"
@@ -27,6 +31,7 @@ class Run:
         stack: the stack that is attached.
         num_inference_steps: how many steps the loop intends to take.
         steps: the steps opened so far.
+        conditions: the conditioning of each guidance branch that has no name, as first seen.
         memory: state of the accelerators, by accelerator, denoiser, branch and shape.
         outcome: None while it runs; then `finished`, `partial`, or `failed: <exception>`.
         notes: what accelerators say of themselves, by name; becomes part of the report.
@@ -42,6 +47,7 @@ class Run:
         self.stack = stack
         self.num_inference_steps = num_inference_steps
         self.steps: list[Step] = []
+        self.conditions: list[torch.Tensor] = []
         self.memory = Memory()
         self.outcome: str | None = None
         self.notes: dict[str, dict[str, Any]] = {}
@@ -60,6 +66,16 @@ class Run:
     def current_step(self) -> Step | None:
         """The step that is open, or None."""
         return self._step
+
+    @property
+    def position(self) -> int:
+        """Index of the open step, or of the next one if none is open."""
+        return len(self.steps) if self._step is None else self._step.index
+
+    @property
+    def complete(self) -> bool:
+        """Whether all steps were taken."""
+        return len(self.steps) >= self.num_inference_steps
 
     @property
     def previous_step(self) -> Step | None:
@@ -88,6 +104,14 @@ class Run:
             raise LoopError(f"step {index} opened where step {expected} comes next")
         return Step(self, expected, _number(timestep), _number(sigma))
 
+    def denoiser(self, role: str, asked_by: str | None = None) -> Denoiser:
+        """The stack's denoiser of a role.
+
+        Raises:
+            PluginError: there is none.
+        """
+        return denoiser_of(self.stack.denoisers, role, asked_by)
+
     def stop_after(self, step: Step, accelerator: Accelerator) -> None:
         """Let the run be finished with this step; who asks must see to it that the loop stops."""
         self.num_inference_steps = step.index + 1
@@ -103,7 +127,11 @@ class Run:
         self.notes.setdefault(accelerator.name, {}).update(facts)
 
     def __enter__(self) -> Self:
-        self.stack.open_run(self)
+        self.stack.tracker.open(self)
+        return self
+
+    def start(self) -> None:
+        """Begin, once the tracker has taken the run in."""
         if self.device.type == "cuda":
             import torch
 
@@ -113,7 +141,6 @@ class Run:
         except BaseException as error:
             self.close(error)
             raise
-        return self
 
     def __exit__(
         self,
@@ -129,18 +156,20 @@ class Run:
             return
         self.ended = self.clock.mark()
         self.clock.settle()
-        self._step = None
+        if self._step is not None:
+            self.leave_step(self._step)
         self.outcome = self._outcome(error)
         self.peak_memory_bytes = peak_memory_bytes(self.device)
         try:
             self.hooks.run_finished(self)
         finally:
-            self.stack.close_run(self)
+            self.stack.tracker.closed(self)
+            self.stack.keep_report(self)
 
     def _outcome(self, error: BaseException | None) -> str:
         if error is not None and not isinstance(error, GeneratorExit):
             return f"failed: {type(error).__name__}: {error}".rstrip(": ")
-        return FINISHED if len(self.steps) >= self.num_inference_steps else PARTIAL
+        return FINISHED if self.complete else PARTIAL
 
     # What follows is called by Step.
 

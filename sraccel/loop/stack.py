@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import logging
-import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sraccel.errors import ConflictError, LoopError, PluginError
+from sraccel.errors import ConflictError, LoopError
 from sraccel.loop.placement import execution_device, on_device
 from sraccel.loop.run import Run
+from sraccel.loop.schedule import Schedule
 from sraccel.loop.seams.block_stack import BlockStackSeam, check_block_stack
-from sraccel.loop.seams.branches import BranchNames
 from sraccel.loop.seams.denoiser_call import DenoiserCallSeam
 from sraccel.loop.seams.pipeline import PipelineSeam
+from sraccel.loop.tracker import Tracker
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from sraccel.loop.denoiser import Contribution, Denoiser
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.loop.hooks import LoopHooks
-    from sraccel.loop.intercept import Interception
-    from sraccel.loop.step import Step
+    from sraccel.loop.intercept import Bypass, Interception
     from sraccel.recipe.recipe import Recipe
     from sraccel.report.model import Report
 
@@ -72,12 +71,8 @@ class Stack:
         self._requested = requested  # by attribute of the pipeline
         self.contributions: dict[str, Contribution] = {}
         self._undo: ExitStack | None = None
-        self._interceptions: list[Interception] = []
-        self._block_seams: dict[str, BlockStackSeam] = {}
-        self._pipeline_seam: PipelineSeam | None = None
-        self._run: Run | None = None
-        self._branches = BranchNames()
-        self._lock = threading.Lock()
+        self._interceptions: list[Interception | Bypass] = []
+        self.tracker = Tracker(self.run)
 
     @property
     def report(self) -> Report:
@@ -111,21 +106,7 @@ class Stack:
     @property
     def current_run(self) -> Run | None:
         """The run that is open, or None."""
-        return self._run
-
-    def denoiser(self, role: str, asked_by: str | None = None) -> Denoiser:
-        """The denoiser of a role.
-
-        Raises:
-            PluginError: there is none.
-        """
-        if role not in self.denoisers:
-            raise PluginError(
-                f"accelerator {asked_by!r} chose the denoiser {role!r}, which this stack does not "
-                f"have (it has: {', '.join(self.denoisers)})",
-                accelerator=asked_by,
-            )
-        return self.denoisers[role]
+        return self.tracker.run
 
     def add(self, denoiser: Denoiser, contribution: Contribution) -> None:
         """Take in a denoiser that an accelerator brings."""
@@ -188,25 +169,22 @@ class Stack:
                 )
 
     def _install(self, undo: ExitStack) -> None:
-        placed: list[Interception] = []
-        self._block_seams = {}
-        if self._watches_blocks:
-            for denoiser in self.denoisers.values():
-                seam = BlockStackSeam(denoiser, self.hooks)
-                self._block_seams[denoiser.role] = seam
-                self._place(seam, undo, placed)
-        for denoiser in self._requested.values():
-            self._place(DenoiserCallSeam(self, denoiser), undo, placed)
-        if self.pipeline is not None:
-            self._pipeline_seam = PipelineSeam(self, self.pipeline, self._requested)
-            self._place(self._pipeline_seam, undo, placed)
-        self._interceptions = placed
+        self._interceptions = []
+        for seam in self._seams():
+            for interception in seam.install():
+                undo.callback(interception.undo)
+                self._interceptions.append(interception)
 
-    @staticmethod
-    def _place(seam: Any, undo: ExitStack, placed: list[Interception]) -> None:
-        for interception in seam.install():
-            undo.callback(interception.undo)
-            placed.append(interception)
+    def _seams(self) -> Iterator[BlockStackSeam | DenoiserCallSeam | PipelineSeam]:
+        """Where this stack meets the target, innermost first."""
+        watched = self.denoisers.values() if self._watches_blocks else ()
+        blocks = {denoiser.role: BlockStackSeam(denoiser, self.hooks) for denoiser in watched}
+        yield from blocks.values()
+        for denoiser in self._requested.values():
+            yield DenoiserCallSeam(denoiser, self.tracker, blocks)
+        if self.pipeline is not None:
+            schedule = self.tracker.schedule = Schedule(self.pipeline, self._requested)
+            yield PipelineSeam(self.pipeline, self.tracker, schedule, self.reapply)
 
     def detach(self) -> None:
         """Restore the target; an open run ends as partial. A second call does nothing."""
@@ -217,10 +195,7 @@ class Stack:
         if undo is None:
             return
         with undo:
-            if self._pipeline_seam is not None:
-                self._pipeline_seam.close(error)
-            if self._run is not None:
-                self._run.close(error)
+            self.tracker.end(error)
 
     def __enter__(self) -> Self:
         return self.attach()
@@ -243,79 +218,21 @@ class Stack:
             raise LoopError(
                 "the stack is not attached: use `with compose(...) as stack` or attach()"
             )
-        self.mend()
+        self.reapply()
         return Run(self, int(num_inference_steps))
 
-    # What follows is called by seams, runs and steps.
-
-    def locate(
-        self,
-        denoiser: Denoiser,
-        context: str | None,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-    ) -> tuple[Step, str] | None:
-        """The step and branch of a denoiser call; None if it is not a call of the watched loop."""
-        run = self._run
-        if self._pipeline_seam is not None and (run is None or self._pipeline_seam.owns(run)):
-            self.check_thread()
-            step = self._pipeline_seam.step_of(denoiser, args, kwargs)
-        else:
-            step = self._explicit_step()
-        if step is None:
-            return None
-        if step.open_branch is not None:
-            return step, step.open_branch
-        name = context or self._branches.name(step, kwargs.get("encoder_hidden_states"))
-        return step, step.unique_branch(name)
-
-    def _explicit_step(self) -> Step:
-        self.check_thread()
-        step = self._run.current_step if self._run is not None else None
-        if step is None:
-            raise LoopError(
-                "the denoiser was called outside a step: open `stack.run(...)`, then "
-                "`run.step(...)`"
-            )
-        return step
-
-    def check_thread(self) -> None:
-        """Raise LoopError if another thread has a run open."""
-        run = self._run
-        if run is None or run.thread == threading.get_ident():
-            return
-        if any(thread.ident == run.thread for thread in threading.enumerate()):
-            raise LoopError(
-                "two threads use one stack at a time: compose a copy of the pipeline for each"
-            )
-
-    def open_run(self, run: Run) -> None:
-        """Note that a run is open; one at a time."""
-        with self._lock:
-            self.check_thread()
-            if self._run is not None:
-                raise LoopError(f"a run is open already ({self._run!r}): one at a time per stack")
-            self._run = run
-            self._branches = BranchNames()
-
-    def close_run(self, run: Run) -> None:
-        """Keep the report of a run that has ended."""
-        if self._run is run:
-            self._run = None
+    def keep_report(self, run: Run) -> None:
+        """Make and keep the report of a run that has ended."""
         report = self._reporter(run)
         self.reports.append(report)
         if self.logs_warnings:
             for warning in report.warnings:
                 _log.warning(warning)
 
-    def block_seam(self, denoiser: Denoiser) -> BlockStackSeam | None:
-        """The block-stack seam of a denoiser, if any accelerator needs one."""
-        return self._block_seams.get(denoiser.role)
-
-    def mend(self) -> None:
+    def reapply(self) -> None:
         """Put layers back that something replaced (a later `compile`, model offloading)."""
         for interception in self._interceptions:
-            interception.mend()
+            interception.reapply()
 
     def __repr__(self) -> str:
         runs = "1 run" if len(self.reports) == 1 else f"{len(self.reports)} runs"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from sraccel.loop.clock import Mark
     from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.run import Run
+
+_log = logging.getLogger(__name__)
 
 
 class Step:
@@ -60,15 +63,27 @@ class Step:
         """Whether every call so far ran its block stack."""
         return all(call.reused_by is None for call in self.calls)
 
-    def __enter__(self) -> Self:
+    def open(self) -> Self:
+        """Begin the step: from now on it is the run's current one, and its denoiser is chosen."""
         self.run.enter_step(self)
         self.started = self.run.clock.mark()
-        for accelerator, answer in self.run.hooks.select_denoiser(self):
-            self.chosen, self.chosen_by = answer, accelerator
-            break
-        if self.chosen is not None:
-            self.run.stack.denoiser(self.chosen, asked_by=self.chosen_by)
+        chosen = self.run.hooks.select_denoiser(self)
+        if chosen is not None:
+            self.chosen_by, self.chosen = chosen
+            self.run.denoiser(self.chosen, asked_by=self.chosen_by)
+        _log.debug("%r begins, chosen by %s", self, self.chosen_by or "the loop")
         return self
+
+    def close(self, error: BaseException | None = None) -> None:
+        """End the step; after an error nobody hears that it is finished."""
+        try:
+            if error is None:
+                self.run.hooks.step_finished(self)
+        finally:
+            self.run.leave_step(self)
+
+    def __enter__(self) -> Self:
+        return self.open()
 
     def __exit__(
         self,
@@ -76,11 +91,7 @@ class Step:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        try:
-            if error is None:
-                self.run.hooks.step_finished(self)
-        finally:
-            self.run.leave_step(self)
+        self.close(error)
 
     @contextmanager
     def branch(self, name: str) -> Iterator[None]:
@@ -93,10 +104,27 @@ class Step:
         finally:
             self._branch = None
 
-    @property
-    def open_branch(self) -> str | None:
-        """The branch that the loop has opened, or None."""
-        return self._branch
+    def branch_of(self, context: str | None, condition: Any) -> str:
+        """The branch of the call that comes.
+
+        Args:
+            context: name that the pipeline gave the call, if any.
+            condition: the call's conditioning, whose identity tells unnamed branches apart.
+        """
+        if self._branch is not None:
+            return self._branch
+        return self.unique_branch(context or self._name_by(condition))
+
+    def _name_by(self, condition: Any) -> str:
+        """`branch0`, `branch1`, ... by conditioning; without one, by position in the step."""
+        if condition is None:
+            return f"call{len(self.calls)}"
+        known = self.run.conditions  # held, so that no other tensor takes over an identity
+        for position, seen in enumerate(known):
+            if seen is condition:
+                return f"branch{position}"
+        known.append(condition)
+        return f"branch{len(known) - 1}"
 
     def unique_branch(self, name: str) -> str:
         """`name`, or `name#2`, `name#3`, ... where calls of this step already have it."""
@@ -129,7 +157,7 @@ class Step:
     def open_call(self, requested: Denoiser, branch: str, model_input: torch.Tensor) -> Call:
         """Begin a call of this step; decides which denoiser answers."""
         role = self.chosen or requested.role
-        denoiser = self.run.stack.denoiser(role)
+        denoiser = self.run.denoiser(role)
         call = Call(self, branch, requested.role, denoiser, model_input)
         other = role != requested.role
         call.chosen_by = self.chosen_by if other else self.run.handed_over_by

@@ -84,16 +84,16 @@ def test_mend_puts_a_replaced_layer_back_once() -> None:
     layer = Interception(module, CALL, adding(5))
     module.__dict__[CALL] = module._call_impl  # as `module.compile()` replaces it
     assert int(module(torch.tensor(1))) == 2
-    layer.mend()
-    layer.mend()
+    layer.reapply()
+    layer.reapply()
     assert int(module(torch.tensor(1))) == 7
 
 
 def test_mend_leaves_a_layer_alone_that_another_layer_covers() -> None:
     module = Doubler()
     below, above = Interception(module, CALL, adding(1)), Interception(module, CALL, adding(10))
-    below.mend()
-    above.mend()
+    below.reapply()
+    above.reapply()
     assert int(module(torch.tensor(1))) == 13
 
 
@@ -102,7 +102,7 @@ def test_mend_does_not_apply_a_layer_twice_under_a_foreign_wrapper() -> None:
     layer = Interception(module, CALL, adding(5))
     covered = module.__dict__[CALL]
     module.__dict__[CALL] = lambda x: covered(x) * 10
-    layer.mend()
+    layer.reapply()
     assert int(module(torch.tensor(1))) == 25
 
 
@@ -138,7 +138,7 @@ class TestBypass:
         assert [module.__dict__ for module in modules] == before
         assert in_turn(modules) == expected
 
-    @given(st.lists(st.sampled_from(["open", "close", "undo", "mend"])))
+    @given(st.lists(st.sampled_from(["open", "close", "undo", "reapply"])))
     def test_opened_and_closed_in_any_order_it_leaves_no_trace(self, actions: list[str]) -> None:
         modules = [Doubler(), Doubler()]
         Interception(modules[1], CALL, adding(1))

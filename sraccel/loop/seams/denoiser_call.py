@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,12 @@ from sraccel.loop.seams.sibling_call import call_sibling
 if TYPE_CHECKING:
     import torch
 
+    from sraccel.loop.call import Call
     from sraccel.loop.denoiser import Denoiser
-    from sraccel.loop.stack import Stack
+    from sraccel.loop.seams.block_stack import BlockStackSeam
+    from sraccel.loop.tracker import Tracker
+
+_log = logging.getLogger(__name__)
 
 
 class DenoiserCallSeam:
@@ -23,9 +28,12 @@ class DenoiserCallSeam:
         context: name that the pipeline gave the call by `cache_context`, while one is open.
     """
 
-    def __init__(self, stack: Stack, denoiser: Denoiser) -> None:
-        self._stack = stack
+    def __init__(
+        self, denoiser: Denoiser, tracker: Tracker, block_seams: Mapping[str, BlockStackSeam]
+    ) -> None:
         self._denoiser = denoiser
+        self._tracker = tracker
+        self._block_seams = block_seams  # by role of the denoiser that they watch
         self.context: str | None = None
 
     def install(self) -> list[Interception]:
@@ -46,14 +54,23 @@ class DenoiserCallSeam:
                 self.context = None
 
     def _layer(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
-        located = self._stack.locate(self._denoiser, self.context, args, kwargs)
-        if located is None:
+        step = self._tracker.step_of(self._denoiser, args, kwargs)
+        if step is None:
             return inner(*args, **kwargs)
-        step, branch = located
+        branch = step.branch_of(self.context, kwargs.get("encoder_hidden_states"))
         latents = args[0] if args else kwargs[self._denoiser.adapter.latents]
         call = step.open_call(self._denoiser, branch, latents)
-        blocks = self._stack.block_seam(call.denoiser)
-        clock = step.run.clock
+        output = self._answer(call, inner, args, kwargs)
+        if step.run.hooks.anyone("denoiser_called"):
+            step.run.hooks.denoiser_called(call, _prediction(output))
+        _log.debug("%r answered, %s", call, call.how)
+        call.release()
+        return output
+
+    def _answer(self, call: Call, inner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The output of the denoiser that takes the call, its blocks watched if anybody asks."""
+        blocks = self._block_seams.get(call.denoiser.role)
+        clock = call.step.run.clock
         started = clock.mark()
         if blocks is not None:
             blocks.begin(call)
@@ -68,9 +85,6 @@ class DenoiserCallSeam:
         if blocks is not None:
             blocks.check_reached()
         call.marks = (started, clock.mark())
-        if step.run.hooks.anyone("denoiser_called"):
-            step.run.hooks.denoiser_called(call, _prediction(output))
-        call.release()
         return output
 
 

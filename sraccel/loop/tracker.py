@@ -1,0 +1,153 @@
+"""Which run is open, who drives it, and which of its steps a denoiser call belongs to."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sraccel.errors import LoopError
+
+if TYPE_CHECKING:
+    from sraccel.loop.denoiser import Denoiser
+    from sraccel.loop.run import Run
+    from sraccel.loop.schedule import Schedule
+    from sraccel.loop.step import Step
+
+_log = logging.getLogger(__name__)
+
+
+class Tracker:
+    """The one owner of a stack's open run.
+
+    A run is driven by the pipeline, which announces it when it sets the scheduler's timesteps, or
+    by a loop of the user's own (`stack.run`). There is one at a time, in one thread.
+
+    Attributes:
+        run: the open run, or None.
+        schedule: of the attached pipeline; None if the stack has none.
+    """
+
+    def __init__(self, new_run: Callable[[int], Run]) -> None:
+        self.run: Run | None = None
+        self.schedule: Schedule | None = None
+        self._new_run = new_run
+        self._lock = threading.Lock()
+        self._announced: int | None = None  # thread that set the timesteps
+        self._by_pipeline = False  # who drives the open run
+
+    def step_of(
+        self, denoiser: Denoiser, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Step | None:
+        """The step that a denoiser call belongs to, opened if need be.
+
+        None: the call is not part of the loop that is watched.
+
+        Raises:
+            LoopError: a loop of the user's own has no step open, another thread has a run open, or
+                the pipeline's parts are not those that were composed.
+        """
+        self.check_thread()
+        if self.schedule is None or self.driven_by_user:
+            return self._users_step()
+        self.schedule.check_target()
+        if self.run is None and self._announced is None:
+            return None
+        position = self.schedule.position_of(denoiser, args, kwargs, self.run)
+        if position is None:
+            _log.debug("a call of %s passes: its timestep is not the scheduler's", denoiser.role)
+            return None
+        return self._pipelines_step_at(position, self.schedule)
+
+    @property
+    def driven_by_user(self) -> bool:
+        """Whether a run is open that a loop of the user's own drives."""
+        return self.run is not None and not self._by_pipeline
+
+    @property
+    def pipelines_step(self) -> Step | None:
+        """The open step of the run that the pipeline drives, or None."""
+        return self.run.current_step if self.run is not None and self._by_pipeline else None
+
+    @property
+    def announced(self) -> bool:
+        """Whether the pipeline has set its timesteps and did not come to an end since."""
+        return self._announced is not None
+
+    def _users_step(self) -> Step:
+        step = self.run.current_step if self.run is not None else None
+        if step is None:
+            raise LoopError(
+                "the denoiser was called outside a step: open `stack.run(...)`, then "
+                "`run.step(...)`"
+            )
+        return step
+
+    def _pipelines_step_at(self, position: int, schedule: Schedule) -> Step:
+        """The open step of the pipeline's run, which lies here; else the next one, opened."""
+        run = self.run or self._open_announced(schedule)
+        if run.current_step is not None:
+            return run.current_step
+        timestep, sigma = schedule.timestep_at(position), schedule.sigma_at(position)
+        return run.step(timestep=timestep, sigma=sigma).open()
+
+    def _open_announced(self, schedule: Schedule) -> Run:
+        if self._announced != threading.get_ident():
+            raise LoopError(
+                "two threads run this pipeline under one stack: compose a copy for each thread"
+            )
+        run = self._new_run(schedule.remaining_steps)
+        self.open(run, by_pipeline=True)
+        return run
+
+    def open(self, run: Run, *, by_pipeline: bool = False) -> None:
+        """Begin a run.
+
+        Raises:
+            LoopError: one is open already, in this thread or in another.
+        """
+        with self._lock:
+            self.check_thread()
+            if self.run is not None:
+                raise LoopError(f"a run is open already ({self.run!r}): one at a time per stack")
+            self.run, self._by_pipeline = run, by_pipeline
+        _log.debug("%r begins, driven by %s", run, "the pipeline" if by_pipeline else "the user")
+        run.start()
+
+    def announce(self) -> None:
+        """The pipeline has set its timesteps: its next denoiser call opens a run."""
+        if not self.driven_by_user:
+            self._announced = threading.get_ident()
+
+    def withdraw(self) -> None:
+        """Forget an announcement."""
+        self._announced = None
+
+    def end_pipelines_run(self, error: BaseException | None = None) -> None:
+        """End what the pipeline has announced or begun; a run of the user's own goes on."""
+        self.withdraw()
+        if self.run is not None and self._by_pipeline:
+            self.run.close(error)
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End whatever is open."""
+        self.withdraw()
+        if self.run is not None:
+            self.run.close(error)
+
+    def closed(self, run: Run) -> None:
+        """Let go of a run that has ended."""
+        _log.debug("%r has ended", run)
+        if self.run is run:
+            self.run = None
+
+    def check_thread(self) -> None:
+        """Raise LoopError if another thread, still alive, has a run open."""
+        run = self.run
+        if run is None or run.thread == threading.get_ident():
+            return
+        if any(thread.ident == run.thread for thread in threading.enumerate()):
+            raise LoopError(
+                "two threads use one stack at a time: compose a copy of the pipeline for each"
+            )
