@@ -1,48 +1,83 @@
-"""Fixtures that all tests share."""
+"""What all tests share. It loads no torch: that comes with the first test that needs it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from diffusers import WanPipeline, WanTransformer3DModel
 from hypothesis import settings
-from tiny_models import call_arguments, tiny_pipeline, tiny_transformer
 
-torch.set_num_threads(1)
-torch.set_grad_enabled(False)
+if TYPE_CHECKING:
+    import torch
+    from diffusers import WanPipeline, WanTransformer3DModel
+
+os.environ["OMP_NUM_THREADS"] = "1"  # of torch, here and in the processes that tests start
 settings.register_profile("sraccel", deadline=None)  # CI machines are shared: time says nothing
 settings.load_profile("sraccel")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a GPU where there is none, and say so."""
-    if torch.cuda.is_available():
-        return
-    for item in items:
-        if "gpu" in item.keywords:
+    """Skip what needs a GPU where there is none, and say so; compute without gradients."""
+    on_gpu = [item for item in items if "gpu" in item.keywords]
+    if on_gpu or "torch" in sys.modules:
+        import torch
+
+        torch.set_grad_enabled(False)
+        for item in [] if torch.cuda.is_available() else on_gpu:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device; none is usable here"))
 
 
+@pytest.fixture(scope="session")
+def tiny_models() -> ModuleType:
+    """The module of that name, and torch with it."""
+    import tiny_models as models
+    import torch
+
+    torch.set_grad_enabled(False)
+    return models
+
+
 @pytest.fixture
-def pipe() -> WanPipeline:
+def pipe(tiny_models: Any) -> WanPipeline:
     """A tiny Wan pipeline."""
-    return tiny_pipeline()
+    return tiny_models.tiny_pipeline()
 
 
 @pytest.fixture
-def render() -> WanTransformer3DModel:
+def render(tiny_models: Any) -> WanTransformer3DModel:
     """A tiny render model that fits `pipe`."""
-    return tiny_transformer(seed=7, layers=1)
+    return tiny_models.tiny_transformer(seed=7, layers=1)
 
 
 @pytest.fixture
-def generate() -> Callable[..., torch.Tensor]:
+def generate(tiny_models: Any) -> Callable[..., torch.Tensor]:
     """Run a pipeline with `call_arguments`; returns its latents."""
 
     def run(pipeline: WanPipeline, **arguments: Any) -> torch.Tensor:
-        return pipeline(**call_arguments(**arguments)).frames
+        return pipeline(**tiny_models.call_arguments(**arguments)).frames
 
     return run
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A real filesystem of 16 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+    except OSError as error:
+        pytest.skip(f"no filesystem can be mounted here: {error}")
+    if done.returncode:
+        pytest.skip(f"no filesystem can be mounted here: {done.stderr.strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)

@@ -1,15 +1,17 @@
-"""The composer refuses contradictions before anything is touched, and says how to mend them."""
+"""The composer refuses what cannot work before anything is touched, and says what to do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from diffusers import WanPipeline, WanTransformer3DModel
-from tiny_models import IDENTITY, tiny_transformer
+from diffusers import CogVideoXTransformer3DModel, WanPipeline, WanTransformer3DModel
+from tiny_models import IDENTITY, TEXT_DIM, tiny_pipeline, tiny_transformer
+from untouched import untouched
 
 import sraccel
 from sraccel.plugin import Accelerator, Call, Denoiser, Stack, Step, hookimpl
@@ -153,3 +155,80 @@ def test_inline_options_need_no_registration(pipe: WanPipeline, generate: Any) -
         generate(pipe)
     assert stack.report.accelerators[0].name == "other-cache"
     assert "other-cache skipped nothing in 8 steps" in stack.report.warnings
+
+
+def unusable(folder: Path) -> dict[str, Any]:
+    """Recipes and models that cannot be used, by what is wrong with them."""
+    (folder / "malformed.yaml").write_text("accelerators: [{use: teacache}\n")
+    (folder / "list.json").write_text("[1]")
+    (folder / "empty").mkdir()
+    other_vae = tiny_pipeline(seed=7, layers=1)
+    other_vae.vae.register_to_config(latents_std=[2.0] * 4)
+
+    def switch(render: Any, **more: Any) -> list[Any]:
+        return [{"use": "srdiffusion", "render": render, "switch_step": 4, **more}]
+
+    return {
+        "unknown accelerator": [{"use": "teacash"}],
+        "unknown option": [{"use": "teacache", "treshold": 0.1}],
+        "wrong option": [{"use": "teacache", "threshold": "much"}],
+        "malformed file": folder / "malformed.yaml",
+        "file of something else": folder / "list.json",
+        "missing file": folder / "missing.yaml",
+        "missing model": switch(str(folder / "missing")),
+        "folder without a model": switch(str(folder / "empty")),
+        "another VAE": switch(other_vae),
+        "another family": switch(other_family()),
+        "two rules": [{"use": "teacache", "coefficients": IDENTITY}, OtherCache.Options()],
+    }
+
+
+def other_family() -> CogVideoXTransformer3DModel:
+    return CogVideoXTransformer3DModel(
+        num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=4,
+        time_embed_dim=8, text_embed_dim=TEXT_DIM, num_layers=1,
+    )  # fmt: skip
+
+
+RECIPE, MODEL, CONFLICT = sraccel.RecipeError, sraccel.ModelError, sraccel.ConflictError
+REFUSED = {
+    "unknown accelerator": (RECIPE, "no accelerator is called 'teacash'.*did you mean"),
+    "unknown option": (RECIPE, r"accelerators\[0\].treshold"),
+    "wrong option": (RECIPE, r"accelerators\[0\].threshold.*'much'"),
+    "malformed file": (RECIPE, r"malformed\.yaml.*cannot be read as a recipe"),
+    "file of something else": (RECIPE, r"list\.json.*a recipe is a mapping"),
+    "missing file": (RECIPE, r"no file .*missing\.yaml.*shipped: .*demo"),
+    "missing model": (MODEL, "no model folder .*missing"),
+    "folder without a model": (MODEL, r"no transformer/config\.json"),
+    "another VAE": (MODEL, r"VAE latents_std: \[1.0.*transformer.*\[2.0.*render"),
+    "another family": (MODEL, r"family: 'wan' \(transformer\), 'cogvideox' \(render\)"),
+    "two rules": (CONFLICT, "'teacache' and 'other-cache' both predict"),
+}
+FIELDS = {
+    "missing model": lambda error: error.model.endswith("missing"),
+    "another VAE": lambda error: error.differences == {"VAE latents_std": ([1.0] * 4, [2.0] * 4)},
+    "another family": lambda error: error.differences["family"] == ("wan", "cogvideox"),
+    "two rules": lambda error: error.accelerators == ("teacache", "other-cache"),
+}
+
+
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_what_cannot_be_composed_says_why_and_leaves_the_pipeline_alone(
+    wrong: str, pipe: WanPipeline, tmp_path: Path
+) -> None:
+    kind, message = REFUSED[wrong]
+    recipe = unusable(tmp_path)[wrong]
+    with untouched(pipe):
+        with pytest.raises(kind, match=f"(?s){message}") as refused:
+            sraccel.compose(pipe, recipe)
+    assert wrong not in FIELDS or FIELDS[wrong](refused.value)
+
+
+def test_an_empty_recipe_runs_bare_and_says_so(
+    pipe: WanPipeline, generate: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.yaml").write_text("accelerators: []\n")
+    bare = generate(pipe)
+    with untouched(pipe), sraccel.compose(pipe, tmp_path / "empty.yaml") as stack:
+        assert torch.equal(generate(pipe), bare)
+    assert stack.report.warnings == ["the recipe is empty: nothing was accelerated"]

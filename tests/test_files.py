@@ -47,3 +47,12 @@ def test_a_file_in_the_way_of_an_output_folder_is_an_error(tmp_path: Path):
         output_folder(tmp_path / "a")
     with pytest.raises(OutputError):
         output_folder(tmp_path / "a" / "b")
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc")
+def test_a_folder_that_takes_no_files_is_refused_before_the_work_whoever_asks() -> None:
+    """Nobody, not even root, can make a file in /proc."""
+    with pytest.raises(OutputError, match="cannot write to the folder /proc") as refused:
+        output_folder("/proc")
+    assert refused.value.path == Path("/proc")
+    assert refused.value.errno is not None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sraccel.demo.shapes import Scene, render, training_scenes
+from sraccel.demo.shapes import Scene, render
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,6 @@ class LatentDataset:
     def __len__(self) -> int:
         """Return the number of scenes."""
         return len(self.latents)
-
-
-def scenes(n: int, seed: int) -> list[Scene]:
-    """Return the training scenes every stage shares."""
-    return training_scenes(n, seed)
 
 
 def clip_batch(batch: Sequence[Scene]) -> torch.Tensor:

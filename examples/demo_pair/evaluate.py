@@ -21,7 +21,7 @@ import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
 import torch
-from sampling import Denoising, Pair, decode, embed, initial_latents, load_pair, plain_forward
+from sampling import Denoising, Pair, decode, embed, forward_of, initial_latents, load_pair
 
 from sraccel.demo.score import Score, score_video, summarise
 from sraccel.demo.shapes import Scene, held_out_scenes, render
@@ -100,7 +100,7 @@ def run_settings(pair: Pair, scenes: list[Scene]) -> dict[str, Setting]:
 
 def run_batch(pair: Pair, scenes: list[Scene], first_seed: int) -> dict[str, Clips]:
     """Denoise one batch in every setting."""
-    sketch, small = plain_forward(pair.sketch), plain_forward(pair.render)
+    sketch, small = forward_of(pair.sketch), forward_of(pair.render)
     embeds = embed(pair.pipeline, [scene.caption for scene in scenes])
     noise = initial_latents(pair.pipeline, range(first_seed, first_seed + len(scenes)))
     run = Denoising(pair.pipeline.scheduler, noise, embeds, STEPS)

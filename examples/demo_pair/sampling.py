@@ -1,4 +1,4 @@
-"""Denoising by hand: batches, hand-offs at several steps from one sketch run, and recording."""
+"""Denoising by hand: in batches, with switches at several steps of one sketch run."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from sraccel.demo.shapes import NUM_FRAMES
 
 MAX_SEQUENCE_LENGTH = 24
 GUIDANCE_SCALE = 3.0
-Forward = Callable[[str, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-"""(branch, latents, timestep, prompt embeddings) -> prediction."""
+Forward = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+"""(latents, timestep, prompt embeddings) -> prediction."""
 
 
 @dataclass
@@ -80,8 +80,8 @@ class Denoising:
         """Take steps up to step ``until`` (not included)."""
         for timestep in self.scheduler.timesteps[self.step_index : until]:
             expanded = timestep.expand(len(self.latents))
-            cond = forward("cond", self.latents, expanded, self.embeds[0])
-            uncond = forward("uncond", self.latents, expanded, self.embeds[1])
+            cond = forward(self.latents, expanded, self.embeds[0])
+            uncond = forward(self.latents, expanded, self.embeds[1])
             noise_pred = uncond + GUIDANCE_SCALE * (cond - uncond)
             self.latents = self.scheduler.step(
                 noise_pred, timestep, self.latents, return_dict=False
@@ -90,12 +90,12 @@ class Denoising:
         return self
 
 
-def plain_forward(model: WanTransformer3DModel) -> Forward:
-    """Call a denoiser without recording anything."""
+def forward_of(model: WanTransformer3DModel) -> Forward:
+    """A denoiser's prediction, computed without gradients."""
 
     @torch.no_grad()
     def forward(
-        branch: str, latents: torch.Tensor, timestep: torch.Tensor, embeds: torch.Tensor
+        latents: torch.Tensor, timestep: torch.Tensor, embeds: torch.Tensor
     ) -> torch.Tensor:
         noise_pred: torch.Tensor = model(latents, timestep, embeds, return_dict=False)[0]
         return noise_pred

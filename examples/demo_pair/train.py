@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -91,7 +90,7 @@ class Run:
         if folder.exists():
             return
         torch.manual_seed(self.options.seed)
-        clips = data.clip_batch(data.scenes(512, self.options.seed))
+        clips = data.clip_batch(training_scenes(512, self.options.seed))
         model = autoencoder.build_vae()
         autoencoder.initialise_linear(model, clips)
         autoencoder.record_statistics(model, clips)
@@ -102,7 +101,7 @@ class Run:
         folder, steps = self.work / "vae", self.options.decoder_steps
         model = AutoencoderKLWan.from_pretrained(self.work / "vae-linear").to(self.device)
         optimizer = torch.optim.AdamW(model.decoder.parameters(), weight_decay=1e-4)
-        clips = data.clip_batch(data.scenes(4096, self.options.seed))
+        clips = data.clip_batch(training_scenes(4096, self.options.seed))
         path = self.work / "decoder.pt"
         state = checkpoint.load(path) or {"losses": []}
         losses: list[float] = state["losses"]
@@ -131,7 +130,7 @@ class Run:
         torch.manual_seed(self.options.seed)
         tokenizer = text.build_tokenizer()
         encoder = text.build_text_encoder(len(tokenizer))
-        scenes = data.scenes(4096, self.options.seed)
+        scenes = training_scenes(4096, self.options.seed)
         training = text.train_text_encoder(encoder, tokenizer, scenes, range(steps))
         drive("text", training, 0, steps, lambda: None)
         finish_folder(self.work / "tokenizer", tokenizer.save_pretrained)
@@ -142,7 +141,7 @@ class Run:
         path, options = self.work / "latents.pt", self.options
         if path.exists():
             return
-        scenes = data.scenes(options.num_scenes, options.seed)
+        scenes = training_scenes(options.num_scenes, options.seed)
         model = AutoencoderKLWan.from_pretrained(self.work / "vae-linear").to(self.device)
         encode = lambda batch: _encode(model, data.clip_batch(batch).to(self.device))  # noqa: E731
         latents = torch.cat([encode(batch) for batch in data.batches(scenes, 64)])
@@ -247,11 +246,6 @@ def finish_folder(folder: Path, write: Callable[[Path], object]) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     write(partial)
     checkpoint.replace_folder(partial, folder)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON."""
-    path.write_text(json.dumps(content) + "\n")
 
 
 if __name__ == "__main__":

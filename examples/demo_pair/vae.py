@@ -161,10 +161,3 @@ def normalise(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:
     shape = (1, Z_DIM, 1, 1, 1)
     mean = latents.new_tensor(vae.config.latents_mean).view(shape)
     return (latents - mean) / latents.new_tensor(vae.config.latents_std).view(shape)
-
-
-def denormalise(vae: AutoencoderKLWan, latents: torch.Tensor) -> torch.Tensor:
-    """Undo :func:`normalise`."""
-    shape = (1, Z_DIM, 1, 1, 1)
-    mean = latents.new_tensor(vae.config.latents_mean).view(shape)
-    return latents * latents.new_tensor(vae.config.latents_std).view(shape) + mean

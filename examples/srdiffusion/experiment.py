@@ -1,8 +1,8 @@
 """What the experiments share: prompts, resumable runs, quality, tables and pictures.
 
 An experiment generates every prompt under every setting, from the same noise. Each finished run is
-a line of `runs.jsonl` and a file of frames; a second start takes up where the first one was
-stopped. It asks what the videos are like; `sraccel study` measures how fast they are made.
+a line of `runs.jsonl` and a file of frames; a second start resumes where the first one
+stopped. It measures what the videos are like; `sraccel study`, how fast they are made.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from journal import Journal, fingerprint, load_frames, package_versions, save_frames
+from journal import Journal, load_frames, package_versions, save_frames
 from quality import compare_videos, mean_interval, quartiles
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -30,6 +30,8 @@ from sraccel.demo.shapes import held_out_scenes
 from sraccel.errors import ModelError, SraccelError
 from sraccel.files import output_folder, replacing
 from sraccel.models.loading import load_pipeline
+from sraccel.plugin import weights_checksum
+from sraccel.recipe.prompts import PromptsError, read_prompts
 from sraccel.video.frames import frames_of
 
 DEMO_PROMPTS = 16
@@ -97,11 +99,10 @@ def load_prompts(arguments: argparse.Namespace) -> list[str]:
         ModelError: there are none, and the model is not the demo pair.
     """
     if arguments.prompts is not None:
-        lines = [line.strip() for line in arguments.prompts.read_text("utf-8").splitlines()]
-        found = [line for line in lines if line and not line.startswith("#")][: arguments.count]
-        if not found:
-            raise ModelError(f"{arguments.prompts} holds no prompts")
-        return found
+        try:
+            return read_prompts(arguments.prompts)[: arguments.count]
+        except PromptsError as error:
+            raise ModelError(str(error)) from error
     if arguments.model != DEMO:
         raise ModelError(f"give --prompts FILE: {arguments.model} has no prompts of its own")
     return [scene.caption for scene in held_out_scenes(arguments.count or DEMO_PROMPTS)]
@@ -140,23 +141,20 @@ class Experiment:
         """The render model, loaded and checked by SRDiffusion itself."""
         name = self.arguments.render or (DEMO if self.demo else None)
         if name is None:
-            raise ModelError(f"give --render: which model renders what {self.arguments.model} drew")
+            raise ModelError(f"give --render: the model that follows {self.arguments.model}")
         stack = sraccel.compose(self._pipe, [{"use": "srdiffusion", "render": name}])
         return stack.denoisers["render"].module
 
     def header(self) -> dict[str, Any]:
         """What must be the same for runs to be compared."""
         arguments = self.arguments
-        modules = {
-            name: part
-            for name, part in self._pipe.components.items()
-            if isinstance(part, torch.nn.Module)
-        }
+        parts = {**self._pipe.components, "render": self._render}
+        modules = {name: part for name, part in parts.items() if isinstance(part, torch.nn.Module)}
         return {
             "experiment": self.name,
             "model": arguments.model,
             "render": arguments.render,
-            "weights": fingerprint({**modules, "render": self._render}),
+            "weights": {name: weights_checksum(module) for name, module in modules.items()},
             "steps": arguments.steps,
             "call": arguments.call,
             "settings": {setting.label: setting.describe() for setting in self.settings},
@@ -301,11 +299,11 @@ class Experiment:
 
 
 def start(main: Callable[[], None]) -> None:
-    """Run a script's main; an error is one message, Ctrl-C says how to go on."""
+    """Run a script's main; an error is one message, Ctrl-C says how to resume."""
     try:
         main()
     except (SraccelError, OSError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+        print("interrupted: the same command resumes from here", file=sys.stderr)
         sys.exit(130)

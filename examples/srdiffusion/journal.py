@@ -1,8 +1,7 @@
-"""What is kept of finished runs, so that an interrupt loses none: lines, frames, what made them."""
+"""Finished runs on disk, so that an interrupt loses none: their lines and their frames."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -77,17 +76,6 @@ def load_frames(path: Path) -> torch.Tensor:
     """The frames that `save_frames` kept, as float32 in [0, 1]."""
     with np.load(path) as stored:
         return torch.from_numpy(stored["frames"]).float() / 255
-
-
-def fingerprint(modules: Mapping[str, torch.nn.Module]) -> str:
-    """Short hash of models' weights: of each parameter's name, shape and first values."""
-    digest = hashlib.sha256()
-    for role, module in sorted(modules.items()):
-        for name, parameter in module.named_parameters():
-            first = parameter.detach().flatten()[:256].cpu().contiguous()
-            digest.update(f"{role}.{name}{tuple(parameter.shape)}".encode())
-            digest.update(first.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
 
 
 def package_versions() -> dict[str, str]:

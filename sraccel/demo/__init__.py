@@ -1,6 +1,8 @@
-"""The demo pair: a tiny trained Wan pair, the world it was trained on, and a score for its videos.
+"""The demo pair: two tiny trained Wan models, the captions they know, a score for their videos.
 
-``shapes`` makes captions and clips of moving shapes, ``score`` reads videos back into attributes,
-and ``weights/`` holds both trained transformers in diffusers' folder format. Importing this
-package imports neither torch nor diffusers.
+In: a caption of moving shapes. Out: the pair's weights (`weights/`, in diffusers' folder format),
+the arguments it is called with, and how much of a caption a video shows. Importing the package
+imports neither torch nor diffusers.
+
+Others use: `pair`, `pipeline`, `score`, `shapes`.
 """

@@ -1,4 +1,4 @@
-"""The demo pair in the package: where its weights are, and how it is meant to be called.
+"""The demo pair: where its weights are, and the arguments it is trained for.
 
 Importing this module imports neither torch nor diffusers.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from sraccel.errors import ModelError
 
 DEMO = "demo"
-"""The name that stands for the pair wherever a model is named."""
+"""The pair's name, wherever a model can be named."""
 DEMO_WEIGHTS = Path(__file__).parent / "weights"
 """A `WanPipeline` in diffusers' folder format, and beside its parts the folder `render`."""
 DEMO_GUIDANCE_SCALE = 3.0

@@ -1,7 +1,7 @@
 """The demo pair's pipeline: a `WanPipeline` that knows its own resolution.
 
-A plain `WanPipeline` is called with 480 x 832 pixels and 81 frames unless told otherwise, and pads
-prompts to 512 tokens; the demo pair is trained for far less. This module imports torch.
+A plain `WanPipeline` is called with 480 x 832 pixels and 81 frames by default, and pads prompts
+to 512 tokens; the demo pair is trained for far less. This module imports torch.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ def _with_defaults(signature: inspect.Signature) -> inspect.Signature:
     return signature.replace(parameters=parameters)
 
 
-# For those who ask what a call without arguments would make.
+# `inspect.signature` shows the demo pair's defaults.
 DemoPipeline.__call__.__signature__ = _with_defaults(_PARAMETERS)  # type: ignore[attr-defined]
 
-# What `save_pretrained` writes down as the class to load: the one that diffusers has.
+# `save_pretrained` writes this name as the class to load, and diffusers must know it.
 DemoPipeline.__name__ = "WanPipeline"
 
 

@@ -1,4 +1,11 @@
-"""Denoiser adapters, one file a model family: a new file here is found without being listed."""
+"""Adapters of the model families that come with sraccel, one file a family.
+
+In: a model of diffusers. Out: where its block stack and its modulated inputs are, and what another
+model must share to take over its calls. They import `sraccel.plugin` only, as a plugin's do; a new
+file here is found without being listed.
+
+Others use: nothing.
+"""
 
 from __future__ import annotations
 

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 ROTARY_FACTS = ("attention_head_dim", "patch_size", "patch_size_t")
-"""What the loop's rotary embeddings are made for."""
+"""The configuration that the loop's rotary embeddings depend on."""
 
 
 class CogVideoXAdapter(DenoiserAdapter):
     """Blocks take and return (hidden, encoder); the residual ends at the last block.
 
     The modulated input is each block's argument `temb`: the time embedding, and for 1.5's image to
-    video that of the frame offset (`ofs`) on top. So TeaCache's official code takes it.
+    video plus that of the frame offset (`ofs`), as in TeaCache's official code.
 
     The models of the family place their tokens differently: 5B and 1.5 by rotary embeddings that
     the loop computes, 2B by embeddings of its own.

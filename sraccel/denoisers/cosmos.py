@@ -38,12 +38,12 @@ class CosmosAdapter(DenoiserAdapter):
 
 
 class Cosmos2Adapter(CosmosAdapter):
-    """Cosmos Predict2: another meaning of the timestep, and no learned position embedding.
+    """Cosmos Predict2: its timestep has another unit, and it has no learned position embedding.
 
     Its pipelines pass sigma / (sigma + 1), where the scheduler's timestep is 1000 sigma.
 
-    Predict2.5 is not among them: its scheduler rounds timesteps which its pipelines pass unrounded,
-    so nobody could tell a call's step.
+    Predict2.5 is not supported: its scheduler rounds timesteps which its pipelines pass unrounded,
+    so the step of a call would not be known.
     """
 
     family = "cosmos2"
@@ -67,5 +67,5 @@ def _has_learned_positions(module: nn.Module) -> bool:
 
 @hookimpl
 def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapters of this class's two families."""
+    """The adapters of both families."""
     return [CosmosAdapter(), Cosmos2Adapter()]

@@ -55,7 +55,7 @@ class FluxAdapter(DenoiserAdapter):
         extra = arguments.get("joint_attention_kwargs") or {}
         if "ip_adapter_image_embeds" in extra and getattr(module, "encoder_hid_proj", None) is None:
             raise ModelError(
-                "the pipeline passes an image prompt, but the answering Flux model has no "
+                "the pipeline passes an image prompt, but the Flux model that is called has no "
                 "IP-Adapter: load one on it too, or leave the image prompt out"
             )
         if _takes_guidance(module):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 TOKEN_REPLACE = "token_replace"
-"""The kind of image to video whose first frame has a time embedding of its own."""
+"""Image to video where the first frame has its own time embedding."""
 
 
 class HunyuanVideoAdapter(DenoiserAdapter):

@@ -35,7 +35,7 @@ class LTXAdapter(DenoiserAdapter):
         block = self.first_block(call.denoiser.module)
         temb: torch.Tensor = argument(*call.block_arguments, 2, "temb")
         table: torch.Tensor = block.scale_shift_table
-        # As the block does it: six modulations a token, of which the first two are shift and scale.
+        # As in the block: six modulations a token, of which the first two are shift and scale.
         given = temb.reshape(*temb.shape[:2], table.shape[0], -1)
         values = table[None, None].to(temb.device) + given
         shift, scale = values[:, :, 0], values[:, :, 1]

@@ -1,4 +1,4 @@
-"""Qwen-Image, also for editing and in layers (`QwenImageTransformer2DModel`)."""
+"""Qwen-Image, also for editing and for layered images (`QwenImageTransformer2DModel`)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class QwenImageAdapter(DenoiserAdapter):
     """Blocks take (hidden, encoder) and return (encoder, hidden).
 
-    TeaCache's authors publish nothing for Qwen-Image, so it is taken as Flux, whose blocks are of
-    the same kind. The residual ends at the input of `norm_out`: a ControlNet adds after the last
+    TeaCache's authors publish nothing for Qwen-Image, so it is handled like Flux, whose blocks are
+    of the same kind. The residual ends at the input of `norm_out`: a ControlNet adds after the last
     block, too. The modulated input is the first block's image stream, normed, scaled and shifted.
     """
 
@@ -36,7 +36,7 @@ class QwenImageAdapter(DenoiserAdapter):
         block = self.first_block(call.denoiser.module)
         args, kwargs = call.block_arguments
         temb = argument(args, kwargs, 3, "temb")
-        # Which tokens belong to a given image and are modulated as if at timestep 0; else None.
+        # Which tokens belong to an input image and are modulated as at timestep 0; else None.
         index = args[6] if len(args) > 6 else kwargs.get("modulate_index")
         of_attention, _ = block.img_mod(temb).chunk(2, dim=-1)
         modulated: torch.Tensor
@@ -44,7 +44,7 @@ class QwenImageAdapter(DenoiserAdapter):
         return modulated
 
     def interface(self, module: nn.Module) -> Mapping[str, object]:
-        """Channels, patches, text width, and whether the loop is that of images in layers."""
+        """Channels, patches, text width, and whether the model is the one for layered images."""
         config = cast(Any, module).config
         of_layers = ("use_additional_t_cond", "use_layer3d_rope")
         return {**super().interface(module), **{key: bool(config.get(key)) for key in of_layers}}

@@ -50,7 +50,7 @@ class SD3Adapter(DenoiserAdapter):
         extra = arguments.get("joint_attention_kwargs") or {}
         if "ip_adapter_image_embeds" in extra and getattr(module, "image_proj", None) is None:
             raise ModelError(
-                "the pipeline passes an image prompt, but the answering SD3 model has no "
+                "the pipeline passes an image prompt, but the SD3 model that is called has no "
                 "IP-Adapter: load one on it too, or leave the image prompt out"
             )
         return arguments

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 CONDITIONING = "text_time"
-"""SDXL's own way of conditioning, which tells its UNets from those of Stable Diffusion 1 and 2."""
+"""How SDXL's UNets are conditioned, and those of Stable Diffusion 1 and 2 are not."""
 
 
 class SDXLAdapter(DenoiserAdapter):
@@ -44,7 +44,7 @@ class SDXLAdapter(DenoiserAdapter):
         return super().recognises(module) and conditioning == CONDITIONING
 
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
-        """Raise ConflictError: where nothing can be skipped, nothing need be decided."""
+        """Raise ConflictError: a UNet has nothing to skip, so nothing to decide by."""
         raise ConflictError(
             "a UNet has no block stack that could be skipped, so it offers no modulated input: "
             "leave accelerators that ask for one out of the recipe"
@@ -61,8 +61,8 @@ class SDXLAdapter(DenoiserAdapter):
         wanted = _skip_connections(cast(Any, module).config)
         if given is not None and len(given) != wanted:
             raise ModelError(
-                f"the ControlNet makes {len(given)} residuals, the answering UNet takes {wanted}: "
-                f"they are made for different models"
+                f"the ControlNet makes {len(given)} residuals, the UNet that is called takes "
+                f"{wanted}: they are made for different models"
             )
         return arguments
 

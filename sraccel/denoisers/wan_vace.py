@@ -50,8 +50,8 @@ class WanVACEAdapter(WanAdapter):
             return arguments
         if len(set(scales.tolist())) > 1:
             raise ModelError(
-                f"the pipeline scales each of {len(scales)} hints in its own way, but the "
-                f"answering model makes {hints}: give one number as `conditioning_scale`"
+                f"the pipeline scales {len(scales)} hints differently, but the model that is "
+                f"called makes {hints}: give one number as `conditioning_scale`"
             )
         return {**arguments, SCALES: scales[:1].expand(hints)}
 

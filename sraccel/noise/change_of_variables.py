@@ -28,9 +28,9 @@ own weights, with `d' = a' * q' - b' * p'`,
 (4) is affine in `y'`, and `x'` is the same for all guidance branches. Guidance takes an affine
 combination of the branches whose weights sum to one, so it may be applied before or after.
 
-If both models are optimal for the same data, (4) is the sketch model's own prediction: the sampler
-cannot tell that another model answered. The design is sraccel's; SRDiffusion (arXiv 2505.19151)
-treats pairs that need no conversion.
+If both models are optimal for the same data, (4) is the sketch model's own prediction, so nothing
+changes for the sampler. The derivation is sraccel's; SRDiffusion (arXiv 2505.19151) covers pairs
+that need no conversion.
 """
 
 from __future__ import annotations
@@ -62,11 +62,11 @@ class Exchange:
     of_prediction: float
 
     def model_input(self, noisy: Any) -> Any:
-        """The render model's input for the sketch model's; same shape and dtype."""
+        """The sketch model's input in the render model's variables; same shape and dtype."""
         return (_precise(noisy) * self.input_scale).to(noisy.dtype)
 
     def prediction(self, noisy: Any, prediction: Any) -> Any:
-        """The sketch model's prediction that the render model's stands for, in `noisy`'s dtype.
+        """The render model's prediction in the sketch model's variables, in `noisy`'s dtype.
 
         Args:
             noisy: the sketch model's input.

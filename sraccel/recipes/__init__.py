@@ -1,11 +1,17 @@
-"""The recipes that come with sraccel; a recipe is named by its file, without folder and suffix."""
+"""The recipes that come with sraccel, as YAML files.
+
+A recipe's name is its file's, without folder and suffix. A new file here is found without being
+listed.
+
+Others use: nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
 
-from sraccel.loop.hookspecs import hookimpl
+from sraccel.plugin import hookimpl
 
 
 @hookimpl

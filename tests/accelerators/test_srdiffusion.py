@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from srdiffusion_report import D_PER_STEP, d_of, switch_rule
 from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
+from untouched import untouched
 
 import sraccel
 from sraccel.accelerators.srdiffusion import SRDiffusion
@@ -333,12 +334,13 @@ def test_the_report_holds_what_the_per_step_rule_saw(
     assert all(D_PER_STEP not in steps[at].measured for at in skipped)
 
 
-def test_a_switch_beyond_the_run_is_a_warning(
+def test_a_switch_beyond_the_run_is_a_warning_and_the_run_is_bare(
     pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
 ) -> None:
+    bare = generate(pipe)
     recipe = [{"use": "srdiffusion", "render": render, "switch_step": 50}]
-    with sraccel.compose(pipe, recipe) as stack:
-        generate(pipe)
+    with untouched(pipe, render), sraccel.compose(pipe, recipe) as stack:
+        assert torch.equal(generate(pipe), bare)
     warnings = " ".join(stack.report.warnings)
     assert "beyond the run's 8 steps" in warnings
     assert "never switched" in warnings

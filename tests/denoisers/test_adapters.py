@@ -272,7 +272,7 @@ def test_what_a_controlnet_made_for_one_flux_model_is_refused_for_another():
             FLUX_CONTROLNET.generate(pipe, FEW)
 
 
-def test_an_image_prompt_needs_an_ip_adapter_on_the_answering_flux_model():
+def test_an_image_prompt_needs_an_ip_adapter_on_the_flux_model_that_is_called():
     render = FLUX.render()
     adapter = adapter_of(render)
     image = {"joint_attention_kwargs": {"ip_adapter_image_embeds": torch.ones(1)}}
@@ -288,7 +288,7 @@ def test_a_wan_vace_model_with_more_hints_takes_the_one_scale_of_all_hints():
     with sraccel.compose(pipe, [switch]):
         one = WAN_VACE.generate(pipe, FEW, conditioning_scale=0.5)
         assert torch.equal(WAN_VACE.generate(pipe, FEW, conditioning_scale=[0.5, 0.5]), one)
-        with pytest.raises(ModelError, match=r"each of 2 hints in its own way.* makes 3"):
+        with pytest.raises(ModelError, match=r"scales 2 hints differently.* makes 3"):
             WAN_VACE.generate(pipe, FEW, conditioning_scale=[0.5, 1.0])
     adapter = adapter_of(render)
     scales = {"control_hidden_states_scale": torch.tensor([0.5, 0.5])}
@@ -331,7 +331,7 @@ def test_wans_retention_variant_is_decided_by_what_the_first_block_gets(
     assert all(seen is given for seen, given in zip(accelerator.seen, expected, strict=True))
 
 
-def test_a_controlnets_residuals_must_be_as_many_as_the_answering_unet_takes():
+def test_a_controlnets_residuals_must_be_as_many_as_the_unet_takes():
     render = SDXL.render()
     adapter = adapter_of(render)
     shapes = [(8, 8), (8, 8), (8, 4), (16, 4)]  # channels and size: first convolution, then blocks

@@ -195,7 +195,7 @@ def test_everything_that_an_adapter_says_is_documented():
     ids=lambda part: part if len(part) < 30 else "",
 )
 def test_tables_that_are_written_from_the_code_are_up_to_date(page: str, name: str, text: str):
-    assert docs_tables.table(page, name) == text, "run python tests/docs_tables.py"
+    assert docs_tables.table(page, name) == text, "run python tests/support/docs_tables.py"
 
 
 def test_every_key_of_a_report_is_documented_with_type_and_meaning():
@@ -224,7 +224,9 @@ def test_the_messages_that_a_page_explains_are_those_of_the_code():
             assert any(re.search(pattern, text, re.DOTALL) for text in known), quoted
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "README.md", ROOT / "CONTRIBUTING.md"], ids=lambda page: page.name
+)
 def test_internal_links_lead_somewhere(page: Path):
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -256,12 +258,13 @@ def test_every_page_is_in_the_navigation():
     assert {page.relative_to(DOCS).as_posix() for page in PAGES} == listed
 
 
-def test_ci_runs_the_readmes_own_test_command():
+def test_ci_and_contributing_have_the_readmes_own_test_command():
     pattern = TEST_COMMAND.pattern.replace("\\", "")
     assert f"grep -m1 '{pattern}' README.md" in (ROOT / ".ci/run").read_text("utf-8")
     (command,) = TEST_COMMAND.findall((ROOT / "README.md").read_text("utf-8"))
     for part in ("-c constraints.txt", "[dev,docs]", "-e plugins/sraccel-example"):
         assert part in command
+    assert TEST_COMMAND.findall((ROOT / "CONTRIBUTING.md").read_text("utf-8")) == [command]
 
 
 def test_constraints_hold_no_paths_and_no_local_versions():

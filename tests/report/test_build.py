@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from diffusers import WanPipeline, WanTransformer3DModel
 from pydantic import ValidationError
-from tiny_models import IDENTITY
 
 import sraccel
 from sraccel.report.model import Report, Speedup, StepRecord, Timing
 
+if TYPE_CHECKING:
+    from diffusers import WanPipeline, WanTransformer3DModel
+
 
 @pytest.fixture
-def stack(pipe: WanPipeline, render: WanTransformer3DModel, generate: Any) -> sraccel.Stack:
+def stack(
+    tiny_models: Any, pipe: WanPipeline, render: WanTransformer3DModel, generate: Any
+) -> sraccel.Stack:
     """A stack after one run of twelve steps, switched at the fifth."""
     recipe = [
         {"use": "srdiffusion", "render": render, "switch_step": 5},
         {
             "use": "teacache",
             "threshold": 1.2,
-            "coefficients": {"transformer": IDENTITY, "render": IDENTITY},
+            "coefficients": dict.fromkeys(("transformer", "render"), tiny_models.IDENTITY),
         },
     ]
     with sraccel.compose(pipe, recipe) as stack:
@@ -122,7 +125,7 @@ def test_models_versions_and_environment_are_named(stack: sraccel.Stack) -> None
     report = stack.report
     assert set(report.model) == {"transformer", "render"}
     assert report.model["transformer"]["class"] == "WanTransformer3DModel"
-    assert report.versions["torch"] == torch.__version__
+    assert report.versions["torch"] == version("torch")
     assert {"sraccel", "diffusers", "python"} <= set(report.versions)
     assert report.environment["device"].startswith("cpu")
     assert report.peak_memory_bytes is not None

@@ -8,15 +8,17 @@ import re
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from diffusers import WanPipeline
 
 import sraccel
 from sraccel.errors import Problem
 from sraccel.report.model import AcceleratorRecord, Report, Speedup
+
+if TYPE_CHECKING:
+    import torch
+    from diffusers import WanPipeline
 
 STRANGE = '<script>alert("&")</script>'
 PACKAGE = Path(sraccel.__file__).parent

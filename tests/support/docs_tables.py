@@ -1,7 +1,7 @@
 """The tables of the documentation that must agree with the code.
 
 A page marks one by `<!-- table: NAME -->` and `<!-- end -->`. Most are written from the
-code: `python tests/docs_tables.py` puts them into their pages.
+code: `python tests/support/docs_tables.py` puts them into their pages.
 """
 
 from __future__ import annotations
@@ -214,13 +214,13 @@ def _forced_in_retention(adapter: DenoiserAdapter) -> str:
 
 def coefficients_table() -> str:
     """All published coefficients, and what a model's configuration must hold."""
-    lines = ["| model | family | variants | told by | source |", "|---|---|---|---|---|"]
+    lines = ["| model | family | variants | recognised by | source |", "|---|---|---|---|---|"]
     for entry in PUBLISHED:
         variants = [variant.value for variant in Variant if entry.values(variant) is not None]
-        told = [f"`{key}: {_yaml(value)}`" for key, value in entry.config.items()]
+        known_by = [f"`{key}: {_yaml(value)}`" for key, value in entry.config.items()]
         if entry.latent_area:
-            told.append(f"latents of about {entry.latent_area} positions a frame, or its name")
-        cells = (f"`{entry.model}`", f"`{entry.family}`", ", ".join(variants), ", ".join(told))
+            known_by.append(f"latents of about {entry.latent_area} positions a frame, or its name")
+        cells = (f"`{entry.model}`", f"`{entry.family}`", ", ".join(variants), ", ".join(known_by))
         lines.append("| " + " | ".join((*cells, SOURCE)) + " |")
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import av
@@ -89,35 +87,6 @@ def test_frames_of_another_shape_are_refused(shape: tuple[int, ...], tmp_path: P
 def test_a_missing_folder_is_an_output_error(clip: np.ndarray, tmp_path: Path):
     with pytest.raises(OutputError, match=r"nowhere/a\.mp4"):
         save_video(clip, tmp_path / "nowhere" / "a.mp4")
-
-
-FULL_DISK = """
-import resource, signal, sys
-import numpy as np
-from sraccel.errors import OutputError
-from sraccel.video.mp4 import save_video
-
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
-try:
-    save_video(np.random.default_rng(0).random((8, 64, 64, 3)), sys.argv[1])
-except OutputError as error:
-    print(error)
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
-def test_a_disk_that_fills_up_leaves_the_older_video_and_no_half_written_one(
-    clip: np.ndarray, tmp_path: Path
-):
-    path = save_video(clip, tmp_path / "a.mp4")
-    before = path.read_bytes()
-    done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, check=True
-    )
-    assert f"cannot write {path}" in done.stdout
-    assert path.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_file_that_is_no_video_is_refused(tmp_path: Path):

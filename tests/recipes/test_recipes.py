@@ -151,7 +151,7 @@ def test_for_the_experts_of_wan_2_2_nothing_is_published_and_the_recipe_does_wit
     assert "it is one of Wan2.2's experts" in errors[0].message
 
 
-def test_what_the_models_weigh_is_told(models: dict[str, Path]) -> None:
+def test_what_the_models_weigh_is_listed(models: dict[str, Path]) -> None:
     found = check("wan2.1-14b-quality", models)
     (weights,) = [
         one.message for one in found if one.about == "memory" and "weights" in one.message
