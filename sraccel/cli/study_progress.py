@@ -16,7 +16,7 @@ from sraccel.cli.failures import stderr
 from sraccel.study.runs.watcher import Position, Watcher
 
 if TYPE_CHECKING:
-    from sraccel.study.record import RunRecord
+    from sraccel.study.cell import CellRun
     from sraccel.study.runs.forecast import CellForecast, Forecast
 
 
@@ -66,7 +66,7 @@ class StudyProgress(Watcher):
     def step(self, what: str, done: int, total: int) -> None:
         self._show("step", done, total, what)
 
-    def ended(self, record: RunRecord) -> None:
+    def ended(self, record: CellRun) -> None:
         self._failed += record.outcome == "failed"
         if "runs" in self._tasks:
             self._bars.advance(self._tasks["runs"])

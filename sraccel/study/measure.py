@@ -27,7 +27,7 @@ from sraccel.study.videos import Videos
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
-    from sraccel.study.record import RunRecord
+    from sraccel.study.cell import CellRun
     from sraccel.study.report_model import StudyReport
     from sraccel.study.runs.forecast import Forecast
 
@@ -124,7 +124,7 @@ def forecast_study(
         as `run_study`, but for what writing raises.
     """
     job = Job.of(pipe, study, call, watcher or Watcher(), adapters)
-    records: list[RunRecord] = []
+    records: list[CellRun] = []
     with shared_loading():
         header = _header(job, sources)
         store = None if out is None else Store.find(Path(out))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sraccel.files import output_folder
-from sraccel.study.record import Block
+from sraccel.study.cell import Block
 
 if TYPE_CHECKING:
     import torch

@@ -18,8 +18,8 @@ from sraccel.comparison.quality import Quality
 from sraccel.errors import ConflictError, LoopError, ModelError, PluginError, RecipeError
 from sraccel.plugin import Accelerator, Call, hookimpl
 from sraccel.study import measure
+from sraccel.study.cell import CellRun
 from sraccel.study.measure import forecast_study, run_study
-from sraccel.study.record import RunRecord
 from sraccel.study.report.assemble import assemble
 from sraccel.study.runs import bench, judging
 from sraccel.study.runs.judging import judge
@@ -59,7 +59,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.gc, "collect", lambda: 0)
 
 
-def records(folder: Path) -> list[RunRecord]:
+def records(folder: Path) -> list[CellRun]:
     with Store.read(folder) as store:
         return list(store.records().values())
 
@@ -201,7 +201,7 @@ def test_going_on_after_an_interrupt_gives_the_runs_of_one_without(
     ]
 
 
-def name(run: RunRecord) -> tuple[str, str, int, int]:
+def name(run: CellRun) -> tuple[str, str, int, int]:
     return run.cell, run.prompt, run.seed, run.repeat
 
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sraccel.errors import ConflictError, OutputError
-from sraccel.study.record import RunRecord
+from sraccel.study.cell import CellRun
 from sraccel.study.runs.header import Header
 from sraccel.study.runs.store import FILE, Store
 
@@ -34,7 +34,7 @@ HEADER = Header(
 )
 
 RECORDS = st.builds(
-    RunRecord,
+    CellRun,
     cell=st.text(min_size=1, max_size=8),
     prompt=st.text(max_size=8),
     seed=st.integers(0, 2**63 - 1),
@@ -49,8 +49,8 @@ RECORDS = st.builds(
 )
 
 
-def run(seed: int = 0, **more: Any) -> RunRecord:
-    return RunRecord(cell="bare", prompt="a prompt", seed=seed, seconds=1.0, **more)
+def run(seed: int = 0, **more: Any) -> CellRun:
+    return CellRun(cell="bare", prompt="a prompt", seed=seed, seconds=1.0, **more)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @settings(max_examples=30)
 @given(records=st.lists(RECORDS, unique_by=lambda r: (r.cell, r.prompt, r.seed, r.repeat)))
 def test_what_was_added_is_read_back_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, records: list[RunRecord]
+    tmp_path_factory: pytest.TempPathFactory, records: list[CellRun]
 ) -> None:
     folder = tmp_path_factory.mktemp("store")
     with Store.begin(folder, HEADER) as store:

@@ -17,8 +17,7 @@ from sraccel.errors import ModelError, PluginError
 from sraccel.loop.clock import median
 from sraccel.models.checksum import weights_checksum
 from sraccel.report.origin import frames_sha256
-from sraccel.study.cell import BARE, Cell
-from sraccel.study.record import Block, RunRecord
+from sraccel.study.cell import BARE, Block, Cell, CellRun
 from sraccel.text import printable
 from sraccel.video.frames import frames_of
 
@@ -52,7 +51,7 @@ class FinishedRun:
         report: of the run.
     """
 
-    record: RunRecord
+    record: CellRun
     frames: torch.Tensor | None
     report: Report
 
@@ -221,7 +220,7 @@ class Bench:
         videos = frames_of(output)
         frames = None if videos is None else videos[0].contiguous()
         calls = [call.reused for step in report.steps for call in step.calls]
-        record = RunRecord(
+        record = CellRun(
             cell=name,
             prompt=block.prompt,
             seed=block.seed,

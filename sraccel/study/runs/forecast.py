@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sraccel.loop.clock import median
 
 if TYPE_CHECKING:
-    from sraccel.study.record import RunRecord
+    from sraccel.study.cell import CellRun
     from sraccel.study.runs.bench import Bench
 
 
@@ -67,7 +67,7 @@ class Forecast:
         return all(cell.measured for cell in self.cells if cell.refused is None)
 
 
-def cell_forecasts(bench: Bench, records: Iterable[RunRecord]) -> list[CellForecast]:
+def cell_forecasts(bench: Bench, records: Iterable[CellRun]) -> list[CellForecast]:
     """Each cell, by its finished runs if there are any, else by the warm-up."""
     taken: dict[str, list[float]] = {}
     for record in records:

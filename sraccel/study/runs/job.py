@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sraccel.errors import ConflictError, RecipeError
-from sraccel.study.cell import Cell
+from sraccel.study.cell import Block, Cell, CellRun
 from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.study import Study
-from sraccel.study.record import Block, RunRecord
 from sraccel.study.runs.bench import Bench, check_call
 from sraccel.study.runs.forecast import Forecast, cell_forecasts
 
@@ -118,7 +117,7 @@ class Job:
         shuffled = random.Random(f"{block.prompt} {block.seed} {repeat}")
         return shuffled.sample(self.names, len(self.cells))
 
-    def forecast(self, records: Sequence[RunRecord]) -> Forecast:
+    def forecast(self, records: Sequence[CellRun]) -> Forecast:
         """Cells, runs and seconds."""
         cells = cell_forecasts(self.bench, records)
         return Forecast(cells, len(self.blocks), self.plan.repeats, len(records), self.plan.budget)

@@ -12,7 +12,7 @@ from sraccel.study.cell import BARE
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.study.record import Block, RunRecord
+    from sraccel.study.cell import Block, CellRun
     from sraccel.study.runs.kept_frames import KeptFrames
     from sraccel.study.runs.store import Store
     from sraccel.study.videos import Videos
@@ -50,7 +50,7 @@ class Judge:
         unjudged = any((name, block) not in self._judged for name in wanted)
         return unjudged or self._videos.lacks(cell, block)
 
-    def finish(self, block: Block, records: Mapping[int, RunRecord]) -> None:
+    def finish(self, block: Block, records: Mapping[int, CellRun]) -> None:
         """Judge the runs of a block, make the videos that are shown, and keep no frames.
 
         Args:

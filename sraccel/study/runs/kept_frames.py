@@ -14,7 +14,7 @@ from sraccel.files import output_folder, replacing
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.study.record import Block
+    from sraccel.study.cell import Block
 
 
 class KeptFrames:

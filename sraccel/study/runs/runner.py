@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from sraccel.errors import LoopError
 from sraccel.loop.clock import median
 from sraccel.study.analysis import analyse
-from sraccel.study.cell import BARE
-from sraccel.study.record import Block, RunRecord
+from sraccel.study.cell import BARE, Block, CellRun
 from sraccel.study.runs.bench import FinishedRun, error_text, quiet_collector
 from sraccel.study.runs.job import Job, Wanted
 from sraccel.study.runs.watcher import Position
@@ -33,9 +32,9 @@ class Runner:
 
     def __init__(self, job: Job, store: Store, judge: Judge) -> None:
         self._job, self._store, self._judge = job, store, judge
-        self._records: dict[int, RunRecord] = {}
-        self._runs_of: dict[str, list[RunRecord]] = defaultdict(list)
-        self._done: dict[Wanted, RunRecord] = {}
+        self._records: dict[int, CellRun] = {}
+        self._runs_of: dict[str, list[CellRun]] = defaultdict(list)
+        self._done: dict[Wanted, CellRun] = {}
         self._begun = False
         self._deadline = math.inf
         for number, record in store.records().items():
@@ -182,11 +181,11 @@ class Runner:
         )
         self._add(record, _compact(finished.report.to_json()) if first else None)
 
-    def _add(self, record: RunRecord, report: str | None = None) -> None:
+    def _add(self, record: CellRun, report: str | None = None) -> None:
         self._note(self._store.add(record, report), record)
         self._job.watcher.ended(record)
 
-    def _note(self, number: int, record: RunRecord) -> None:
+    def _note(self, number: int, record: CellRun) -> None:
         self._records[number] = record
         self._runs_of[record.cell].append(record)
         wanted = Wanted(record.cell, record.block, record.repeat)
@@ -200,9 +199,9 @@ def _compact(text: str) -> str:
     return json.dumps(json.loads(text), separators=(",", ":"))
 
 
-def _failed(wanted: Wanted, error: str) -> RunRecord:
+def _failed(wanted: Wanted, error: str) -> CellRun:
     cell, (prompt, seed), repeat = wanted
-    return RunRecord(
+    return CellRun(
         cell=cell, prompt=prompt, seed=seed, repeat=repeat, outcome="failed", error=error
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sraccel.study.record import Block, RunRecord
+    from sraccel.study.cell import Block, CellRun
     from sraccel.study.runs.forecast import Forecast
 
 
@@ -43,5 +43,5 @@ class Watcher:
     def step(self, what: str, done: int, total: int) -> None:
         """A denoising step of a run has ended (or of the warm-up)."""
 
-    def ended(self, record: RunRecord) -> None:
+    def ended(self, record: CellRun) -> None:
         """A run is on disk."""
