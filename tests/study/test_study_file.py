@@ -18,7 +18,8 @@ from sraccel.check.schema import recipe_schema
 from sraccel.errors import Problem, RecipeError
 from sraccel.recipe.recipe import Recipe
 from sraccel.study.plan.design import cells_of
-from sraccel.study.plan.study import Plan, Study
+from sraccel.study.plan.plan import Plan
+from sraccel.study.plan.study import Study
 from sraccel.study.plan.sweep import split_sweep
 
 WHOLE = """\
@@ -146,9 +147,9 @@ def test_a_file_of_prompts_is_found_beside_the_file_that_names_it(
     own = write("include: inner/study.yaml\nstudy: {prompts: prompts.txt}\n", "own.yaml")
     assert Study.load(own).study.prompts == ["outer"]
     assert Study.load(own, ["study.prompts=prompts.txt"]).study.prompts == ["here"]
-    assert Study.given(own, prompts="prompts.txt").study.prompts == ["here"]
-    assert Study.given(own, prompts=Path("prompts.txt")).study.prompts == ["here"]
-    assert Study.given(own, prompts=["a text", "a text"]).study.prompts == ["a text"]
+    assert Study.load(own, prompts="prompts.txt").study.prompts == ["here"]
+    assert Study.load(own, prompts=Path("prompts.txt")).study.prompts == ["here"]
+    assert Study.load(own, prompts=["a text", "a text"]).study.prompts == ["a text"]
 
 
 @pytest.mark.parametrize(
@@ -381,7 +382,7 @@ def test_what_is_no_list_is_left_whole(whole: str) -> None:
 
 
 def test_several_values_on_the_command_line_make_a_sweep_and_one_an_override() -> None:
-    study = Study.given(
+    study = Study.load(
         "demo",
         ["srdiffusion.threshold=0.005, 0.01", "teacache.threshold=0.3", "name=a, b"],
         seeds="0,1",
@@ -399,13 +400,13 @@ def test_the_command_line_goes_over_the_file(write: Callable[..., Path]) -> None
     write("a circle\n", "prompts.txt")
     path = write(WHOLE)
     overrides = ["srdiffusion.threshold=0.3", "study.seeds=5,6", "study.show=0"]
-    plan = Study.given(path, overrides, repeats=9, precision=0.5).study
+    plan = Study.load(path, overrides, repeats=9, precision=0.5).study
     assert plan.sweep == {"sampling.num_inference_steps": [50, 25]}
     assert (plan.seeds, plan.repeats, plan.precision, plan.show) == ([5, 6], 9, 0.5, 0)
     assert plan.budget == 5400
-    full = Study.given(path, ["study.sweep=null"], design="full").study
+    full = Study.load(path, ["study.sweep=null"], design="full").study
     assert (full.design, full.sweep) == ("full", {})
-    deep = Study.given(path, ["study.sweep.teacache.threshold=0.1,0.2"]).study
+    deep = Study.load(path, ["study.sweep.teacache.threshold=0.1,0.2"]).study
     assert deep.sweep["teacache.threshold"] == [0.1, 0.2]
     assert Study.load(path, ["study.budget=10m"]).study.budget == 600
 
@@ -415,9 +416,9 @@ def test_a_sweep_of_the_command_line_goes_over_the_files_however_that_is_written
 ) -> None:
     for given_in_file in ("teacache.threshold: [9, 10]", "teacache: {threshold: [9, 10]}"):
         path = write(f"include: demo\nstudy: {{sweep: {{{given_in_file}}}}}\n")
-        sweep = Study.given(path, ["teacache.threshold=0.1,0.2"]).study.sweep
+        sweep = Study.load(path, ["teacache.threshold=0.1,0.2"]).study.sweep
         assert sweep == {"teacache.threshold": [0.1, 0.2]}
-        ended = Study.given(path, ["teacache.threshold=0.1"]).study
+        ended = Study.load(path, ["teacache.threshold=0.1"]).study
         assert (ended.design, ended.sweep) == ("full", {})
 
 
@@ -454,9 +455,8 @@ def test_whatever_the_section_holds_it_is_a_study_or_a_list_of_problems(
     plan: Any, overrides: list[str]
 ) -> None:
     content = {"include": "demo", "study": plan}
-    for load in (lambda: Study.load(content, overrides), lambda: Study.given(content, overrides)):
-        with contextlib.suppress(RecipeError):
-            assert cells_of(load())[0].name == "bare"
+    with contextlib.suppress(RecipeError):
+        assert cells_of(Study.load(content, overrides))[0].name == "bare"
 
 
 def test_a_wrong_option_of_the_command_line_is_named(write: Callable[..., Path]) -> None:
@@ -468,7 +468,7 @@ def test_a_wrong_option_of_the_command_line_is_named(write: Callable[..., Path])
         "study.sede=1",
     ]
     found = problems(
-        lambda: Study.given(
+        lambda: Study.load(
             "demo",
             overrides,
             seeds="a,1",
@@ -482,9 +482,9 @@ def test_a_wrong_option_of_the_command_line_is_named(write: Callable[..., Path])
     told = {(one.file, one.path) for one in found}
     assert told == {
         ("--prompts", "study.prompts"),
-        ("--seeds", "study.seeds[0]"),
+        ("--seeds", "study.seeds"),
         ("--design", "study.design"),
-        ("--plain-steps", "study.plain_steps[0]"),
+        ("--plain-steps", "study.plain_steps"),
         ("--repeats", "study.repeats"),
         ("--show", "study.show"),
         ("--set study.budget=-1", "study.budget"),
@@ -494,7 +494,7 @@ def test_a_wrong_option_of_the_command_line_is_named(write: Callable[..., Path])
         ("--set teacache.threshold=0.1,!!x y", ""),
         ("--set study.sede=1", "study.sede"),
     }
-    (problem,) = problems(lambda: Study.given("demo", design="sweep"))
+    (problem,) = problems(lambda: Study.load("demo", design="sweep"))
     assert problem.file == "--design"
 
 

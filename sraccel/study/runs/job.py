@@ -16,7 +16,7 @@ from sraccel.study.runs.forecast import Forecast, cell_forecasts
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
-    from sraccel.study.plan.study import Plan
+    from sraccel.study.plan.plan import Plan
     from sraccel.study.runs.watcher import Watcher
 
 
