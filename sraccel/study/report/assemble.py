@@ -13,7 +13,7 @@ from sraccel.study.cell import BARE, Block, Cell
 from sraccel.study.cell import CellRun as RunRecord
 from sraccel.study.plan.design import showcase_cells
 from sraccel.study.report_model import Analysis, Showcase, StudyReport, Timeline
-from sraccel.study.videos import video_path
+from sraccel.study.runs.judging import video_path
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report

@@ -21,7 +21,7 @@ from sraccel.study import measure
 from sraccel.study.cell import CellRun
 from sraccel.study.measure import forecast_study, run_study
 from sraccel.study.report.assemble import assemble
-from sraccel.study.runs import bench, judging
+from sraccel.study.runs import cell_runner, judging
 from sraccel.study.runs.judging import judge
 from sraccel.study.runs.store import Store
 from sraccel.testing import load_demo_pipeline
@@ -54,9 +54,9 @@ def finished(once: Path, tmp_path: Path) -> Path:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No files of the report, which have tests of their own, and nothing that is for timing."""
     monkeypatch.setattr(measure, "save_report", lambda report, folder: None)
-    monkeypatch.setattr(bench, "WARM_UP_STEPS", 1)
-    monkeypatch.setattr(bench.WarmUp, "steps_each", 1)
-    monkeypatch.setattr(bench.gc, "collect", lambda: 0)
+    monkeypatch.setattr(cell_runner, "WARM_UP_STEPS", 1)
+    monkeypatch.setattr(cell_runner.WarmUp, "steps_each", 1)
+    monkeypatch.setattr(cell_runner.gc, "collect", lambda: 0)
 
 
 def records(folder: Path) -> list[CellRun]:
@@ -508,15 +508,15 @@ def test_the_forecast_goes_by_finished_runs_where_there_are_some(pipe: Any, fini
 
 def test_a_render_model_is_loaded_once_for_all_cells(pipe: Any, tmp_path: Path) -> None:
     from sraccel.study.plan.design import cells_of
-    from sraccel.study.runs.bench import Bench
+    from sraccel.study.runs.cell_runner import CellRunner
 
     study = small_study([*TWO, {"use": "sageattention", "kernel": "emulated"}])
-    bench = Bench(pipe, cells_of(study), CALL)
+    runner = CellRunner(pipe, cells_of(study), CALL)
     with measure.shared_loading():
-        bench.compose()
+        runner.compose()
     renders = {
         id(stack.denoisers["render"].module)
-        for stack in bench.stacks.values()
+        for stack in runner.stacks.values()
         if "render" in stack.denoisers
     }
     assert len(renders) == 1

@@ -375,7 +375,7 @@ def test_two_processes_agree() -> None:
     here = Path(__file__).parent
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(here.parent / "support"), str(here)]),
+        "PYTHONPATH": os.pathsep.join([str(here.parents[1] / "support"), str(here)]),
         "PYTHONHASHSEED": "7",
     }
     done = subprocess.run(

@@ -64,8 +64,8 @@ class WarmUp(Probe):
 
 
 @dataclass
-class Bench:
-    """Runs cells.
+class CellRunner:
+    """Runs cells, one at a time.
 
     Attributes:
         pipe: the pipeline; it is as it was after every run.
@@ -115,7 +115,7 @@ class Bench:
         """
         before = self._bare_frames(block)
         for number, (name, stack) in enumerate(list(self.stacks.items())):
-            self._tell("warming up", number, len(self.stacks))
+            self._report_progress("warming up", number, len(self.stacks))
             weights = self._weights()
             try:
                 self._warm_up(name, stack, block)
@@ -126,7 +126,7 @@ class Bench:
                 del self.stacks[name]
             if self._weights() != weights:
                 raise _polluted(f"{name} has changed the pipeline's weights")
-        self._tell("warming up", 1, 1)
+        self._report_progress("warming up", 1, 1)
         after = self._bare_frames(block)
         # A pipeline that is never twice the same (some CUDA kernels) proves nothing.
         if after != before and self._bare_frames(block) == after:
@@ -197,6 +197,13 @@ class Bench:
             {"num_inference_steps": own, **self.call, **cell.sampling}["num_inference_steps"]
         )
 
+    def warm_call_seconds(self, cell: Cell) -> float | None:
+        """Seconds of a whole call by the warm-up, an upper end; None: it did not run there."""
+        if cell.name not in self.warm_step_seconds or cell.name in self.refused:
+            return None
+        steps = self.steps(cell) * self.warm_step_seconds[cell.name]
+        return self.warm_rest_seconds[cell.name] + steps
+
     def run(self, name: str, block: Block, repeat: int) -> FinishedRun:
         """Run a cell once.
 
@@ -244,7 +251,7 @@ class Bench:
     def _cell(self, name: str) -> Cell:
         return next(cell for cell in self.cells if cell.name == name)
 
-    def _tell(self, what: str, done: int, total: int) -> None:
+    def _report_progress(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(what, done, total)
 
