@@ -24,7 +24,7 @@ def small_study(accelerators: list[Any] | None = None, **plan: Any) -> Study:
 
 
 class Heard(Watcher):
-    """Keeps what it is told; interrupts when so many runs are on disk.
+    """Keeps what it hears; interrupts when so many runs are on disk.
 
     Attributes:
         positions: of the runs that began.
@@ -45,7 +45,7 @@ class Heard(Watcher):
         self.records.append(record)
 
 
-def told(records: list[CellRun]) -> dict[tuple[str, str, int, int], tuple[Any, ...]]:
+def untimed(records: list[CellRun]) -> dict[tuple[str, str, int, int], tuple[Any, ...]]:
     """All of each run that does not depend on the machine's speed."""
     return {
         (run.cell, run.prompt, run.seed, run.repeat): (
