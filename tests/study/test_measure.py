@@ -83,11 +83,11 @@ class Fragile(Accelerator):
 
     @hookimpl
     def denoiser_called(self, call: Call, output: torch.Tensor) -> None:
-        if type(self).fails & {"all", Told.prompt}:
+        if type(self).fails & {"all", Following.prompt}:
             raise ZeroDivisionError("made to fail")
 
 
-class Told(Heard):
+class Following(Heard):
     """Knows which prompt is run."""
 
     prompt = ""
@@ -99,7 +99,7 @@ class Told(Heard):
 
 @pytest.fixture
 def fragile() -> Iterable[type[Fragile]]:
-    Told.prompt = ""
+    Following.prompt = ""
     yield Fragile
     Fragile.fails = frozenset()
 
@@ -117,7 +117,7 @@ class Refusing(WanPipeline):
 
 @pytest.fixture
 def refusing(pipe: Any) -> Refusing:
-    """The same models in a pipeline that can be told to raise."""
+    """The same models in a pipeline that can be made to raise."""
     made = Refusing(**pipe.components)
     made.set_progress_bar_config(disable=True)
     return made
@@ -243,7 +243,7 @@ def test_what_waits_for_a_bare_run_that_failed_goes_on_waiting(
     assert all(run.quality for run in runs)
 
 
-def test_a_study_that_is_done_is_only_told_again(pipe: Any, finished: Path) -> None:
+def test_a_study_that_is_done_is_only_reported_again(pipe: Any, finished: Path) -> None:
     heard = Heard()
     first, second = (
         run_study(pipe, small_study(), finished, watcher=heard, **CALL) for _ in range(2)
@@ -266,7 +266,7 @@ def test_prompts_seeds_and_rounds_can_be_added(pipe: Any, finished: Path) -> Non
     assert report.done == report.planned == 8
 
 
-def test_fewer_prompts_are_told_alone(pipe: Any, finished: Path) -> None:
+def test_fewer_prompts_are_reported_alone(pipe: Any, finished: Path) -> None:
     report = run_study(pipe, small_study(prompts=PROMPTS[1:]), finished, **CALL)
     assert (report.done, report.analysis.blocks) == (4, 1)
 
@@ -320,7 +320,7 @@ def test_a_run_that_raises_is_noted_the_others_go_on_and_the_next_session_tries_
 ) -> None:
     fragile.fails = frozenset({PROMPTS[1]})
     study = small_study([fragile.Options(), TWO[1]])
-    run_study(pipe, study, tmp_path, watcher=Told(), **CALL)
+    run_study(pipe, study, tmp_path, watcher=Following(), **CALL)
     runs = records(tmp_path)
     failed = [run for run in runs if run.outcome == "failed"]
     raised = {("fragile", PROMPTS[1]), ("fragile + teacache", PROMPTS[1])}
@@ -392,7 +392,7 @@ def test_a_cell_that_always_raises_is_given_up(
 ) -> None:
     fragile.fails = frozenset(f"prompt {number}" for number in range(5))
     study = small_study([fragile.Options()], prompts=[f"prompt {number}" for number in range(5)])
-    run_study(pipe, study, tmp_path, watcher=Told(), **CALL)
+    run_study(pipe, study, tmp_path, watcher=Following(), **CALL)
     assert Counter(run.cell for run in records(tmp_path)) == {"bare": 5, "fragile": 3}
 
 

@@ -73,8 +73,8 @@ def analyse(
 def _precision(speed: Effects, cells: Sequence[CellResult]) -> float | None:
     """Half of the widest main effect's interval, relative to the effect; or the widest speedup's.
 
-    An effect that cannot be told (its accelerator never finished) does not count: more runs will
-    not make it more precise. None where nothing can be told, or something without an interval.
+    An effect that cannot be estimated (its accelerator never finished) does not count: more runs
+    will not make it more precise. None where there is no estimate, or one without an interval.
     """
     main = [effect for effect in speed.effects if len(effect.accelerators) == 1]
     if main:

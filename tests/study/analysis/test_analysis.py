@@ -1,4 +1,4 @@
-"""What is computed of a study's runs: exact on data without noise, null where it cannot be told."""
+"""What is computed of a study: exact on data without noise, null where the data do not say."""
 
 import itertools
 import math
@@ -399,7 +399,7 @@ class TestPairing:
 
 
 class TestMissing:
-    """What cannot be told is null, and the reason names the cell."""
+    """What cannot be estimated is null, and the reason names the cell."""
 
     TABLE = {key(uses): 0.2 * len(uses) for uses in subsets("abc")}
 
@@ -616,7 +616,7 @@ class TestOrders:
 
 
 class TestCells:
-    """What a cell's own runs tell."""
+    """What a cell's own runs say."""
 
     def results(self, **switches: Sequence[int | None]) -> dict[str, CellResult]:
         runs = [

@@ -259,5 +259,5 @@ def test_of_a_long_sweep_its_ends_and_some_between_are_shown() -> None:
 
 def test_a_cell_describes_all_that_it_computes_as_json() -> None:
     cells = cells_of(Study.load("demo", ["teacache.threshold=0.1,0.2"], plain_steps="9"))
-    told = [json.dumps(cell.describe(), sort_keys=True) for cell in cells]
-    assert len(set(told)) == len(cells) == 4
+    described = [json.dumps(cell.describe(), sort_keys=True) for cell in cells]
+    assert len(set(described)) == len(cells) == 4

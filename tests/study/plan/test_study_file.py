@@ -1,4 +1,4 @@
-"""A study file is a recipe with a section more: all that is wrong is told at once, with places."""
+"""A study file is a recipe with one more section; all its mistakes are reported, with places."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_prompt_that_is_no_file_says_how_prompts_are_given(write: Callable[...
     assert "`prompts: [a red circle]`" in the_problem(lambda: Study.load(path)).message
 
 
-def test_all_mistakes_are_told_at_once_with_their_places(write: Callable[..., Path]) -> None:
+def test_all_mistakes_are_reported_at_once_with_their_places(write: Callable[..., Path]) -> None:
     path = write(
         "include: demo\n"
         "study:\n"
@@ -254,7 +254,7 @@ def test_values_that_do_not_go_together_are_refused_and_named(write: Callable[..
     assert "and so for 1 more" in problem.message
 
 
-def test_what_is_wrong_with_the_recipe_itself_is_told_once(write: Callable[..., Path]) -> None:
+def test_what_is_wrong_with_the_recipe_itself_is_reported_once(write: Callable[..., Path]) -> None:
     path = write(
         "accelerators:\n  - {use: srdiffusion, render: demo, switch_step: 8, min_step: 3}\n"
         "study: {sweep: {srdiffusion.residency: [both, swap]}}\n"
@@ -263,7 +263,7 @@ def test_what_is_wrong_with_the_recipe_itself_is_told_once(write: Callable[..., 
     assert (problem.path, problem.line) == ("accelerators[0]", 2)
 
 
-def test_a_value_may_contradict_the_recipe_where_another_swept_value_mends_it() -> None:
+def test_a_value_may_contradict_the_recipe_where_another_swept_value_corrects_it() -> None:
     sweep = "{sweep: {srdiffusion.min_step: [0], srdiffusion.max_step: [10, 20]}}"
     assert len(cells_of(Study.load(in_demo(sweep)))) == 3
 
@@ -307,7 +307,7 @@ def test_there_must_be_something_to_study() -> None:
     assert Study.load({"study": {"plain_steps": 9}}).study.plain_steps == [9]
 
 
-def test_an_include_that_cannot_be_read_is_all_that_is_told(write: Callable[..., Path]) -> None:
+def test_an_include_that_cannot_be_read_is_all_that_is_reported(write: Callable[..., Path]) -> None:
     path = write("include: dmo\nstudy: {sweep: {teacache.threshold: [0.1]}}\n")
     assert the_problem(lambda: Study.load(path)).suggestion == "demo"
 
@@ -479,8 +479,8 @@ def test_a_wrong_option_of_the_command_line_is_named(write: Callable[..., Path])
             show=-1,
         )
     )
-    told = {(one.file, one.path) for one in found}
-    assert told == {
+    places = {(one.file, one.path) for one in found}
+    assert places == {
         ("--prompts", "study.prompts"),
         ("--seeds", "study.seeds"),
         ("--design", "study.design"),

@@ -106,7 +106,7 @@ def test_one_process_writes_at_a_time(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"versions": {"torch": "3"}}, "versions.torch: '2' there, '3' now"),
         ({"call": {"num_inference_steps": 5}}, "call.num_inference_steps: 4 there, 5 now"),
@@ -122,14 +122,14 @@ def test_one_process_writes_at_a_time(store: Store, tmp_path: Path) -> None:
     ],
 )
 def test_another_study_is_refused_naming_what_differs(
-    store: Store, tmp_path: Path, change: dict[str, Any], told: str
+    store: Store, tmp_path: Path, change: dict[str, Any], expected: str
 ) -> None:
     store.add(run())
     store.close()
     other = HEADER.model_copy(update=change)
     with pytest.raises(ConflictError) as caught:
         Store.begin(tmp_path, other)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     with Store.begin(tmp_path, HEADER) as again:
         assert len(again.records()) == 1
 
