@@ -143,8 +143,8 @@ def _denoisers_of(
     from torch import nn
 
     if isinstance(target, nn.Module):
-        module = _not_wrapped(target)
-        own = recognise(role or BARE, module, adapters, None, noise_space, attribute=BARE)
+        bare = _not_wrapped(target)
+        own = recognise(role or BARE, bare, adapters, None, noise_space, attribute=BARE)
         return None, {BARE: own}
     if not hasattr(target, "scheduler"):
         raise ModelError(

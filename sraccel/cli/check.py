@@ -63,8 +63,7 @@ def _check(
     from sraccel.check.recipe_check import check_recipe, placed
     from sraccel.errors import PluginError, RecipeError
     from sraccel.recipe.recipe import Recipe, gather
-    from sraccel.study.plan.given import gather_study
-    from sraccel.study.plan.study import Study
+    from sraccel.study.plan.study import Study, gather_study
     from sraccel.study.plan.sweep import STUDY
 
     try:

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from sraccel.cli.failures import Debug, reported, stderr
+from sraccel.cli.model_options import model_options
 from sraccel.cli.options import (
     STEPS,
     Frames,
@@ -30,6 +31,7 @@ from sraccel.cli.pipelines import Placing, check_known, check_room, load
 from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError, RecipeError
 from sraccel.models.loading import FPS, locate
+from sraccel.study.plan.plan import Plan
 
 if TYPE_CHECKING:
     from sraccel.cli.study_progress import StudyProgress
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from sraccel.study.report_model import StudyReport
 
 
+@model_options(Plan, into="plan", without={"sweep"})
 def study(
     recipe: Annotated[
         str, typer.Argument(help="Recipe or study file, or name of a shipped recipe.")
@@ -47,22 +50,7 @@ def study(
         Path, typer.Option("--out", "-o", help="Folder for the runs, the videos and the report.")
     ],
     model: RecipesModel = None,
-    prompts: Annotated[
-        Path | None,
-        typer.Option(
-            help="Text file, a prompt a line. Empty lines and lines that begin with # don't count."
-        ),
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option(help="Seeds of the noise, each with each prompt: 0,1,2.")
-    ] = None,
-    design: Annotated[
-        str | None,
-        typer.Option(
-            help="Which cells: `full` (all subsets of the accelerators), `one-at-a-time`, `pairs`, "
-            "`order` (all orders), `sweep` (values of options)."
-        ),
-    ] = None,
+    plan: dict[str, Any],
     overrides: Annotated[
         list[str] | None,
         typer.Option(
@@ -71,30 +59,6 @@ def study(
             help="Override a value of the recipe; several values make a sweep of it, as in "
             "`srdiffusion.threshold=0.005,0.01,0.02`. May be repeated.",
         ),
-    ] = None,
-    plain_steps: Annotated[
-        str | None,
-        typer.Option(help="To compare with: fewer steps and no accelerator, as in 25,17."),
-    ] = None,
-    repeats: Annotated[
-        int | None, typer.Option(help="Rounds of all cells, at most. Default: 5.")
-    ] = None,
-    precision: Annotated[
-        float | None,
-        typer.Option(
-            help="Enough, when the intervals of the main effects are this narrow: 0.02 is give or "
-            "take 2 %. Default: 0.02."
-        ),
-    ] = None,
-    budget: Annotated[
-        str | None,
-        typer.Option(
-            help="Measure no longer than this, after loading and warming up: 90s, 30m, 2h."
-        ),
-    ] = None,
-    show: Annotated[
-        int | None,
-        typer.Option(help="Blocks (prompt and seed) whose videos are kept. Default: 1."),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -123,16 +87,6 @@ def study(
     same command goes on. Writes report.html, report.md, report.json, cells.csv and effects.csv;
     the runs are in study.sqlite.
     """
-    plan: dict[str, Any] = {
-        "prompts": None if prompts is None else str(prompts),
-        "seeds": seeds,
-        "design": design,
-        "plain_steps": plain_steps,
-        "repeats": repeats,
-        "precision": precision,
-        "budget": budget,
-        "show": show,
-    }
     call = {
         "num_inference_steps": steps,
         "negative_prompt": negative_prompt,
@@ -145,7 +99,7 @@ def study(
         from sraccel.study.measure import check_folder
         from sraccel.study.plan.study import Study
 
-        loaded = Study.given(recipe, overrides or [], **plan)
+        loaded = Study.load(recipe, overrides or [], **plan)
         if not loaded.study.prompts:
             raise RecipeError("no prompts: give --prompts FILE, or list them in a study file")
         name = model or loaded.model
@@ -156,15 +110,15 @@ def study(
         arguments = {"num_inference_steps": STEPS, **loaded.sampling.arguments(), **given}
         rate = fps or (DEMO_FPS if name == DEMO else FPS)
         check_folder(loaded, out, arguments)
-        job = _Job(loaded, name, arguments, rate, out, Placing(dtype, device, offload))
+        command = _StudyCommand(loaded, name, arguments, rate, out, Placing(dtype, device, offload))
         if dry_run:
-            job.forecast()
+            command.forecast()
         else:
-            job.run()
+            command.run()
 
 
 @dataclass
-class _Job:
+class _StudyCommand:
     """What is to be measured, on what."""
 
     study: Study

@@ -16,8 +16,8 @@ from sraccel.cli.failures import stderr
 from sraccel.study.runs.watcher import Position, Watcher
 
 if TYPE_CHECKING:
-    from sraccel.study.record import RunRecord
-    from sraccel.study.runs.forecast import CellForecast, Forecast
+    from sraccel.study.cell import CellRun
+    from sraccel.study.runs.watcher import CellForecast, StudyForecast
 
 
 class StudyProgress(Watcher):
@@ -49,7 +49,7 @@ class StudyProgress(Watcher):
     ) -> None:
         self._undo.close()
 
-    def planned(self, forecast: Forecast) -> None:
+    def planned(self, forecast: StudyForecast) -> None:
         """The forecast stays above the bars."""
         self._bars.console.print(forecast_table(forecast))
 
@@ -66,7 +66,7 @@ class StudyProgress(Watcher):
     def step(self, what: str, done: int, total: int) -> None:
         self._show("step", done, total, what)
 
-    def ended(self, record: RunRecord) -> None:
+    def ended(self, record: CellRun) -> None:
         self._failed += record.outcome == "failed"
         if "runs" in self._tasks:
             self._bars.advance(self._tasks["runs"])
@@ -77,7 +77,7 @@ class StudyProgress(Watcher):
         self._bars.update(self._tasks[name], completed=done, total=total, note=note)
 
 
-def forecast_table(forecast: Forecast) -> RenderableType:
+def forecast_table(forecast: StudyForecast) -> RenderableType:
     """Cells, runs and time."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("cell")
@@ -96,7 +96,7 @@ def _seconds(cell: CellForecast) -> str:
     return f"{cell.seconds:.3g}" if cell.measured else f"at most {cell.seconds:.3g}"
 
 
-def _summary(forecast: Forecast) -> str:
+def _summary(forecast: StudyForecast) -> str:
     runs, time = forecast.runs_of_a_round, duration(forecast.round_seconds)
     about = "about" if forecast.measured else "at most about"
     parts = [

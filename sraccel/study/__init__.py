@@ -1,5 +1,7 @@
 """Studies: many runs of a recipe's parts, and what they say of how the parts go together.
 
-`plan` says what is run, `runs` runs it and keeps it, `analysis` says what it means, and `report`
-shows it; a `cell` and a `record` of a run are what they share.
+`plan` says what is run, `analysis` what the runs mean, `runs` makes and keeps them, and `report`
+shows what came of it; each of these imports only those before it. `cell` (a way of running, and one
+run) and `report_model` (what a report holds) are what they share. Others call `run_study`,
+`forecast_study` and `write_report` of `measure`.
 """

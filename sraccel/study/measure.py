@@ -16,20 +16,18 @@ from sraccel.study.plan.design import cells_of, showcase_cells
 from sraccel.study.plan.study import Study
 from sraccel.study.report.assemble import assemble
 from sraccel.study.report.outputs import save_report
+from sraccel.study.runs.experiment import Experiment
 from sraccel.study.runs.header import Header, header_of
-from sraccel.study.runs.job import Job
-from sraccel.study.runs.judging import Judge
-from sraccel.study.runs.kept_frames import KeptFrames
-from sraccel.study.runs.runner import Runner
+from sraccel.study.runs.judging import Judge, KeptFrames, ShownVideos
+from sraccel.study.runs.rounds import Rounds
 from sraccel.study.runs.store import Store
 from sraccel.study.runs.watcher import Watcher
-from sraccel.study.videos import Videos
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
-    from sraccel.study.record import RunRecord
+    from sraccel.study.cell import CellRun
     from sraccel.study.report_model import StudyReport
-    from sraccel.study.runs.forecast import Forecast
+    from sraccel.study.runs.watcher import StudyForecast
 
 
 def run_study(
@@ -53,7 +51,7 @@ def run_study(
         pipe: a diffusers pipeline that takes `prompt`; it is as it was afterwards.
         study: a `Study`, or anything that `Study.load` takes; it must name prompts.
         out: folder for the runs (`study.sqlite`), the videos and the report.
-        watcher: told how it goes.
+        watcher: hears how it goes.
         sources: models and files that make the videos; by default what the recipe names.
         fps: frames per second of the videos.
         adapters: as for `sraccel.compose`.
@@ -68,16 +66,16 @@ def run_study(
         LoopError: the bare pipeline does not finish its runs, so that there is nothing to compare.
         KeyboardInterrupt: as it came; the report of what there is has been written.
     """
-    job = Job.of(pipe, study, call, watcher or Watcher(), adapters)
+    experiment = Experiment.of(pipe, study, call, watcher or Watcher(), adapters)
     with shared_loading():
-        header = _header(job, sources)
+        header = _header(experiment, sources)
         folder = output_folder(out)
         with Store.begin(folder, header) as store:
-            shown = job.blocks[: job.plan.show]
-            videos = Videos(folder, showcase_cells(job.cells), shown, fps)
-            judge = Judge(store, KeptFrames(folder / "frames"), videos, job.names)
+            shown = experiment.blocks[: experiment.plan.show]
+            videos = ShownVideos(folder, showcase_cells(experiment.cells), shown, fps)
+            judge = Judge(store, KeptFrames(folder / "frames"), videos, experiment.names)
             try:
-                stopped = Runner(job, store, judge).run()
+                stopped = Rounds(experiment, store, judge).run()
             except (KeyboardInterrupt, LoopError) as error:
                 if store.session:
                     with suppress(OutputError):
@@ -86,8 +84,8 @@ def run_study(
                         )
                         write_report(store)
                 raise
-            if not store.session:  # all was there: this is how it is to be told now
-                store.start_session({**store.facts(), **_plan_of(job)})
+            if not store.session:  # all was there: this is how it is to be reported now
+                store.start_session({**store.facts(), **_plan_of(experiment)})
             store.end_session(stopped)
             return write_report(store)
 
@@ -112,7 +110,7 @@ def forecast_study(
     sources: Sequence[Source] | None = None,
     adapters: Sequence[DenoiserAdapter] = (),
     **call: Any,
-) -> Forecast:
+) -> StudyForecast:
     """What a study would run and how long that takes: a few steps of each cell, nothing written.
 
     Args:
@@ -123,18 +121,18 @@ def forecast_study(
     Raises:
         as `run_study`, but for what writing raises.
     """
-    job = Job.of(pipe, study, call, watcher or Watcher(), adapters)
-    records: list[RunRecord] = []
+    experiment = Experiment.of(pipe, study, call, watcher or Watcher(), adapters)
+    records: list[CellRun] = []
     with shared_loading():
-        header = _header(job, sources)
+        header = _header(experiment, sources)
         store = None if out is None else Store.find(Path(out))
         if store is not None:
             with store:
                 store.check(header)
                 records = list(store.records().values())
-        job.bench.warm_up(job.blocks[0])
-        job.check_something_runs()
-    return job.forecast(records)
+        experiment.runner.warm_up(experiment.blocks[0])
+        experiment.check_something_runs()
+    return experiment.forecast(records)
 
 
 def check_folder(study: Study, out: str | Path, call: Mapping[str, Any]) -> None:
@@ -157,17 +155,17 @@ def check_folder(study: Study, out: str | Path, call: Mapping[str, Any]) -> None
         store.check(store.header.model_copy(update={"cells": cells, "call": dict(call)}))
 
 
-def _header(job: Job, sources: Sequence[Source] | None) -> Header:
+def _header(experiment: Experiment, sources: Sequence[Source] | None) -> Header:
     """Compose everything, and say what was composed."""
-    bench = job.bench
-    bench.compose()
-    job.check_something_runs()
-    given = list(sources_of([], job.study) if sources is None else sources)
-    return header_of(bench.pipe, job.cells, bench.stacks, given, bench.call)
+    runner = experiment.runner
+    runner.compose()
+    experiment.check_something_runs()
+    given = list(sources_of([], experiment.study) if sources is None else sources)
+    return header_of(runner.pipe, experiment.cells, runner.stacks, given, runner.call)
 
 
-def _plan_of(job: Job) -> dict[str, Any]:
-    """What may have changed though nothing had to be run; what an attached stack tells stays."""
-    facts = job.facts()
+def _plan_of(experiment: Experiment) -> dict[str, Any]:
+    """What may have changed though nothing had to be run; what an attached stack said stays."""
+    facts = experiment.facts()
     del facts["claims_no_speed"]
     return facts

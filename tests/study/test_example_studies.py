@@ -64,7 +64,7 @@ def test_a_sweep_has_a_cell_for_each_value(name: str) -> None:
 
 
 def test_a_sweep_runs_and_leaves_what_the_page_names(pipe: Any, tmp_path: Path) -> None:
-    study = Study.given(
+    study = Study.load(
         FOLDER / "fixed-switch.yaml",
         ["srdiffusion.switch_step=0,2"],
         prompts=read_prompts(FOLDER / "demo-prompts.txt")[:2],

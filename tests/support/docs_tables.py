@@ -38,7 +38,7 @@ from sraccel.recipe.catalogue import installed
 from sraccel.recipe.recipe import Recipe
 from sraccel.recipes import sraccel_recipes
 from sraccel.study import report_model as study_report
-from sraccel.study.plan.study import Plan
+from sraccel.study.plan.plan import Plan
 
 DOCS = Path(__file__).parents[2] / "docs"
 BUILT_IN: list[type[Accelerator]] = [SRDiffusion, TeaCache, SageAttention]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sraccel.study.cell import CellRun
 from sraccel.study.plan.study import Study
-from sraccel.study.record import RunRecord
 from sraccel.study.runs.watcher import Position, Watcher
 
 CALL = {"num_inference_steps": 4, "height": 32, "width": 32, "num_frames": 5}
@@ -24,7 +24,7 @@ def small_study(accelerators: list[Any] | None = None, **plan: Any) -> Study:
 
 
 class Heard(Watcher):
-    """Keeps what it is told; interrupts when so many runs are on disk.
+    """Keeps what it hears; interrupts when so many runs are on disk.
 
     Attributes:
         positions: of the runs that began.
@@ -33,7 +33,7 @@ class Heard(Watcher):
 
     def __init__(self, interrupt_after: int | None = None) -> None:
         self.positions: list[Position] = []
-        self.records: list[RunRecord] = []
+        self.records: list[CellRun] = []
         self._left = interrupt_after
 
     def begun(self, position: Position) -> None:
@@ -41,11 +41,11 @@ class Heard(Watcher):
             raise KeyboardInterrupt
         self.positions.append(position)
 
-    def ended(self, record: RunRecord) -> None:
+    def ended(self, record: CellRun) -> None:
         self.records.append(record)
 
 
-def told(records: list[RunRecord]) -> dict[tuple[str, str, int, int], tuple[Any, ...]]:
+def untimed(records: list[CellRun]) -> dict[tuple[str, str, int, int], tuple[Any, ...]]:
     """All of each run that does not depend on the machine's speed."""
     return {
         (run.cell, run.prompt, run.seed, run.repeat): (

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from sraccel.loop.accelerator import AcceleratorOptions
-from sraccel.study.cell import Cell
-from sraccel.study.record import RunRecord
+from sraccel.study.cell import Cell, CellRun
 
 LOSSES = {"psnr_db": lambda value, bare: 10 ** (-value / 20)}
 SPREAD_DB = 3.0
@@ -46,13 +45,13 @@ def runs_of(
     *,
     blocks: int = 1,
     quality: Mapping[str, Mapping[str, float]] | None = None,
-) -> list[RunRecord]:
+) -> list[CellRun]:
     """One run per cell and block, with these log speedups (one for all blocks, or one for each)."""
     runs = []
     for name, given in logs.items():
         speeds = [given] * blocks if isinstance(given, (int, float)) else list(given)
         runs += [
-            RunRecord(
+            CellRun(
                 cell=name,
                 prompt=f"prompt {block}",
                 seed=0,
@@ -105,7 +104,7 @@ class World:
         scale = math.log(10) / 20
         return math.exp(-self.decibel[uses] * scale + (SPREAD_DB * scale) ** 2 / 2)
 
-    def runs(self, seed: int, blocks: int, repeats: int = 2) -> list[RunRecord]:
+    def runs(self, seed: int, blocks: int, repeats: int = 2) -> list[CellRun]:
         """A study of this world."""
         rng = np.random.default_rng(seed)
         cells = list(self.truth)
@@ -137,11 +136,11 @@ class World:
 
     def _records(
         self, cells: list[tuple[str, ...]], seconds: np.ndarray, decibel: np.ndarray
-    ) -> Iterable[RunRecord]:
+    ) -> Iterable[CellRun]:
         for (repeat, block, column), value in np.ndenumerate(seconds):
             uses = cells[column]
             psnr = self.decibel[uses] + decibel[block, column] if uses else 100.0
-            yield RunRecord(
+            yield CellRun(
                 cell=" + ".join(uses) or "bare",
                 prompt=f"prompt {block // self.seeds}",
                 seed=block % self.seeds,

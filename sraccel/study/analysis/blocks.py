@@ -16,15 +16,14 @@ import numpy.typing as npt
 
 from sraccel.loop.clock import median
 from sraccel.study.analysis.resampling import MIN_UNITS, Units
-from sraccel.study.cell import Cell
-from sraccel.study.record import Block, RunRecord
+from sraccel.study.cell import BARE, Block, Cell, CellRun
 
 Matrix = npt.NDArray[np.float64]
 
 Loss = Callable[[float, float], float]
 """Called as `loss(value, value_of_bare_in_the_same_block)`; more is worse, 0 is as good as bare."""
 
-Seconds = Callable[[RunRecord], float | None]
+SecondsOf = Callable[[CellRun], float | None]
 Times = dict[tuple[int, int], float]
 """Seconds of a cell in a block, by repeat and session."""
 
@@ -47,7 +46,7 @@ class BlockTable:
         drawn: what a unit is.
     """
 
-    runs: list[RunRecord]
+    runs: list[CellRun]
     log_speedup: Matrix
     log_whole_call: Matrix
     quality: dict[str, Matrix]
@@ -57,18 +56,13 @@ class BlockTable:
     drawn: Literal["prompts", "blocks"]
 
 
-def name_of_bare(cells: Sequence[Cell]) -> str:
-    """The cell that others are compared to; empty if the study has none."""
-    return next((cell.name for cell in cells if cell.kind == "bare"), "")
-
-
 def bare_loss(value: float, bare: float) -> float:
     """What is lost to bare, of a metric of which more is better."""
     return bare - value
 
 
 def tabulate(
-    runs: Sequence[RunRecord], cells: Sequence[Cell], losses: Mapping[str, Loss]
+    runs: Sequence[CellRun], cells: Sequence[Cell], losses: Mapping[str, Loss]
 ) -> BlockTable:
     """Arrays whose columns are `cells`, whatever the order of the runs."""
     axes = Axes(runs, cells)
@@ -85,7 +79,7 @@ def tabulate(
             metric: axes.lost(values, losses.get(metric, bare_loss))
             for metric, values in quality.items()
         },
-        bare_blocks=len({run.block for run in axes.finished if run.cell == axes.bare}),
+        bare_blocks=len({run.block for run in axes.finished if run.cell == BARE}),
         units=axes.units(),
         drawn=axes.drawn,
     )
@@ -94,7 +88,7 @@ def tabulate(
 class Axes:
     """Rows (blocks, sorted) and columns (cells, as given) of the arrays."""
 
-    def __init__(self, runs: Sequence[RunRecord], cells: Sequence[Cell]) -> None:
+    def __init__(self, runs: Sequence[CellRun], cells: Sequence[Cell]) -> None:
         self.columns = {cell.name: column for column, cell in enumerate(cells)}
         self.runs = sorted(
             (run for run in runs if run.cell in self.columns),
@@ -102,7 +96,6 @@ class Axes:
         )
         self.finished = [run for run in self.runs if run.outcome == "finished"]
         self.rows = {block: row for row, block in enumerate(sorted({r.block for r in self.runs}))}
-        self.bare = name_of_bare(cells)
 
     @property
     def drawn(self) -> Literal["prompts", "blocks"]:
@@ -121,7 +114,7 @@ class Axes:
         """Nothing measured."""
         return np.full((len(self.rows), len(self.columns)), np.nan)
 
-    def log_ratios(self, seconds_of: Seconds) -> Matrix:
+    def log_ratios(self, seconds_of: SecondsOf) -> Matrix:
         """Log of bare seconds / the cell's, the median over repeats of which both finished.
 
         Runs of the same repeat lie near each other in time, so that a machine that drifts has
@@ -131,14 +124,14 @@ class Axes:
         times = self._times(seconds_of)
         ratios = self.empty()
         for (block, cell), seconds in times.items():
-            bare = times.get((block, self.bare), {})
+            bare = times.get((block, BARE), {})
             pairs = [(_beside(time, bare), taken) for time, taken in seconds.items()]
             both = [math.log(other / taken) for other, taken in pairs if other is not None]
             if both:
                 ratios[self.rows[block], self.columns[cell]] = median(both)
         return ratios
 
-    def _times(self, seconds_of: Seconds) -> dict[tuple[Block, str], Times]:
+    def _times(self, seconds_of: SecondsOf) -> dict[tuple[Block, str], Times]:
         """Seconds of every block and cell."""
         times: dict[tuple[Block, str], Times] = {}
         for run in self.finished:
@@ -159,9 +152,9 @@ class Axes:
     def lost(self, values: Matrix, loss: Loss) -> Matrix:
         """What every value loses to the bare one of its row."""
         lost = self.empty()
-        if self.bare not in self.columns:
+        if BARE not in self.columns:
             return lost
-        bare = values[:, self.columns[self.bare]]
+        bare = values[:, self.columns[BARE]]
         for row, column in np.argwhere(np.isfinite(values) & np.isfinite(bare)[:, None]):
             lost[row, column] = loss(float(values[row, column]), float(bare[row]))
         return lost

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from sraccel.study.analysis.blocks import BlockTable, Matrix, name_of_bare
+from sraccel.study.analysis.blocks import BlockTable, Matrix
 from sraccel.study.analysis.resampling import Draws, Resampling, Units
-from sraccel.study.cell import Cell
+from sraccel.study.cell import BARE, Cell
+from sraccel.study.report_model import Estimate
 
 Contrast = Mapping[str, float]
 """By cell, what its mean is multiplied by before all are summed."""
@@ -25,6 +27,7 @@ class Outcome:
         values: shape (blocks, cells); NaN where there is none.
         lacks: by cell, why it has no value at all; of such cells alone.
         units: of each block, the unit that it is drawn with.
+        shown: makes what is shown of a value: `math.exp` of the logs of factors.
     """
 
     def __init__(
@@ -34,11 +37,13 @@ class Outcome:
         lacks: Mapping[str, str],
         units: Units,
         resampling: Resampling,
+        shown: Callable[[float], float],
     ) -> None:
         self.values = values
         self.units = units
         self.columns = {cell.name: column for column, cell in enumerate(cells)}
         self.resampling = resampling
+        self.shown = shown
         self._lacks = lacks
 
     def why_not(self, cells: Iterable[str]) -> str | None:
@@ -76,37 +81,41 @@ class Outcome:
             for contrast in contrasts
         ]
 
+    def estimate(self, contrast: Contrast) -> tuple[Estimate | None, str | None]:
+        """A contrast of the cells' means as it is shown; or none, and why."""
+        why = self.why_not(contrast)
+        if why is not None:
+            return None, why
+        (draws,) = self.draw(contrast)
+        return draws.estimate(self.shown), None
+
 
 class Outcomes:
     """All outcomes of a study."""
 
     def __init__(self, table: BlockTable, cells: Sequence[Cell], resampling: Resampling) -> None:
-        bare = name_of_bare(cells)
         begun = {run.cell for run in table.runs}
         finished = {run.cell for run in table.runs if run.outcome == "finished"}
 
-        def outcome(values: Matrix, noun: str) -> Outcome:
+        def outcome(values: Matrix, noun: str, shown: Callable[[float], float] = float) -> Outcome:
             known = np.asarray(np.isfinite(values).any(axis=0), dtype=np.bool_)
             lacks = {
-                cell.name: _reason(cell.name, bare, begun, finished, noun)
+                cell.name: _reason(cell.name, begun, finished, noun)
                 for cell, there in zip(cells, known, strict=True)
                 if not there
             }
-            return Outcome(values, cells, lacks, table.units, resampling)
+            return Outcome(values, cells, lacks, table.units, resampling, shown)
 
-        self.resampling = resampling
-        self.speed = outcome(table.log_speedup, "timing")
-        self.whole_call = outcome(table.log_whole_call, "timing of the whole call")
+        self.speed = outcome(table.log_speedup, "timing", math.exp)
+        self.whole_call = outcome(table.log_whole_call, "timing of the whole call", math.exp)
         self.qualities = {name: outcome(values, name) for name, values in table.quality.items()}
         self.losses = {name: outcome(values, name) for name, values in table.loss.items()}
 
 
-def _reason(cell: str, bare: str, begun: set[str], finished: set[str], noun: str) -> str:
-    if not bare:
-        return "the study has no bare cell"
-    for needed in (bare, cell):
+def _reason(cell: str, begun: set[str], finished: set[str], noun: str) -> str:
+    for needed in (BARE, cell):
         if needed not in begun:
             return f"{needed} was not run"
         if needed not in finished:
             return f"{needed} never finished"
-    return f"{cell} has no {noun} in any block where {bare} has one"
+    return f"{cell} has no {noun} in any block where {BARE} has one"

@@ -81,7 +81,7 @@ class Draws:
         return Draws(self.value - other.value, self.resampled - other.resampled, self.units)
 
     def __truediv__(self, other: Draws) -> Draws:
-        """The ratio; `other` must differ from 0, which `differs_from_zero` tells."""
+        """The ratio; `other` must differ from 0, which `differs_from_zero` checks."""
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = self.resampled / other.resampled
         return Draws(self.value / other.value, ratios, self.units)

@@ -1,135 +1,26 @@
-"""A study file: a recipe, and how it is taken apart and measured."""
+"""A study: a recipe, and how it is taken apart and measured."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    WithJsonSchema,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field
 
 from sraccel.errors import Problem
-from sraccel.loop.numbers_only import NoBooleans
 from sraccel.recipe.prompts import PromptsError, read_prompts
-from sraccel.recipe.reading.document import Location
+from sraccel.recipe.reading.document import Document, Location
 from sraccel.recipe.reading.merged import Merged
+from sraccel.recipe.reading.override import KEYS, RefusedError, assign, locate, override, read_value
 from sraccel.recipe.reading.problems import path_of, short
-from sraccel.recipe.recipe import Recipe
-from sraccel.study.plan.duration import Seconds
-from sraccel.study.plan.given import gather_study
-from sraccel.study.plan.sweep import STUDY, SWEEP, flatten, problems_of_sweep
+from sraccel.recipe.recipe import Recipe, gather
+from sraccel.study.plan.plan import Plan
+from sraccel.study.plan.sweep import STUDY, SWEEP, flatten, problems_of_sweep, split_sweep
 
-Design = Literal["full", "one-at-a-time", "pairs", "order", "sweep"]
 MOST_OF_DESIGN = {"full": 8, "order": 5}
 """Most accelerators: every one more doubles the runs of `full`, and multiplies those of `order`."""
 RUNS_OF_DESIGN = {"full": "2^{count} subsets", "order": "{count}! orders"}
-
-
-def _one_or_many(given: Any) -> Any:
-    return [given] if isinstance(given, int) and not isinstance(given, bool) else given
-
-
-def _no_boolean(given: Any) -> Any:
-    if isinstance(given, bool):
-        raise ValueError(f"{str(given).lower()} is not a number")
-    return given
-
-
-def _once(given: list[Any]) -> list[Any]:
-    """Each once: what is there twice would be measured twice, and counted as more evidence."""
-    return list(dict.fromkeys(given))
-
-
-Prompt = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Prompts = Annotated[
-    list[Prompt],
-    AfterValidator(_once),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "minLength": 1},
-                {"type": "array", "items": {"type": "string", "pattern": r"\S"}},
-            ]
-        }
-    ),
-]
-Seed = Annotated[int, Field(ge=0, lt=2**63), BeforeValidator(_no_boolean)]
-Steps = Annotated[int, Field(ge=1), BeforeValidator(_no_boolean)]
-Values = Annotated[list[Any], Field(min_length=1)]
-
-
-class Plan(NoBooleans):
-    """The section `study`: what is run, how often, and when that is enough."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    prompts: Prompts = Field(
-        default_factory=list,
-        description="What to show: a text file (relative to the file that says so), a prompt a "
-        "line, # begins a comment; or a list of texts.",
-    )
-    seeds: Annotated[list[Seed], BeforeValidator(_one_or_many), AfterValidator(_once)] = Field(
-        [0], min_length=1, description="Seeds of the starting noise, each with each prompt."
-    )
-    design: Design = Field(
-        "full",
-        description="`full`: all subsets of the accelerators; `one-at-a-time`: each alone, and "
-        "all; `pairs`: each alone, all pairs, and all; `order`: all of them in every order; "
-        "`sweep`: all of them with every combination of the values in `sweep`. Left out: `sweep` "
-        "where there is one, else `full`.",
-    )
-    sweep: dict[str, Values] = Field(
-        default_factory=dict,
-        description="Lists of values by option, as in `srdiffusion.threshold: [0.01, 0.02]` or "
-        "`sampling.num_inference_steps: [50, 25]`.",
-    )
-    plain_steps: Annotated[list[Steps], BeforeValidator(_one_or_many), AfterValidator(_once)] = (
-        Field(
-            default_factory=list,
-            description="Fewer denoising steps to run without accelerators, for comparison.",
-        )
-    )
-    repeats: int = Field(5, ge=1, description="Rounds at most; a round runs each cell once.")
-    precision: float = Field(
-        0.02,
-        ge=0,
-        allow_inf_nan=False,
-        description="Enough when the intervals of the main effects are this narrow (0.02: give or "
-        "take 2 %); 0 is never enough.",
-    )
-    budget: Seconds | None = Field(
-        None,
-        description="Measure no longer than this, after loading and warming up: `90s`, `30m`, "
-        "`1h30m`, or seconds. Default: no limit.",
-    )
-    show: int = Field(
-        1,
-        ge=0,
-        description="Of how many blocks (prompt and seed) videos and timelines are kept; raised "
-        "later, the videos come with the next round.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _designed(cls, given: Any) -> Any:
-        """Without a design, there being a sweep says it."""
-        if isinstance(given, Mapping) and given.get("design") is None:
-            return {**given, "design": "sweep" if given.get("sweep") else "full"}
-        return given
-
-    @field_validator("sweep", mode="before")
-    @classmethod
-    def _null_is_none(cls, given: Any) -> Any:
-        return {} if given is None else given
 
 
 class Study(Recipe):
@@ -144,42 +35,22 @@ class Study(Recipe):
     )
 
     @classmethod
-    def given(
-        cls,
-        source: Any,
-        overrides: Sequence[str] = (),
-        *,
-        prompts: str | Path | Sequence[str] | None = None,
-        seeds: str | Sequence[int] | None = None,
-        design: str | None = None,
-        plain_steps: str | Sequence[int] | None = None,
-        repeats: int | None = None,
-        precision: float | None = None,
-        budget: str | float | None = None,
-        show: int | None = None,
-    ) -> Self:
-        """As `load`, with what a command line gives over the file's; None is not given.
+    def load(cls, source: Any, overrides: Sequence[str] = (), **options: Any) -> Self:
+        """Make a study of a study, a recipe, a file, a mapping or a shipped name.
 
         Args:
-            source: what the study is made of: a study, a recipe, a file, a mapping, a name.
-            overrides: as `load`; of several values (`srdiffusion.threshold=0.01,0.02`) a sweep is
-                made, and a single one ends that option's sweep.
-            prompts: a file, relative to the working directory, or a list of texts.
-            seeds: a list, or text such as `0,1`; `plain_steps` likewise.
+            source: what the study is made of.
+            overrides: as `--set` of `sraccel study` takes them: of several values
+                (`srdiffusion.threshold=0.01,0.02`) a sweep is made, and a single one ends that
+                option's sweep.
+            options: keys of the section `study`, which go over the file's: `seeds=[0, 1]`. A file
+                of prompts lies relative to the working directory. None is not given.
 
         Raises:
-            RecipeError: as `load`; what is wrong with an option is told as of `--seeds`, say.
+            RecipeError: as `Recipe.load`; what is wrong with an option is named as `--seeds`, say.
         """
-        options = {
-            "prompts": prompts,
-            "seeds": seeds,
-            "design": design,
-            "plain_steps": plain_steps,
-            "repeats": repeats,
-            "precision": precision,
-            "budget": budget,
-            "show": show,
-        }
+        if isinstance(source, cls) and not (overrides or options):
+            return source
         return cls.of(gather_study(source, overrides, options))
 
     @classmethod
@@ -196,6 +67,56 @@ class Study(Recipe):
                 flatten(made)
                 made.problems += problems_of_sweep(made)
         return made
+
+
+def gather_study(
+    source: Any, overrides: Sequence[str], options: Mapping[str, Any] | None = None
+) -> Merged:
+    """The content of a study, before it is checked; arguments and errors as `Study.load`."""
+    merged = gather(source)
+    if merged.content.get(STUDY) is None:
+        merged.content[STUDY] = {}
+    for name, value in (options or {}).items():
+        # What is no section at all stays as it is, for the check to refuse.
+        if value is not None and not isinstance(merged.content[STUDY], list | str | int | float):
+            _put_option(merged, name, value)
+    for text in overrides:
+        _put_override(merged, text)
+    return merged
+
+
+def _put_option(merged: Merged, name: str, value: Any) -> None:
+    """An option of the command line, as if a file said so."""
+    document = Document("--" + name.replace("_", "-"), None)
+    assign(merged, (STUDY, name), str(value) if isinstance(value, Path) else value, document)
+
+
+def _put_override(merged: Merged, text: str) -> None:
+    """A value, which ends a sweep of that option; or several that are swept."""
+    path, values = split_sweep(text)
+    swept = _swept(merged)
+    if len(values) == 1 or path in KEYS:
+        override(merged, [text])
+        swept.pop(path, None)
+        return
+    document = Document(f"--set {text}", None)
+    try:
+        location, given = locate(merged, path), [read_value(value) for value in values]
+        if location is not None:
+            where = location if location[0] == STUDY else (*SWEEP, path)
+            assign(merged, where, given, document)
+    except RefusedError as refused:
+        merged.problems.append(refused.problem(document))
+
+
+def _swept(merged: Merged) -> dict[str, Any]:
+    """The lists of values by option, as far as there are any; may be changed."""
+    plan = merged.content[STUDY]
+    sweep = plan.get("sweep") if isinstance(plan, dict) else None
+    if not isinstance(sweep, dict):
+        return {}
+    flatten(merged)
+    return sweep
 
 
 def _read_prompts(merged: Merged, plan: dict[str, Any]) -> None:

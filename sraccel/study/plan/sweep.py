@@ -200,7 +200,7 @@ def _problems_in(merged: Merged) -> list[Problem]:
         Recipe.of(merged)
     except RecipeError as error:
         return error.problems
-    except PluginError as error:  # of the recipe itself it is told elsewhere
+    except PluginError as error:  # of the recipe itself it is reported elsewhere
         return [Problem("", str(error))]
     return []
 

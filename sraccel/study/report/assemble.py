@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from sraccel.errors import OutputError
 from sraccel.recipe.catalogue import installed
 from sraccel.study.analysis import analyse
-from sraccel.study.cell import BARE, Cell
+from sraccel.study.cell import BARE, Block, Cell
+from sraccel.study.cell import CellRun as RunRecord
 from sraccel.study.plan.design import showcase_cells
-from sraccel.study.record import Block, RunRecord
 from sraccel.study.report_model import Analysis, Showcase, StudyReport, Timeline
-from sraccel.study.videos import video_path
+from sraccel.study.runs.judging import video_path
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report

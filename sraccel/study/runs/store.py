@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from sraccel.errors import ConflictError, OutputError
 from sraccel.report.model import Report
-from sraccel.study.record import RunRecord
+from sraccel.study.cell import CellRun
 from sraccel.study.runs.header import Header
 
 FILE = "study.sqlite"
@@ -226,7 +226,7 @@ class Store:
             found: list[dict[str, Any]] = [json.loads(content) for (content,) in rows]
         return found[0] if found else {}
 
-    def add(self, record: RunRecord, report: str | None = None) -> int:
+    def add(self, record: CellRun, report: str | None = None) -> int:
         """Keep a run; it is on disk when this returns.
 
         Args:
@@ -266,7 +266,7 @@ class Store:
         with _as_ours(self.path), self._transaction():
             self._connection.executemany("INSERT INTO quality VALUES (?, ?, ?, ?)", rows)
 
-    def records(self) -> dict[int, RunRecord]:
+    def records(self) -> dict[int, CellRun]:
         """All runs by number, in the order in which they were made."""
         if not self._tables():
             return {}
@@ -280,7 +280,7 @@ class Store:
             ):
                 found[number].setdefault("quality", {})[metric] = value
         return {
-            number: RunRecord.model_validate({**row, "warnings": json.loads(row["warnings"])})
+            number: CellRun.model_validate({**row, "warnings": json.loads(row["warnings"])})
             for number, row in found.items()
         }
 

@@ -1,4 +1,4 @@
-"""What a study tells while it goes on."""
+"""What a study reports before it begins, and while it goes on."""
 
 from __future__ import annotations
 
@@ -6,8 +6,61 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sraccel.study.record import Block, RunRecord
-    from sraccel.study.runs.forecast import Forecast
+    from sraccel.study.cell import Block, CellRun
+
+
+@dataclass(frozen=True)
+class CellForecast:
+    """One cell.
+
+    Attributes:
+        name: of the cell.
+        steps: denoising steps.
+        seconds: of a whole call; None: it cannot run.
+        measured: whether that is the median of finished runs. Otherwise it comes from a warm-up of
+            a few steps, in which no step was skipped and no model switched: an upper end.
+        refused: why it cannot run.
+    """
+
+    name: str
+    steps: int
+    seconds: float | None
+    measured: bool = False
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyForecast:
+    """What a study will run.
+
+    Attributes:
+        cells: all.
+        blocks: prompts times seeds.
+        repeats: rounds, at most.
+        done: runs of these rounds that are finished already.
+        budget: seconds to measure at most; None: no limit.
+    """
+
+    cells: list[CellForecast]
+    blocks: int
+    repeats: int
+    done: int
+    budget: float | None
+
+    @property
+    def runs_of_a_round(self) -> int:
+        """Runs that are needed before anything is known of all blocks."""
+        return self.blocks * sum(cell.refused is None for cell in self.cells)
+
+    @property
+    def round_seconds(self) -> float:
+        """Of one round of all blocks, nothing of it done."""
+        return self.blocks * sum(cell.seconds or 0.0 for cell in self.cells)
+
+    @property
+    def measured(self) -> bool:
+        """Whether all seconds come from finished runs."""
+        return all(cell.measured for cell in self.cells if cell.refused is None)
 
 
 @dataclass(frozen=True)
@@ -32,9 +85,9 @@ class Position:
 
 
 class Watcher:
-    """Is told; does nothing. A command line, say, overrides what it shows."""
+    """Hears how a study goes, and does nothing: a subclass overrides what it shows."""
 
-    def planned(self, forecast: Forecast) -> None:
+    def planned(self, forecast: StudyForecast) -> None:
         """Everything is composed and warm; the first run is about to begin."""
 
     def begun(self, position: Position) -> None:
@@ -43,5 +96,5 @@ class Watcher:
     def step(self, what: str, done: int, total: int) -> None:
         """A denoising step of a run has ended (or of the warm-up)."""
 
-    def ended(self, record: RunRecord) -> None:
+    def ended(self, record: CellRun) -> None:
         """A run is on disk."""

@@ -1,4 +1,4 @@
-"""What is computed of a study's runs: exact on data without noise, null where it cannot be told."""
+"""What is computed of a study: exact on data without noise, null where the data do not say."""
 
 import itertools
 import math
@@ -16,8 +16,7 @@ from synthetic import LOSSES, cell, factorial, runs_of, subsets, world_of_two
 
 from sraccel.study.analysis import analyse
 from sraccel.study.analysis.resampling import Resampling, interval
-from sraccel.study.cell import Cell
-from sraccel.study.record import RunRecord
+from sraccel.study.cell import Cell, CellRun
 from sraccel.study.report_model import Analysis, CellResult, Effect, Effects
 
 Table = dict[str, float]
@@ -341,13 +340,13 @@ class TestIntervals:
 class TestPairing:
     """A cell is compared to the bare run of its own block and repeat."""
 
-    def run(self, name: str, repeat: int, seconds: float | None, **fields: Any) -> RunRecord:
+    def run(self, name: str, repeat: int, seconds: float | None, **fields: Any) -> CellRun:
         outcome = "finished" if seconds is not None else "failed"
-        return RunRecord(
+        return CellRun(
             cell=name, prompt="p", seed=0, repeat=repeat, outcome=outcome, seconds=seconds, **fields
         )
 
-    def speedup(self, runs: list[RunRecord]) -> float | None:
+    def speedup(self, runs: list[CellRun]) -> float | None:
         found = analyse(runs, factorial("a"), "a", design="full").cells[1].speedup
         return None if found is None else found.value
 
@@ -400,7 +399,7 @@ class TestPairing:
 
 
 class TestMissing:
-    """What cannot be told is null, and the reason names the cell."""
+    """What cannot be estimated is null, and the reason names the cell."""
 
     TABLE = {key(uses): 0.2 * len(uses) for uses in subsets("abc")}
 
@@ -617,11 +616,11 @@ class TestOrders:
 
 
 class TestCells:
-    """What a cell's own runs tell."""
+    """What a cell's own runs say."""
 
     def results(self, **switches: Sequence[int | None]) -> dict[str, CellResult]:
         runs = [
-            RunRecord(
+            CellRun(
                 cell=name.replace("_", " + "), prompt="p", seed=seed, seconds=1.0, switch_step=step
             )
             for name, steps in {"bare": [None], **switches}.items()
@@ -652,12 +651,12 @@ class TestCells:
     def test_counts_errors_and_shares(self) -> None:
         common: dict[str, Any] = {"cell": "a", "prompt": "p"}
         runs = [
-            RunRecord(**common, seed=0, seconds=4.0, calls=10, reused_calls=4),
-            RunRecord(**common, seed=0, repeat=1, seconds=2.0, calls=10, reused_calls=5),
-            RunRecord(**common, seed=1, seconds=3.0),
-            RunRecord(**common, seed=3, outcome="failed", error="A: 1", started="2"),
-            RunRecord(**common, seed=4, outcome="failed", error="B: 2", started="3"),
-            RunRecord(**common, seed=2, outcome="failed", error="B: 2", started="1"),
+            CellRun(**common, seed=0, seconds=4.0, calls=10, reused_calls=4),
+            CellRun(**common, seed=0, repeat=1, seconds=2.0, calls=10, reused_calls=5),
+            CellRun(**common, seed=1, seconds=3.0),
+            CellRun(**common, seed=3, outcome="failed", error="A: 1", started="2"),
+            CellRun(**common, seed=4, outcome="failed", error="B: 2", started="3"),
+            CellRun(**common, seed=2, outcome="failed", error="B: 2", started="1"),
         ]
         found = analyse(runs, factorial("a"), "a", design="full").cells[1]
         assert (found.blocks, found.finished, found.failed) == (2, 3, 3)
@@ -671,8 +670,8 @@ class TestCells:
 def test_runs_of_a_block_that_was_stopped_are_compared_within_their_session() -> None:
     """The machine of the second session is three times as slow."""
 
-    def run(cell_name: str, seconds: float, session: int) -> RunRecord:
-        return RunRecord(cell=cell_name, prompt="p", seed=0, seconds=seconds, session=session)
+    def run(cell_name: str, seconds: float, session: int) -> CellRun:
+        return CellRun(cell=cell_name, prompt="p", seed=0, seconds=seconds, session=session)
 
     runs = [run("bare", 6, 1), run("a", 3, 1), run("bare", 18, 2), run("b", 6, 2)]
     found = by_name(analyse(runs, factorial("ab"), "ab", design="full", resamples=50))

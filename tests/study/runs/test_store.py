@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sraccel.errors import ConflictError, OutputError
-from sraccel.study.record import RunRecord
+from sraccel.study.cell import CellRun
 from sraccel.study.runs.header import Header
 from sraccel.study.runs.store import FILE, Store
 
@@ -34,7 +34,7 @@ HEADER = Header(
 )
 
 RECORDS = st.builds(
-    RunRecord,
+    CellRun,
     cell=st.text(min_size=1, max_size=8),
     prompt=st.text(max_size=8),
     seed=st.integers(0, 2**63 - 1),
@@ -49,8 +49,8 @@ RECORDS = st.builds(
 )
 
 
-def run(seed: int = 0, **more: Any) -> RunRecord:
-    return RunRecord(cell="bare", prompt="a prompt", seed=seed, seconds=1.0, **more)
+def run(seed: int = 0, **more: Any) -> CellRun:
+    return CellRun(cell="bare", prompt="a prompt", seed=seed, seconds=1.0, **more)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @settings(max_examples=30)
 @given(records=st.lists(RECORDS, unique_by=lambda r: (r.cell, r.prompt, r.seed, r.repeat)))
 def test_what_was_added_is_read_back_as_it_was(
-    tmp_path_factory: pytest.TempPathFactory, records: list[RunRecord]
+    tmp_path_factory: pytest.TempPathFactory, records: list[CellRun]
 ) -> None:
     folder = tmp_path_factory.mktemp("store")
     with Store.begin(folder, HEADER) as store:
@@ -106,7 +106,7 @@ def test_one_process_writes_at_a_time(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "expected"),
     [
         ({"versions": {"torch": "3"}}, "versions.torch: '2' there, '3' now"),
         ({"call": {"num_inference_steps": 5}}, "call.num_inference_steps: 4 there, 5 now"),
@@ -122,14 +122,14 @@ def test_one_process_writes_at_a_time(store: Store, tmp_path: Path) -> None:
     ],
 )
 def test_another_study_is_refused_naming_what_differs(
-    store: Store, tmp_path: Path, change: dict[str, Any], told: str
+    store: Store, tmp_path: Path, change: dict[str, Any], expected: str
 ) -> None:
     store.add(run())
     store.close()
     other = HEADER.model_copy(update=change)
     with pytest.raises(ConflictError) as caught:
         Store.begin(tmp_path, other)
-    assert told in str(caught.value)
+    assert expected in str(caught.value)
     with Store.begin(tmp_path, HEADER) as again:
         assert len(again.records()) == 1
 

@@ -79,7 +79,7 @@ def palette(red: int) -> Image.Image:
 
 
 @pytest.mark.parametrize(
-    ("make", "told"),
+    ("make", "expected"),
     [
         (lambda n: torch.full((1, 3, 8, 8), float(n)), "<Tensor 1x3x8x8 float32 "),
         (lambda n: torch.full((2, 4), float(n), dtype=torch.bfloat16), "<Tensor 2x4 bfloat16 "),
@@ -96,11 +96,11 @@ def palette(red: int) -> Image.Image:
     ],
 )
 def test_arguments_that_json_cannot_hold_are_told_apart(
-    sketch: WanPipeline, make: Callable[[int], Any], told: str
+    sketch: WanPipeline, make: Callable[[int], Any], expected: str
 ) -> None:
     before = header(sketch, call={"given": make(1)})
     assert not changed(before, header(sketch, call={"given": make(1)}))
-    assert told in json.dumps(before.call)
+    assert expected in json.dumps(before.call)
     ((path, (then, now)),) = changed(before, header(sketch, call={"given": make(2)})).items()
     assert path.startswith("call.given")
     assert then != now
@@ -116,7 +116,7 @@ def test_an_image_is_the_same_whatever_it_was_read_from(
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         (print, "<builtin_function_or_method>"),
         (object(), "<object>"),
@@ -126,9 +126,9 @@ def test_an_image_is_the_same_whatever_it_was_read_from(
     ],
 )
 def test_what_has_no_content_to_see_goes_by_its_class(
-    sketch: WanPipeline, value: Any, told: str
+    sketch: WanPipeline, value: Any, expected: str
 ) -> None:
-    assert header(sketch, call={"given": value}).call == {"given": told}
+    assert header(sketch, call={"given": value}).call == {"given": expected}
 
 
 def test_an_argument_of_a_cell_counts_like_one_of_all(sketch: WanPipeline) -> None:
@@ -191,7 +191,7 @@ def compiled(pipe: WanPipeline) -> None:
 
 @pytest.mark.usefixtures("default_backend")
 @pytest.mark.parametrize(
-    ("change", "path", "told"),
+    ("change", "path", "expected"),
     [
         (other_backend, "transformer.attention", "WanAttnProcessor _native_math"),
         (other_processor, "transformer.attention", "OtherProcessor native, WanAttnProcessor"),
@@ -207,13 +207,13 @@ def compiled(pipe: WanPipeline) -> None:
     ],
 )
 def test_how_a_part_computes_is_noticed(
-    sketch: WanPipeline, change: Callable[[WanPipeline], None], path: str, told: str
+    sketch: WanPipeline, change: Callable[[WanPipeline], None], path: str, expected: str
 ) -> None:
     before = header(sketch)
     change(sketch)
     after = header(sketch)
     found = changed(before, after)
-    assert str(found[f"models.{path}"][1]).startswith(told)
+    assert str(found[f"models.{path}"][1]).startswith(expected)
     assert any(line.startswith(f"models.{path}: ") for line in after.difference_lines(before))
     part = path.split(".")[0]
     assert all(other.startswith(f"models.{part}.") for other in found)
@@ -375,7 +375,7 @@ def test_two_processes_agree() -> None:
     here = Path(__file__).parent
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(here.parent / "support"), str(here)]),
+        "PYTHONPATH": os.pathsep.join([str(here.parents[1] / "support"), str(here)]),
         "PYTHONHASHSEED": "7",
     }
     done = subprocess.run(

@@ -167,7 +167,7 @@ def test_cells_of_a_sweep_are_named_after_their_values() -> None:
         "srdiffusion.render={model: demo, dtype: float32}, demo",
         "teacache.retention=yes,no",
     ]
-    names = [cell.name for cell in cells_of(Study.given("demo", overrides))]
+    names = [cell.name for cell in cells_of(Study.load("demo", overrides))]
     assert len(set(names)) == 33
     assert names[1] == (
         'srdiffusion.threshold=0.01, srdiffusion.min_step=null, sampling.negative_prompt="a, b", '
@@ -181,7 +181,7 @@ def test_cells_of_a_sweep_are_named_after_their_values() -> None:
 
 def test_values_that_mean_the_same_are_one_cell() -> None:
     overrides = ["srdiffusion.min_step=null,0,3,3", "srdiffusion.threshold=0.02,0.020"]
-    found = [cell.settings for cell in cells_of(Study.given("demo", overrides))][1:]
+    found = [cell.settings for cell in cells_of(Study.load("demo", overrides))][1:]
     assert found == [
         {"srdiffusion.min_step": None, "srdiffusion.threshold": 0.02},
         {"srdiffusion.min_step": 3, "srdiffusion.threshold": 0.02},
@@ -258,6 +258,6 @@ def test_of_a_long_sweep_its_ends_and_some_between_are_shown() -> None:
 
 
 def test_a_cell_describes_all_that_it_computes_as_json() -> None:
-    cells = cells_of(Study.given("demo", ["teacache.threshold=0.1,0.2"], plain_steps="9"))
-    told = [json.dumps(cell.describe(), sort_keys=True) for cell in cells]
-    assert len(set(told)) == len(cells) == 4
+    cells = cells_of(Study.load("demo", ["teacache.threshold=0.1,0.2"], plain_steps="9"))
+    described = [json.dumps(cell.describe(), sort_keys=True) for cell in cells]
+    assert len(set(described)) == len(cells) == 4

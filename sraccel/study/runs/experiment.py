@@ -1,49 +1,41 @@
-"""What a study is to run, on which pipeline."""
+"""A study on a pipeline: what is to be run, and what runs it."""
 
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ConflictError, RecipeError
-from sraccel.study.cell import Cell
+from sraccel.loop.clock import median
+from sraccel.study.cell import Block, Cell, CellRun
 from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.study import Study
-from sraccel.study.record import Block, RunRecord
-from sraccel.study.runs.bench import Bench, check_call
-from sraccel.study.runs.forecast import Forecast, cell_forecasts
+from sraccel.study.runs.cell_runner import CellRunner, check_call
+from sraccel.study.runs.watcher import CellForecast, StudyForecast, Watcher
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
-    from sraccel.study.plan.study import Plan
-    from sraccel.study.runs.watcher import Watcher
-
-
-class Wanted(NamedTuple):
-    """A run: which cell, in which block, in which round (0-based)."""
-
-    cell: str
-    block: Block
-    repeat: int
+    from sraccel.study.plan.plan import Plan
 
 
 @dataclass
-class Job:
-    """What is to be run.
+class Experiment:
+    """A study on a pipeline.
 
     Attributes:
         study: the recipe and its plan.
         cells: all, the bare one first.
-        bench: runs them.
+        runner: runs them.
         blocks: in order: all prompts with the first seed, then with the next one.
-        watcher: is told.
+        watcher: hears how it goes.
     """
 
     study: Study
     cells: list[Cell]
-    bench: Bench
+    runner: CellRunner
     blocks: list[Block]
     watcher: Watcher
 
@@ -55,7 +47,7 @@ class Job:
         call: Mapping[str, Any],
         watcher: Watcher,
         adapters: Sequence[DenoiserAdapter],
-    ) -> Job:
+    ) -> Experiment:
         """Everything that can be known before a model is asked.
 
         Raises:
@@ -70,11 +62,11 @@ class Job:
         arguments = {name: value for name, value in given.items() if value is not None}
         check_call(pipe, arguments)
         cells = cells_of(study)
-        bench = Bench(pipe, cells, arguments, adapters, watcher.step)
+        runner = CellRunner(pipe, cells, arguments, adapters, watcher.step)
         blocks = [Block(prompt, seed) for seed in plan.seeds for prompt in plan.prompts]
-        job = cls(study, cells, bench, blocks, watcher)
-        job.check_steps()
-        return job
+        made = cls(study, cells, runner, blocks, watcher)
+        made.check_steps()
+        return made
 
     @property
     def plan(self) -> Plan:
@@ -93,12 +85,12 @@ class Job:
 
     def check_steps(self) -> None:
         """Refuse plain steps that are no fewer than those of the bare cell."""
-        usual = self.bench.steps(self.cells[0])
+        usual = self.runner.steps(self.cells[0])
         for cell in self.cells:
-            if cell.kind == "plain_steps" and self.bench.steps(cell) >= usual:
+            if cell.kind == "plain_steps" and self.runner.steps(cell) >= usual:
                 raise RecipeError(
                     f"plain steps are for fewer steps than the {usual} of the bare pipeline, not "
-                    f"{self.bench.steps(cell)}"
+                    f"{self.runner.steps(cell)}"
                 )
 
     def check_something_runs(self) -> None:
@@ -108,7 +100,7 @@ class Job:
             ConflictError: with the reason of each.
         """
         stacks = [cell.name for cell in self.cells if cell.kind == "stack"]
-        refused = self.bench.refused
+        refused = self.runner.refused
         if stacks and all(name in refused for name in stacks):
             listed = "".join(f"\n  {name}: {refused[name]}" for name in stacks)
             raise ConflictError(f"no accelerated cell of the study can run:{listed}")
@@ -118,17 +110,37 @@ class Job:
         shuffled = random.Random(f"{block.prompt} {block.seed} {repeat}")
         return shuffled.sample(self.names, len(self.cells))
 
-    def forecast(self, records: Sequence[RunRecord]) -> Forecast:
-        """Cells, runs and seconds."""
-        cells = cell_forecasts(self.bench, records)
-        return Forecast(cells, len(self.blocks), self.plan.repeats, len(records), self.plan.budget)
+    def forecast(self, runs: Sequence[CellRun]) -> StudyForecast:
+        """Cells, runs and seconds.
+
+        Args:
+            runs: all that are on disk.
+        """
+        taken: dict[str, list[float]] = defaultdict(list)
+        for run in runs:
+            if run.call_seconds is not None:
+                taken[run.cell].append(run.call_seconds)
+        cells = [self._forecast(cell, taken.get(cell.name)) for cell in self.cells]
+        return StudyForecast(
+            cells, len(self.blocks), self.plan.repeats, len(runs), self.plan.budget
+        )
+
+    def _forecast(self, cell: Cell, taken: Sequence[float] | None) -> CellForecast:
+        """By the times of its finished runs if there are any, else by the warm-up."""
+        return CellForecast(
+            cell.name,
+            self.runner.steps(cell),
+            median(taken) if taken else self.runner.warm_call_seconds(cell),
+            taken is not None,
+            self.runner.refused.get(cell.name),
+        )
 
     def facts(self) -> dict[str, Any]:
-        """What a report tells of the study, besides its runs; as JSON."""
+        """What a report says of the study, besides its runs; as JSON."""
         study = self.study
         slow = {  # known once a stack was attached
             item.name
-            for stack in self.bench.stacks.values()
+            for stack in self.runner.stacks.values()
             for item in stack.accelerators
             if not item.claims_speed
         }

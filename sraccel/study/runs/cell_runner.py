@@ -18,8 +18,7 @@ from sraccel.loop.clock import median
 from sraccel.models.arguments import check_arguments, defaults_of
 from sraccel.models.checksum import weights_checksum
 from sraccel.report.origin import frames_sha256
-from sraccel.study.cell import BARE, Cell
-from sraccel.study.record import Block, RunRecord
+from sraccel.study.cell import BARE, Block, Cell, CellRun
 from sraccel.text import printable
 from sraccel.video.frames import frames_of
 
@@ -53,7 +52,7 @@ class FinishedRun:
         report: of the run.
     """
 
-    record: RunRecord
+    record: CellRun
     frames: torch.Tensor | None
     report: Report
 
@@ -66,8 +65,8 @@ class WarmUp(Probe):
 
 
 @dataclass
-class Bench:
-    """Runs cells.
+class CellRunner:
+    """Runs cells, one at a time.
 
     Attributes:
         pipe: the pipeline; it is as it was after every run.
@@ -117,7 +116,7 @@ class Bench:
         """
         before = self._bare_frames(block)
         for number, (name, stack) in enumerate(list(self.stacks.items())):
-            self._tell("warming up", number, len(self.stacks))
+            self._report_progress("warming up", number, len(self.stacks))
             weights = self._weights()
             try:
                 self._warm_up(name, stack, block)
@@ -128,7 +127,7 @@ class Bench:
                 del self.stacks[name]
             if self._weights() != weights:
                 raise _polluted(f"{name} has changed the pipeline's weights")
-        self._tell("warming up", 1, 1)
+        self._report_progress("warming up", 1, 1)
         after = self._bare_frames(block)
         # A pipeline that is never twice the same (some CUDA kernels) proves nothing.
         if after != before and self._bare_frames(block) == after:
@@ -196,6 +195,13 @@ class Bench:
         call = {**defaults_of(self.pipe), **self.call, **cell.sampling}
         return int(call["num_inference_steps"])
 
+    def warm_call_seconds(self, cell: Cell) -> float | None:
+        """Seconds of a whole call by the warm-up, an upper end; None: it did not run there."""
+        if cell.name not in self.warm_step_seconds or cell.name in self.refused:
+            return None
+        steps = self.steps(cell) * self.warm_step_seconds[cell.name]
+        return self.warm_rest_seconds[cell.name] + steps
+
     def run(self, name: str, block: Block, repeat: int) -> FinishedRun:
         """Run a cell once.
 
@@ -219,7 +225,7 @@ class Bench:
         videos = frames_of(output)
         frames = None if videos is None else videos[0].contiguous()
         calls = [call.reused for step in report.steps for call in step.calls]
-        record = RunRecord(
+        record = CellRun(
             cell=name,
             prompt=block.prompt,
             seed=block.seed,
@@ -243,7 +249,7 @@ class Bench:
     def _cell(self, name: str) -> Cell:
         return next(cell for cell in self.cells if cell.name == name)
 
-    def _tell(self, what: str, done: int, total: int) -> None:
+    def _report_progress(self, what: str, done: int, total: int) -> None:
         if self.progress is not None:
             self.progress(what, done, total)
 

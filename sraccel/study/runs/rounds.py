@@ -1,4 +1,4 @@
-"""Running a study: rounds of blocks, in each every cell once, in random order."""
+"""Rounds of blocks, in each every cell once, in random order."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ import math
 import time
 from collections import Counter, defaultdict
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sraccel.errors import LoopError
 from sraccel.loop.clock import median
 from sraccel.study.analysis import analyse
-from sraccel.study.cell import BARE
-from sraccel.study.record import Block, RunRecord
-from sraccel.study.runs.bench import FinishedRun, error_text, quiet_collector
-from sraccel.study.runs.job import Job, Wanted
+from sraccel.study.cell import BARE, Block, CellRun
+from sraccel.study.runs.cell_runner import FinishedRun, error_text, quiet_collector
+from sraccel.study.runs.experiment import Experiment
 from sraccel.study.runs.watcher import Position
 
 if TYPE_CHECKING:
@@ -28,14 +27,22 @@ QUICK_RESAMPLES = 1000
 """To see whether the intervals are narrow enough; the report takes more."""
 
 
-class Runner:
+class Wanted(NamedTuple):
+    """A run: which cell, in which block, in which round (0-based)."""
+
+    cell: str
+    block: Block
+    repeat: int
+
+
+class Rounds:
     """Makes the runs of a study that are not on disk yet."""
 
-    def __init__(self, job: Job, store: Store, judge: Judge) -> None:
-        self._job, self._store, self._judge = job, store, judge
-        self._records: dict[int, RunRecord] = {}
-        self._runs_of: dict[str, list[RunRecord]] = defaultdict(list)
-        self._done: dict[Wanted, RunRecord] = {}
+    def __init__(self, experiment: Experiment, store: Store, judge: Judge) -> None:
+        self._experiment, self._store, self._judge = experiment, store, judge
+        self._records: dict[int, CellRun] = {}
+        self._runs_of: dict[str, list[CellRun]] = defaultdict(list)
+        self._done: dict[Wanted, CellRun] = {}
         self._begun = False
         self._deadline = math.inf
         for number, record in store.records().items():
@@ -49,8 +56,8 @@ class Runner:
             OutputError: a run cannot be kept; those before it are.
         """
         with ExitStack() as undo:
-            for repeat in range(self._job.plan.repeats):
-                for block in self._job.blocks:
+            for repeat in range(self._experiment.plan.repeats):
+                for block in self._experiment.blocks:
                     if not self._run_block(block, repeat, undo):
                         return "budget"
                 if self._precise(repeat):
@@ -66,7 +73,7 @@ class Runner:
             if time.monotonic() + (self._typical(name) or 0.0) > self._deadline:
                 return False
             wanted = Wanted(name, block, repeat)
-            self._job.watcher.begun(self._position(wanted))
+            self._experiment.watcher.begun(self._position(wanted))
             self._run(wanted)
         self._judge.finish(block, self._records)
         return True
@@ -76,18 +83,18 @@ class Runner:
         if self._begun:
             return
         self._begun = True
-        bench = self._job.bench
-        bench.warm_up(self._job.blocks[0])
-        self._job.check_something_runs()
-        self._store.start_session(self._job.facts())
-        blocks = set(self._job.blocks)
-        for name, error in bench.refused.items():
+        runner = self._experiment.runner
+        runner.warm_up(self._experiment.blocks[0])
+        self._experiment.check_something_runs()
+        self._store.start_session(self._experiment.facts())
+        blocks = set(self._experiment.blocks)
+        for name, error in runner.refused.items():
             if error not in [run.error for run in self._runs_of[name] if run.block in blocks]:
-                self._add(_failed(Wanted(name, self._job.blocks[0], 0), error))
-        self._job.watcher.planned(self._job.forecast(list(self._records.values())))
+                self._add(_failed(Wanted(name, self._experiment.blocks[0], 0), error))
+        self._experiment.watcher.planned(self._experiment.forecast(list(self._records.values())))
         undo.enter_context(quiet_collector())
-        if self._job.plan.budget is not None:
-            self._deadline = time.monotonic() + self._job.plan.budget
+        if self._experiment.plan.budget is not None:
+            self._deadline = time.monotonic() + self._experiment.plan.budget
 
     def _missing(self, block: Block, repeat: int) -> list[str]:
         """The cells to be run in a block, in order.
@@ -95,14 +102,15 @@ class Runner:
         Where an earlier session left a block half done, the bare pipeline runs again, so that
         what is still missing is not compared with the machine of another day.
         """
+        order = self._experiment.order(block, repeat)
         names = [
             name
-            for name in self._job.order(block, repeat)
+            for name in order
             if not self._is_done(Wanted(name, block, repeat)) and not self._hopeless(name)
         ]
         bare = self._done.get(Wanted(BARE, block, repeat))
         if names and bare is not None and bare.session != self._store.session:
-            return [name for name in self._job.order(block, repeat) if name in (BARE, *names)]
+            return [name for name in order if name in (BARE, *names)]
         return names
 
     def _is_done(self, wanted: Wanted) -> bool:
@@ -114,7 +122,7 @@ class Runner:
 
     def _hopeless(self, name: str) -> bool:
         """Whether a cell cannot run, or has failed often enough to be given up."""
-        if name in self._job.bench.refused:
+        if name in self._experiment.runner.refused:
             return True
         runs = self._runs_of[name]
         failed = sum(run.outcome == "failed" and run.session == self._store.session for run in runs)
@@ -128,15 +136,15 @@ class Runner:
 
     def _precise(self, repeat: int) -> bool:
         """Whether the intervals are narrow enough after a round, by what was run up to it."""
-        blocks = set(self._job.blocks)
+        blocks = set(self._experiment.blocks)
         found = analyse(
             [run for run in self._records.values() if run.repeat <= repeat and run.block in blocks],
-            self._job.cells,
-            self._job.accelerators,
-            design=self._job.plan.design,
+            self._experiment.cells,
+            self._experiment.accelerators,
+            design=self._experiment.plan.design,
             resamples=QUICK_RESAMPLES,
         )
-        return found.precision is not None and found.precision <= self._job.plan.precision
+        return found.precision is not None and found.precision <= self._experiment.plan.precision
 
     def _typical(self, name: str) -> float | None:
         """Seconds of a call of a cell."""
@@ -144,11 +152,11 @@ class Runner:
         return median(taken) if taken else None
 
     def _position(self, now: Wanted) -> Position:
-        alive = [name for name in self._job.names if not self._hopeless(name)]
+        alive = [name for name in self._experiment.names if not self._hopeless(name)]
         wanted = [
             Wanted(name, block, repeat)
             for repeat in range(now.repeat + 1)
-            for block in self._job.blocks
+            for block in self._experiment.blocks
             for name in alive
         ]
         left = Counter(run.cell for run in wanted if not self._is_done(run))
@@ -164,8 +172,8 @@ class Runner:
 
     def _run(self, wanted: Wanted) -> None:
         try:
-            finished = self._job.bench.run(wanted.cell, wanted.block, wanted.repeat)
-        except Exception as error:  # whosesoever: the others go on
+            finished = self._experiment.runner.run(wanted.cell, wanted.block, wanted.repeat)
+        except Exception as error:  # of any plugin, or the pipeline: the others go on
             _free_memory()
             self._add(_failed(wanted, error_text(error)))
         else:
@@ -182,11 +190,11 @@ class Runner:
         )
         self._add(record, _compact(finished.report.to_json()) if first else None)
 
-    def _add(self, record: RunRecord, report: str | None = None) -> None:
+    def _add(self, record: CellRun, report: str | None = None) -> None:
         self._note(self._store.add(record, report), record)
-        self._job.watcher.ended(record)
+        self._experiment.watcher.ended(record)
 
-    def _note(self, number: int, record: RunRecord) -> None:
+    def _note(self, number: int, record: CellRun) -> None:
         self._records[number] = record
         self._runs_of[record.cell].append(record)
         wanted = Wanted(record.cell, record.block, record.repeat)
@@ -200,9 +208,9 @@ def _compact(text: str) -> str:
     return json.dumps(json.loads(text), separators=(",", ":"))
 
 
-def _failed(wanted: Wanted, error: str) -> RunRecord:
+def _failed(wanted: Wanted, error: str) -> CellRun:
     cell, (prompt, seed), repeat = wanted
-    return RunRecord(
+    return CellRun(
         cell=cell, prompt=prompt, seed=seed, repeat=repeat, outcome="failed", error=error
     )
 

@@ -11,17 +11,20 @@ from typing import Any
 import pytest
 import torch
 from diffusers import WanPipeline
-from small_study import CALL, PROMPTS, TWO, Heard, small_study, told
+from small_study import CALL, PROMPTS, TWO, Heard, small_study, untimed
 
 import sraccel
 from sraccel.comparison.quality import Quality
 from sraccel.errors import ConflictError, LoopError, ModelError, PluginError, RecipeError
 from sraccel.plugin import Accelerator, Call, hookimpl
 from sraccel.study import measure
+from sraccel.study.cell import CellRun
 from sraccel.study.measure import forecast_study, run_study
-from sraccel.study.record import RunRecord
+from sraccel.study.plan.design import cells_of
+from sraccel.study.plan.study import Study
 from sraccel.study.report.assemble import assemble
-from sraccel.study.runs import bench, judging
+from sraccel.study.runs import cell_runner, judging
+from sraccel.study.runs.cell_runner import CellRunner
 from sraccel.study.runs.judging import judge
 from sraccel.study.runs.store import Store
 from sraccel.testing import load_demo_pipeline
@@ -54,12 +57,12 @@ def finished(once: Path, tmp_path: Path) -> Path:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No files of the report, which have tests of their own, and nothing that is for timing."""
     monkeypatch.setattr(measure, "save_report", lambda report, folder: None)
-    monkeypatch.setattr(bench, "WARM_UP_STEPS", 1)
-    monkeypatch.setattr(bench.WarmUp, "steps_each", 1)
-    monkeypatch.setattr(bench.gc, "collect", lambda: 0)
+    monkeypatch.setattr(cell_runner, "WARM_UP_STEPS", 1)
+    monkeypatch.setattr(cell_runner.WarmUp, "steps_each", 1)
+    monkeypatch.setattr(cell_runner.gc, "collect", lambda: 0)
 
 
-def records(folder: Path) -> list[RunRecord]:
+def records(folder: Path) -> list[CellRun]:
     with Store.read(folder) as store:
         return list(store.records().values())
 
@@ -80,11 +83,11 @@ class Fragile(Accelerator):
 
     @hookimpl
     def denoiser_called(self, call: Call, output: torch.Tensor) -> None:
-        if type(self).fails & {"all", Told.prompt}:
+        if type(self).fails & {"all", Following.prompt}:
             raise ZeroDivisionError("made to fail")
 
 
-class Told(Heard):
+class Following(Heard):
     """Knows which prompt is run."""
 
     prompt = ""
@@ -96,7 +99,7 @@ class Told(Heard):
 
 @pytest.fixture
 def fragile() -> Iterable[type[Fragile]]:
-    Told.prompt = ""
+    Following.prompt = ""
     yield Fragile
     Fragile.fails = frozenset()
 
@@ -114,7 +117,7 @@ class Refusing(WanPipeline):
 
 @pytest.fixture
 def refusing(pipe: Any) -> Refusing:
-    """The same models in a pipeline that can be told to raise."""
+    """The same models in a pipeline that can be made to raise."""
     made = Refusing(**pipe.components)
     made.set_progress_bar_config(disable=True)
     return made
@@ -123,30 +126,24 @@ def refusing(pipe: Any) -> Refusing:
 CALL_OF_REFUSING = {**CALL, "max_sequence_length": 16}
 
 
-def test_every_cell_runs_once_in_every_block_of_every_round(pipe: Any, tmp_path: Path) -> None:
+def test_every_cell_runs_once_in_every_block_of_every_round_in_an_order_of_its_own(
+    pipe: Any, tmp_path: Path
+) -> None:
     study = small_study(prompts=PROMPTS[:1], seeds=[0, 5], repeats=2, precision=0, plain_steps=[2])
     report = run_study(pipe, study, tmp_path, **CALL)
     runs = records(tmp_path)
-    cells = ["bare", "srdiffusion", "teacache", "srdiffusion + teacache", "2 plain steps"]
-    wanted = {(c, PROMPTS[0], s, r) for c in cells for s in (0, 5) for r in (0, 1)}
-    assert Counter((run.cell, run.prompt, run.seed, run.repeat) for run in runs) == Counter(wanted)
+    cells = {"bare", "srdiffusion", "teacache", "srdiffusion + teacache", "2 plain steps"}
+    together = [runs[start : start + 5] for start in range(0, len(runs), 5)]
+    assert all({run.cell for run in block} == cells for block in together)
+    assert {(run.seed, run.repeat) for run, *_ in together} == {(0, 0), (5, 0), (0, 1), (5, 1)}
+    assert all(len({(run.block, run.repeat) for run in block}) == 1 for block in together)
+    orders = [[run.cell for run in block] for block in together]
+    assert len(set(map(tuple, orders))) == len(orders) == 4
+    assert len({order.index("bare") for order in orders}) > 1
     assert {run.outcome for run in runs} == {"finished"}
     assert (report.done, report.planned, report.stopped) == (20, 20, "repeats")
     assert all((run.seconds or 0) > 0 and (run.call_seconds or 0) > run.seconds for run in runs)
     assert {run.steps for run in runs if run.cell == "2 plain steps"} == {2}
-
-
-def test_the_cells_of_a_block_run_together_in_an_order_that_is_another_one_in_each(
-    pipe: Any, tmp_path: Path
-) -> None:
-    study = small_study(prompts=PROMPTS[:1], seeds=[0, 1, 2, 3], plain_steps=[3, 2, 1])
-    run_study(pipe, study, tmp_path, **CALL)
-    runs = records(tmp_path)
-    orders = [runs[start : start + 7] for start in range(0, len(runs), 7)]
-    assert all(len({run.block for run in block}) == 1 for block in orders)
-    assert len({tuple(run.cell for run in block) for block in orders}) == len(orders) == 4
-    positions = [[run.cell for run in block].index("bare") for block in orders]
-    assert len(set(positions)) > 1
 
 
 def test_quality_is_that_of_a_comparison_by_hand(pipe: Any, finished: Path) -> None:
@@ -173,9 +170,8 @@ def test_a_cell_that_decides_nothing_loses_nothing(pipe: Any, tmp_path: Path) ->
 
 def test_the_pipeline_is_as_it_was(pipe: Any, tmp_path: Path) -> None:
     before = bare_latents(pipe)
-    run_study(
-        pipe, small_study([*TWO, {"use": "sageattention", "kernel": "emulated"}]), tmp_path, **CALL
-    )
+    study = small_study([*TWO, {"use": "sageattention", "kernel": "emulated"}], prompts=PROMPTS[:1])
+    run_study(pipe, study, tmp_path, **CALL)
     assert torch.equal(bare_latents(pipe), before)
 
 
@@ -190,18 +186,18 @@ def test_going_on_after_an_interrupt_gives_the_runs_of_one_without(
     assert len(kept) == after
     again = Heard()
     run_study(pipe, small_study(), tmp_path / "broken", watcher=again, **CALL)
-    whole, mended = records(finished), records(tmp_path / "broken")
-    assert told(mended) == told(whole)
-    assert list(dict.fromkeys(name(run) for run in mended)) == [name(run) for run in whole]
+    whole, resumed = records(finished), records(tmp_path / "broken")
+    assert untimed(resumed) == untimed(whole)
+    assert list(dict.fromkeys(name(run) for run in resumed)) == [name(run) for run in whole]
     assert list((tmp_path / "broken" / "frames").iterdir()) == []
     torn = {run.block for run in kept} & {run.block for run in again.records}
-    twice = [run for run, count in Counter(map(name, mended)).items() if count > 1]
+    twice = [run for run, count in Counter(map(name, resumed)).items() if count > 1]
     assert twice == [
         ("bare", *block, 0) for block in torn if ("bare", *block, 0) in map(name, kept)
     ]
 
 
-def name(run: RunRecord) -> tuple[str, str, int, int]:
+def name(run: CellRun) -> tuple[str, str, int, int]:
     return run.cell, run.prompt, run.seed, run.repeat
 
 
@@ -247,15 +243,7 @@ def test_what_waits_for_a_bare_run_that_failed_goes_on_waiting(
     assert all(run.quality for run in runs)
 
 
-def test_what_cannot_run_is_told_with_whatever_prompts(pipe: Any, tmp_path: Path) -> None:
-    study = [TWO[1], SKIPS]
-    run_study(pipe, small_study(study, prompts=PROMPTS[:1]), tmp_path, **CALL)
-    report = run_study(pipe, small_study(study, prompts=PROMPTS[1:]), tmp_path, **CALL)
-    assert report.done == report.planned == 4
-    assert any("both predict" in text for text in report.warnings)
-
-
-def test_a_study_that_is_done_is_only_told_again(pipe: Any, finished: Path) -> None:
+def test_a_study_that_is_done_is_only_reported_again(pipe: Any, finished: Path) -> None:
     heard = Heard()
     first, second = (
         run_study(pipe, small_study(), finished, watcher=heard, **CALL) for _ in range(2)
@@ -266,15 +254,19 @@ def test_a_study_that_is_done_is_only_told_again(pipe: Any, finished: Path) -> N
 
 def test_prompts_seeds_and_rounds_can_be_added(pipe: Any, finished: Path) -> None:
     heard = Heard()
-    study = small_study(
-        prompts=["a yellow triangle moving up", PROMPTS[0]], seeds=[1, 0], repeats=2, precision=0
+    prompts = ["a yellow triangle moving up", PROMPTS[0]]
+    report = run_study(
+        pipe, small_study(prompts=prompts, seeds=[1, 0]), finished, watcher=heard, **CALL
     )
-    report = run_study(pipe, study, finished, watcher=heard, **CALL)
-    assert len(heard.records) == 4 * 2 * 2 * 2 - 4
-    assert report.done == report.planned == 32
+    assert len(heard.records) == 4 * 2 * 2 - 4
+    assert report.done == report.planned == 16
+    more = small_study(prompts=PROMPTS[:1], repeats=2, precision=0)
+    report = run_study(pipe, more, finished, watcher=heard, **CALL)
+    assert len(heard.records) == 12 + 4
+    assert report.done == report.planned == 8
 
 
-def test_fewer_prompts_are_told_alone(pipe: Any, finished: Path) -> None:
+def test_fewer_prompts_are_reported_alone(pipe: Any, finished: Path) -> None:
     report = run_study(pipe, small_study(prompts=PROMPTS[1:]), finished, **CALL)
     assert (report.done, report.analysis.blocks) == (4, 1)
 
@@ -306,49 +298,40 @@ def test_other_weights_are_refused(finished: Path) -> None:
 
 
 def test_what_cannot_be_composed_is_noted_and_the_others_go_on(pipe: Any, tmp_path: Path) -> None:
-    report = run_study(pipe, small_study([TWO[1], SKIPS]), tmp_path, **CALL)
+    study = [TWO[1], SKIPS]
+    report = run_study(pipe, small_study(study, prompts=PROMPTS[:1]), tmp_path, **CALL)
     runs = records(tmp_path)
     failed = [run for run in runs if run.outcome == "failed"]
     assert [run.cell for run in failed] == ["teacache + skip-schedule"]
     assert "both predict the block stack's residual" in (failed[0].error or "")
-    assert Counter(run.cell for run in runs if run.outcome == "finished") == {
-        "bare": 2, "teacache": 2, "skip-schedule": 2,
-    }  # fmt: skip
+    assert {run.cell for run in runs} - {failed[0].cell} == {"bare", "teacache", "skip-schedule"}
     assert any("teacache + skip-schedule: 1 of 1 runs failed" in text for text in report.warnings)
-    assert report.done == report.planned == 7
+    assert report.done == report.planned == 4
     heard = Heard()
-    run_study(pipe, small_study([TWO[1], SKIPS]), tmp_path, watcher=heard, **CALL)
+    run_study(pipe, small_study(study, prompts=PROMPTS[:1]), tmp_path, watcher=heard, **CALL)
     assert heard.records == []
+    other = run_study(pipe, small_study(study, prompts=PROMPTS[1:]), tmp_path, **CALL)
+    assert other.done == other.planned == 4
+    assert any("both predict" in text for text in other.warnings)
 
 
-def test_a_run_that_raises_is_noted_and_the_others_go_on(
+def test_a_run_that_raises_is_noted_the_others_go_on_and_the_next_session_tries_again(
     pipe: Any, tmp_path: Path, fragile: type[Fragile]
 ) -> None:
     fragile.fails = frozenset({PROMPTS[1]})
     study = small_study([fragile.Options(), TWO[1]])
-    run_study(pipe, study, tmp_path, watcher=Told(), **CALL)
+    run_study(pipe, study, tmp_path, watcher=Following(), **CALL)
     runs = records(tmp_path)
     failed = [run for run in runs if run.outcome == "failed"]
-    assert {(run.cell, run.prompt) for run in failed} == {
-        ("fragile", PROMPTS[1]),
-        ("fragile + teacache", PROMPTS[1]),
-    }
+    raised = {("fragile", PROMPTS[1]), ("fragile + teacache", PROMPTS[1])}
+    assert {(run.cell, run.prompt) for run in failed} == raised
     assert all("made to fail" in (run.error or "") for run in failed)
     assert len(runs) == 8
-
-
-def test_a_run_that_raised_is_tried_again_by_the_next_session(
-    pipe: Any, tmp_path: Path, fragile: type[Fragile]
-) -> None:
-    fragile.fails = frozenset({PROMPTS[1]})
-    study = small_study([fragile.Options()])
-    run_study(pipe, study, tmp_path, watcher=Told(), **CALL)
     fragile.fails = frozenset()
     heard = Heard()
     report = run_study(pipe, study, tmp_path, watcher=heard, **CALL)
-    again = {(run.cell, run.prompt) for run in heard.records}
-    assert again == {("bare", PROMPTS[1]), ("fragile", PROMPTS[1])}
-    assert report.done == report.planned == 4
+    assert {(run.cell, run.prompt) for run in heard.records} == {*raised, ("bare", PROMPTS[1])}
+    assert report.done == report.planned == 8
     assert report.analysis.cells[1].blocks == 2
 
 
@@ -400,7 +383,8 @@ def test_a_refused_call_spoils_no_folder(pipe: Any, tmp_path: Path) -> None:
     wrong = {**CALL, "height": 33}
     with pytest.raises(ModelError, match="33"):
         run_study(pipe, small_study(), tmp_path, **wrong)
-    assert run_study(pipe, small_study(), tmp_path, **CALL).done == 8
+    study = small_study(TWO[1:], prompts=PROMPTS[:1])
+    assert run_study(pipe, study, tmp_path, **CALL).done == 2
 
 
 def test_a_cell_that_always_raises_is_given_up(
@@ -408,13 +392,13 @@ def test_a_cell_that_always_raises_is_given_up(
 ) -> None:
     fragile.fails = frozenset(f"prompt {number}" for number in range(5))
     study = small_study([fragile.Options()], prompts=[f"prompt {number}" for number in range(5)])
-    run_study(pipe, study, tmp_path, watcher=Told(), **CALL)
+    run_study(pipe, study, tmp_path, watcher=Following(), **CALL)
     assert Counter(run.cell for run in records(tmp_path)) == {"bare": 5, "fragile": 3}
 
 
 def test_a_prompt_whose_bare_run_raises_is_left_out(refusing: Refusing, tmp_path: Path) -> None:
     refusing.refused = frozenset({"impossible"})
-    study = small_study(prompts=["fine", "impossible"], seeds=[0, 1, 2])
+    study = small_study(TWO[1:], prompts=["fine", "impossible"], seeds=[0, 1, 2])
     report = run_study(refusing, study, tmp_path, **CALL_OF_REFUSING)
     assert {run.prompt for run in records(tmp_path) if run.outcome == "finished"} == {"fine"}
     assert report.analysis.blocks == 3
@@ -427,7 +411,7 @@ def test_without_any_bare_run_there_is_no_study(refusing: Refusing, tmp_path: Pa
         def planned(self, forecast: Any) -> None:
             refusing.refused = frozenset(prompts)
 
-    study = small_study(prompts=prompts)
+    study = small_study(TWO[1:], prompts=prompts)
     with pytest.raises(LoopError, match=r"bare pipeline failed in 3 blocks.*not impossible"):
         run_study(refusing, study, tmp_path, watcher=Breaking(), **CALL_OF_REFUSING)
     with Store.read(tmp_path) as store:
@@ -442,10 +426,12 @@ def test_without_any_bare_run_there_is_no_study(refusing: Refusing, tmp_path: Pa
 
 def test_a_budget_ends_it_and_the_report_says_so(pipe: Any, tmp_path: Path) -> None:
     heard = Heard()
-    report = run_study(pipe, small_study(budget=1e-6), tmp_path, watcher=heard, **CALL)
+    study = small_study(TWO[1:], prompts=PROMPTS[:1], budget=1e-6)
+    report = run_study(pipe, study, tmp_path, watcher=heard, **CALL)
     assert (heard.records, report.stopped, report.done) == ([], "budget", 0)
-    report = run_study(pipe, small_study(), tmp_path, **CALL)
-    assert (report.stopped, report.done) == ("repeats", 8)
+    without = Study.load(study, ["study.budget=null"])
+    report = run_study(pipe, without, tmp_path, **CALL)
+    assert (report.stopped, report.done) == ("repeats", 2)
 
 
 def test_orders_are_compared(pipe: Any, tmp_path: Path) -> None:
@@ -460,27 +446,22 @@ def test_orders_are_compared(pipe: Any, tmp_path: Path) -> None:
     assert len(frames) == 3  # what is computed does not depend on the order
 
 
-def test_rounds_go_on_until_the_intervals_are_narrow(pipe: Any, tmp_path: Path) -> None:
-    three = {"accelerators": TWO[1:], "seeds": [0, 1]}  # fewer blocks have no intervals
-    loose = run_study(pipe, small_study(**three, repeats=4, precision=1e6), tmp_path / "a", **CALL)
+def test_rounds_go_on_until_the_intervals_are_narrow_by_whole_rounds_alone(
+    pipe: Any, tmp_path: Path
+) -> None:
+    def run(watcher: Heard, **plan: Any) -> Any:
+        three = small_study(TWO[1:], seeds=[0, 1], **plan)  # fewer blocks have no intervals
+        return run_study(pipe, three, tmp_path, watcher=watcher, **CALL)
+
+    loose = run(Heard(), repeats=4, precision=1e6)
     assert (loose.repeats, loose.stopped) == (1, "precise")
-    tight = run_study(pipe, small_study(**three, repeats=2, precision=0.0), tmp_path / "b", **CALL)
-    assert (tight.repeats, tight.stopped) == (2, "repeats")
-
-
-def test_the_stop_rule_looks_at_whole_rounds_alone(pipe: Any, tmp_path: Path) -> None:
-    three = {"accelerators": TWO[1:], "seeds": [0, 1], "repeats": 3}
     with pytest.raises(KeyboardInterrupt):  # in the second round
-        run_study(
-            pipe,
-            small_study(**three, precision=0.0),
-            tmp_path,
-            watcher=Heard(interrupt_after=10),
-            **CALL,
-        )
-    heard = Heard()
-    report = run_study(pipe, small_study(**three, precision=1e6), tmp_path, watcher=heard, **CALL)
-    assert (heard.positions, report.stopped) == ([], "precise")
+        run(Heard(interrupt_after=2), repeats=3, precision=0.0)
+    again = Heard()
+    assert run(again, repeats=3, precision=1e6).stopped == "precise"
+    assert again.positions == []
+    tight = run(Heard(), repeats=2, precision=0.0)
+    assert (tight.repeats, tight.stopped) == (2, "repeats")
 
 
 def test_the_forecast_of_another_study_is_refused(pipe: Any, finished: Path) -> None:
@@ -506,20 +487,14 @@ def test_the_forecast_goes_by_finished_runs_where_there_are_some(pipe: Any, fini
     assert forecast.done == 8
 
 
-def test_a_render_model_is_loaded_once_for_all_cells(pipe: Any, tmp_path: Path) -> None:
-    from sraccel.study.plan.design import cells_of
-    from sraccel.study.runs.bench import Bench
-
+def test_a_render_model_is_loaded_once_for_all_cells(pipe: Any) -> None:
     study = small_study([*TWO, {"use": "sageattention", "kernel": "emulated"}])
-    bench = Bench(pipe, cells_of(study), CALL)
+    runner = CellRunner(pipe, cells_of(study), CALL)
     with measure.shared_loading():
-        bench.compose()
-    renders = {
-        id(stack.denoisers["render"].module)
-        for stack in bench.stacks.values()
-        if "render" in stack.denoisers
-    }
-    assert len(renders) == 1
+        runner.compose()
+    stacks = [stack for stack in runner.stacks.values() if "render" in stack.denoisers]
+    assert len(stacks) == 4
+    assert len({id(stack.denoisers["render"].module) for stack in stacks}) == 1
 
 
 @pytest.mark.parametrize(

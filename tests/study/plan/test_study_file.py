@@ -1,4 +1,4 @@
-"""A study file is a recipe with a section more: all that is wrong is told at once, with places."""
+"""A study file is a recipe with one more section; all its mistakes are reported, with places."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from sraccel.check.schema import recipe_schema
 from sraccel.errors import Problem, RecipeError
 from sraccel.recipe.recipe import Recipe
 from sraccel.study.plan.design import cells_of
-from sraccel.study.plan.study import Plan, Study
+from sraccel.study.plan.plan import Plan
+from sraccel.study.plan.study import Study
 from sraccel.study.plan.sweep import split_sweep
 
 WHOLE = """\
@@ -146,9 +147,9 @@ def test_a_file_of_prompts_is_found_beside_the_file_that_names_it(
     own = write("include: inner/study.yaml\nstudy: {prompts: prompts.txt}\n", "own.yaml")
     assert Study.load(own).study.prompts == ["outer"]
     assert Study.load(own, ["study.prompts=prompts.txt"]).study.prompts == ["here"]
-    assert Study.given(own, prompts="prompts.txt").study.prompts == ["here"]
-    assert Study.given(own, prompts=Path("prompts.txt")).study.prompts == ["here"]
-    assert Study.given(own, prompts=["a text", "a text"]).study.prompts == ["a text"]
+    assert Study.load(own, prompts="prompts.txt").study.prompts == ["here"]
+    assert Study.load(own, prompts=Path("prompts.txt")).study.prompts == ["here"]
+    assert Study.load(own, prompts=["a text", "a text"]).study.prompts == ["a text"]
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_prompt_that_is_no_file_says_how_prompts_are_given(write: Callable[...
     assert "`prompts: [a red circle]`" in the_problem(lambda: Study.load(path)).message
 
 
-def test_all_mistakes_are_told_at_once_with_their_places(write: Callable[..., Path]) -> None:
+def test_all_mistakes_are_reported_at_once_with_their_places(write: Callable[..., Path]) -> None:
     path = write(
         "include: demo\n"
         "study:\n"
@@ -253,7 +254,7 @@ def test_values_that_do_not_go_together_are_refused_and_named(write: Callable[..
     assert "and so for 1 more" in problem.message
 
 
-def test_what_is_wrong_with_the_recipe_itself_is_told_once(write: Callable[..., Path]) -> None:
+def test_what_is_wrong_with_the_recipe_itself_is_reported_once(write: Callable[..., Path]) -> None:
     path = write(
         "accelerators:\n  - {use: srdiffusion, render: demo, switch_step: 8, min_step: 3}\n"
         "study: {sweep: {srdiffusion.residency: [both, swap]}}\n"
@@ -262,7 +263,7 @@ def test_what_is_wrong_with_the_recipe_itself_is_told_once(write: Callable[..., 
     assert (problem.path, problem.line) == ("accelerators[0]", 2)
 
 
-def test_a_value_may_contradict_the_recipe_where_another_swept_value_mends_it() -> None:
+def test_a_value_may_contradict_the_recipe_where_another_swept_value_corrects_it() -> None:
     sweep = "{sweep: {srdiffusion.min_step: [0], srdiffusion.max_step: [10, 20]}}"
     assert len(cells_of(Study.load(in_demo(sweep)))) == 3
 
@@ -306,7 +307,7 @@ def test_there_must_be_something_to_study() -> None:
     assert Study.load({"study": {"plain_steps": 9}}).study.plain_steps == [9]
 
 
-def test_an_include_that_cannot_be_read_is_all_that_is_told(write: Callable[..., Path]) -> None:
+def test_an_include_that_cannot_be_read_is_all_that_is_reported(write: Callable[..., Path]) -> None:
     path = write("include: dmo\nstudy: {sweep: {teacache.threshold: [0.1]}}\n")
     assert the_problem(lambda: Study.load(path)).suggestion == "demo"
 
@@ -381,7 +382,7 @@ def test_what_is_no_list_is_left_whole(whole: str) -> None:
 
 
 def test_several_values_on_the_command_line_make_a_sweep_and_one_an_override() -> None:
-    study = Study.given(
+    study = Study.load(
         "demo",
         ["srdiffusion.threshold=0.005, 0.01", "teacache.threshold=0.3", "name=a, b"],
         seeds="0,1",
@@ -399,13 +400,13 @@ def test_the_command_line_goes_over_the_file(write: Callable[..., Path]) -> None
     write("a circle\n", "prompts.txt")
     path = write(WHOLE)
     overrides = ["srdiffusion.threshold=0.3", "study.seeds=5,6", "study.show=0"]
-    plan = Study.given(path, overrides, repeats=9, precision=0.5).study
+    plan = Study.load(path, overrides, repeats=9, precision=0.5).study
     assert plan.sweep == {"sampling.num_inference_steps": [50, 25]}
     assert (plan.seeds, plan.repeats, plan.precision, plan.show) == ([5, 6], 9, 0.5, 0)
     assert plan.budget == 5400
-    full = Study.given(path, ["study.sweep=null"], design="full").study
+    full = Study.load(path, ["study.sweep=null"], design="full").study
     assert (full.design, full.sweep) == ("full", {})
-    deep = Study.given(path, ["study.sweep.teacache.threshold=0.1,0.2"]).study
+    deep = Study.load(path, ["study.sweep.teacache.threshold=0.1,0.2"]).study
     assert deep.sweep["teacache.threshold"] == [0.1, 0.2]
     assert Study.load(path, ["study.budget=10m"]).study.budget == 600
 
@@ -415,9 +416,9 @@ def test_a_sweep_of_the_command_line_goes_over_the_files_however_that_is_written
 ) -> None:
     for given_in_file in ("teacache.threshold: [9, 10]", "teacache: {threshold: [9, 10]}"):
         path = write(f"include: demo\nstudy: {{sweep: {{{given_in_file}}}}}\n")
-        sweep = Study.given(path, ["teacache.threshold=0.1,0.2"]).study.sweep
+        sweep = Study.load(path, ["teacache.threshold=0.1,0.2"]).study.sweep
         assert sweep == {"teacache.threshold": [0.1, 0.2]}
-        ended = Study.given(path, ["teacache.threshold=0.1"]).study
+        ended = Study.load(path, ["teacache.threshold=0.1"]).study
         assert (ended.design, ended.sweep) == ("full", {})
 
 
@@ -454,9 +455,8 @@ def test_whatever_the_section_holds_it_is_a_study_or_a_list_of_problems(
     plan: Any, overrides: list[str]
 ) -> None:
     content = {"include": "demo", "study": plan}
-    for load in (lambda: Study.load(content, overrides), lambda: Study.given(content, overrides)):
-        with contextlib.suppress(RecipeError):
-            assert cells_of(load())[0].name == "bare"
+    with contextlib.suppress(RecipeError):
+        assert cells_of(Study.load(content, overrides))[0].name == "bare"
 
 
 def test_a_wrong_option_of_the_command_line_is_named(write: Callable[..., Path]) -> None:
@@ -468,7 +468,7 @@ def test_a_wrong_option_of_the_command_line_is_named(write: Callable[..., Path])
         "study.sede=1",
     ]
     found = problems(
-        lambda: Study.given(
+        lambda: Study.load(
             "demo",
             overrides,
             seeds="a,1",
@@ -479,12 +479,12 @@ def test_a_wrong_option_of_the_command_line_is_named(write: Callable[..., Path])
             show=-1,
         )
     )
-    told = {(one.file, one.path) for one in found}
-    assert told == {
+    places = {(one.file, one.path) for one in found}
+    assert places == {
         ("--prompts", "study.prompts"),
-        ("--seeds", "study.seeds[0]"),
+        ("--seeds", "study.seeds"),
         ("--design", "study.design"),
-        ("--plain-steps", "study.plain_steps[0]"),
+        ("--plain-steps", "study.plain_steps"),
         ("--repeats", "study.repeats"),
         ("--show", "study.show"),
         ("--set study.budget=-1", "study.budget"),
@@ -494,7 +494,7 @@ def test_a_wrong_option_of_the_command_line_is_named(write: Callable[..., Path])
         ("--set teacache.threshold=0.1,!!x y", ""),
         ("--set study.sede=1", "study.sede"),
     }
-    (problem,) = problems(lambda: Study.given("demo", design="sweep"))
+    (problem,) = problems(lambda: Study.load("demo", design="sweep"))
     assert problem.file == "--design"
 
 

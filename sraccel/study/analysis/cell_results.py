@@ -1,24 +1,27 @@
-"""What is known of each cell by itself."""
+"""What is known of each cell by itself, and which cells no other one beats."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
 from sraccel.loop.clock import median
-from sraccel.study.analysis.blocks import BlockTable
-from sraccel.study.analysis.front import shares_on_front
+from sraccel.study.analysis.blocks import BlockTable, Matrix
 from sraccel.study.analysis.outcome import Outcome, Outcomes
-from sraccel.study.cell import Cell
-from sraccel.study.record import RunRecord
+from sraccel.study.cell import Cell, CellRun
 from sraccel.study.report_model import CellResult, Estimate, Switch
+
+DIGITS = 12
+"""Means are rounded to so many, lest cells that are the same differ by how sums were rounded."""
 
 
 def describe_cells(
     table: BlockTable, cells: Sequence[Cell], outcomes: Outcomes
 ) -> list[CellResult]:
     """Every cell, in the order given."""
-    runs: dict[str, list[RunRecord]] = {cell.name: [] for cell in cells}
+    runs: dict[str, list[CellRun]] = {cell.name: [] for cell in cells}
     for run in table.runs:
         runs[run.cell].append(run)
     fronts = {
@@ -28,8 +31,8 @@ def describe_cells(
     described = []
     for cell in cells:
         result = _runs_of(cell, runs[cell.name])
-        result.speedup = _mean(outcomes.speed, cell.name, logs=True)
-        result.whole_call = _mean(outcomes.whole_call, cell.name, logs=True)
+        result.speedup = _mean(outcomes.speed, cell.name)
+        result.whole_call = _mean(outcomes.whole_call, cell.name)
         result.quality = _means(outcomes.qualities, cell.name)
         result.loss = _means(outcomes.losses, cell.name)
         result.front = {
@@ -40,8 +43,8 @@ def describe_cells(
     return described
 
 
-def _runs_of(cell: Cell, runs: Sequence[RunRecord]) -> CellResult:
-    """What its runs tell without any other cell's."""
+def _runs_of(cell: Cell, runs: Sequence[CellRun]) -> CellResult:
+    """What its runs say without any other cell's."""
     finished = _finished(runs)
     seconds = [run.seconds for run in finished if run.seconds is not None]
     calls = sum(run.calls for run in finished)
@@ -59,15 +62,12 @@ def _runs_of(cell: Cell, runs: Sequence[RunRecord]) -> CellResult:
     )
 
 
-def _finished(runs: Sequence[RunRecord]) -> list[RunRecord]:
+def _finished(runs: Sequence[CellRun]) -> list[CellRun]:
     return [run for run in runs if run.outcome == "finished"]
 
 
-def _mean(outcome: Outcome, cell: str, *, logs: bool = False) -> Estimate | None:
-    if outcome.why_not([cell]) is not None:
-        return None
-    (draws,) = outcome.draw({cell: 1.0})
-    return draws.estimate(math.exp if logs else float)
+def _mean(outcome: Outcome, cell: str) -> Estimate | None:
+    return outcome.estimate({cell: 1.0})[0]
 
 
 def _means(outcomes: Mapping[str, Outcome], cell: str) -> dict[str, Estimate]:
@@ -75,7 +75,7 @@ def _means(outcomes: Mapping[str, Outcome], cell: str) -> dict[str, Estimate]:
     return {metric: mean for metric, mean in means.items() if mean is not None}
 
 
-def _switching(cells: Sequence[Cell], runs: Mapping[str, Sequence[RunRecord]]) -> set[str]:
+def _switching(cells: Sequence[Cell], runs: Mapping[str, Sequence[CellRun]]) -> set[str]:
     """Accelerators that every cell has in which models were switched: one of them does it."""
     switched = [
         set(cell.uses)
@@ -85,7 +85,7 @@ def _switching(cells: Sequence[Cell], runs: Mapping[str, Sequence[RunRecord]]) -
     return set.intersection(*switched) if switched else set()
 
 
-def _switch(finished: Sequence[RunRecord], *, may: bool) -> Switch | None:
+def _switch(finished: Sequence[CellRun], *, may: bool) -> Switch | None:
     """Where runs switched models; null for a cell that never does and is not meant to."""
     steps = [run.switch_step for run in finished if run.switch_step is not None]
     if not steps:
@@ -93,3 +93,33 @@ def _switch(finished: Sequence[RunRecord], *, may: bool) -> Switch | None:
     return Switch(
         median=median(steps), least=min(steps), most=max(steps), never=len(finished) - len(steps)
     )
+
+
+def shares_on_front(speed: Outcome, loss: Outcome) -> dict[str, float]:
+    """By cell, in what share of the resamples no other one is both faster and better.
+
+    A cell is beaten by one that is at least as fast and loses as little or less, and differs in one
+    of these. Compared are cells with a speed and a loss in at least half of the blocks, over the
+    blocks that all of those share; a cell that seldom finished would leave too few. The others are
+    left out.
+    """
+    known = np.isfinite(speed.values) & np.isfinite(loss.values)
+    compared = known.any(axis=0) & (2 * known.sum(axis=0) >= known.any(axis=1).sum())
+    blocks = known[:, compared].all(axis=1)
+    if not compared.any() or not blocks.any():
+        return {}
+    weights = speed.resampling.weights(speed.units[blocks])
+    kept = np.ix_(blocks, compared)
+    shares = 1 - _beaten(weights @ speed.values[kept], weights @ loss.values[kept]).mean(axis=0)
+    names = [name for name, there in zip(speed.columns, compared, strict=True) if there]
+    return dict(zip(names, map(float, shares), strict=True))
+
+
+def _beaten(speeds: Matrix, losses: Matrix) -> npt.NDArray[np.bool_]:
+    """Of each resample and cell, whether another one beats it; shapes (resamples, cells)."""
+    speeds, losses = speeds.round(DIGITS), losses.round(DIGITS)
+    beaten = np.zeros(speeds.shape, dtype=bool)
+    for rival in range(speeds.shape[1]):
+        faster, less = speeds[:, [rival]] - speeds, losses - losses[:, [rival]]
+        beaten |= (faster >= 0) & (less >= 0) & ((faster > 0) | (less > 0))
+    return beaten
