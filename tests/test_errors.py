@@ -36,7 +36,7 @@ from sraccel.plugin import Accelerator, Metric, hookimpl
 from sraccel.recipe.catalogue import installed
 from sraccel.report.model import CallRecord, Report, StepRecord
 from sraccel.report.page import save_page
-from sraccel.report.timeline import save_timeline
+from sraccel.report.page.picture import save_timeline
 from sraccel.video.mp4 import save_video
 
 Generate = Callable[..., torch.Tensor]
@@ -437,7 +437,7 @@ def test_a_real_ctrl_c_ends_the_command_and_keeps_what_was_done(tmp_path: Path) 
     assert report.outcome == "failed: KeyboardInterrupt"
     assert 0 < len(report.steps) < 5000
     assert f"{len(report.steps)} of 5000 steps were begun" in report.warnings[-1]
-    names = ["report.html", "report.json", "timeline.png"]
+    names = ["report.html", "report.json", "timeline.svg"]
     assert sorted(path.name for path in out.iterdir()) == names
 
 
@@ -486,7 +486,7 @@ def test_what_an_interrupted_command_leaves_says_so_and_can_be_made_again(
     command = ("generate", str(recipe), "--model", "demo", "--prompt", "a red circle", *size)
     result = CliRunner().invoke(app, [*command, *options, "--out", str(out)])
     assert result.exit_code == 130, result.output
-    expected = sorted([*left, "report.html", "report.json", "timeline.png"])
+    expected = sorted([*left, "report.html", "report.json", "timeline.svg"])
     assert sorted(path.name for path in out.iterdir()) == expected
     report = Report.from_json((out / "report.json").read_text())
     assert warning in report.warnings[-1]
@@ -508,7 +508,7 @@ REPORT = Report(outcome="finished", num_inference_steps=len(STEPS), steps=STEPS)
 WRITERS: dict[str, Callable[[Path], object]] = {
     "video.mp4": lambda path: save_video(FRAMES, path),
     "report.json": REPORT.save,
-    "timeline.png": lambda path: save_timeline(REPORT, path),
+    "timeline.svg": lambda path: save_timeline(REPORT, path),
     "report.html": lambda path: save_page(REPORT, path),
 }
 

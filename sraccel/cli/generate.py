@@ -104,7 +104,7 @@ def generate(
 
     What no option says of the call, the recipe's `sampling` says, else the pipeline.
 
-    Writes video.mp4, report.json, report.html and timeline.png, and with --compare also bare.mp4.
+    Writes video.mp4, report.json, report.html and timeline.svg, and with --compare also bare.mp4.
     Weights are read from safetensors files only, and code that comes with a model is never run.
 
     With `--from`, an earlier run gives all that no option does. On the same machine and with the

@@ -13,7 +13,7 @@ from rich.console import Console
 from sraccel.errors import ModelError, OutputError
 from sraccel.report.origin import Origin, frames_sha256, tags
 from sraccel.report.page import save_page
-from sraccel.report.timeline import save_timeline
+from sraccel.report.page.picture import save_timeline
 from sraccel.video.frames import frames_of
 from sraccel.video.mp4 import save_video
 
@@ -87,14 +87,14 @@ class Outputs:
         return self.recipe.model_dump(mode="json")
 
     def save(self, report: Report) -> list[Path]:
-        """Write `report.json`, its page, and `timeline.png` if the run took a step.
+        """Write `report.json`, its page, and `timeline.svg` if the run took a step.
 
         Returns:
             all files that have been written.
         """
         paths = [*self.videos.values(), report.save(self.folder / "report.json")]
         if report.steps:
-            paths.append(save_timeline(report, self.folder / "timeline.png"))
+            paths.append(save_timeline(report, self.folder / "timeline.svg"))
         return [*paths, save_page(report, self.folder / "report.html", self.videos)]
 
     @contextmanager

@@ -71,7 +71,7 @@ def test_two_pipelines_make_the_video_and_one_report(
     assert sorted(path.name for path in out.iterdir()) == [
         "report.html",
         "report.json",
-        "timeline.png",
+        "timeline.svg",
         "video.mp4",
     ]
     report = Report.from_json((out / "report.json").read_text())

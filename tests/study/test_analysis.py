@@ -18,7 +18,7 @@ from sraccel.study.analysis import analyse
 from sraccel.study.analysis.resampling import Resampling, interval
 from sraccel.study.cell import Cell
 from sraccel.study.record import RunRecord
-from sraccel.study.report_model import Analysis, CellResult, Effect, Effects
+from sraccel.study.results import Analysis, CellResult, Effect, Effects
 
 Table = dict[str, float]
 

@@ -18,9 +18,9 @@ from sraccel.comparison.quality import Quality
 from sraccel.errors import ConflictError, LoopError, ModelError, PluginError, RecipeError
 from sraccel.plugin import Accelerator, Call, hookimpl
 from sraccel.study import measure
+from sraccel.study.assemble import assemble
 from sraccel.study.measure import forecast_study, run_study
 from sraccel.study.record import RunRecord
-from sraccel.study.report.assemble import assemble
 from sraccel.study.runs import bench, judging
 from sraccel.study.runs.judging import judge
 from sraccel.study.runs.store import Store

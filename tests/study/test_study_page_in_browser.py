@@ -25,8 +25,9 @@ from opened_page import (
     reachable,
 )
 
-from sraccel.study.report.page import save_page
-from sraccel.study.report_model import StudyReport
+from sraccel.files import save_text
+from sraccel.study.report.page import render_page
+from sraccel.study.results import StudyReport
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -57,7 +58,7 @@ def visit(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     visits = Visits(browser)
 
     def visit(report: StudyReport, folder: Path, width: int = 1280, **more: Any) -> Opened:
-        path = save_page(report, tmp_path / f"report-{len(visits.pages)}.html", folder)
+        path = save_text(render_page(report, folder), tmp_path / f"report-{len(visits.pages)}.html")
         opened = visits.open(path, width, **more)
         opened.settle()
         return opened

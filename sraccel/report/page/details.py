@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from sraccel.report.page.words import digits, duration, finite, name, spoken
+from sraccel.report.headline import Facts, switch_facts
+from sraccel.report.words import short, spoken, words
 
 if TYPE_CHECKING:
-    from sraccel.report.model import HandoffRecord, Report
+    from sraccel.report.model import Report
 
-Facts = list[tuple[str, str]]
 LONGEST_PROMPT = 240
 """In characters, above the page; the whole one stands with the call."""
 
@@ -41,8 +41,8 @@ class Details:
 def details(report: Report) -> Details:
     """All of it."""
     return Details(
-        prompt=_prompt(report.call.get("prompt")),
-        switch=list(_switch(report)),
+        prompt=prompt_of(report),
+        switch=switch_facts(report),
         call=facts(report.call),
         models=[(role, describe(model)) for role, model in report.model.items()],
         recipe=as_yaml(report.recipe),
@@ -52,39 +52,15 @@ def details(report: Report) -> Details:
     )
 
 
+def prompt_of(report: Report) -> str:
+    """What was to be shown, if that is known."""
+    prompt = report.call.get("prompt")
+    return short(spoken(prompt), LONGEST_PROMPT) if prompt else ""
+
+
 def facts(content: Mapping[str, Any]) -> Facts:
     """Names and values as words."""
-    return [(name(key), spoken(value)) for key, value in content.items()]
-
-
-def _prompt(prompt: object) -> str:
-    text = spoken(prompt) if prompt else ""
-    return text if len(text) <= LONGEST_PROMPT else text[:LONGEST_PROMPT] + " …"
-
-
-def _switch(report: Report) -> Iterator[tuple[str, str]]:
-    if report.switch_step is not None:
-        yield "first step of another model", str(report.switch_step)
-    if report.switch_rule:
-        yield "rule", name(report.switch_rule)
-    if report.handoff is not None:
-        yield from _handoff(report.handoff)
-
-
-def _handoff(handoff: HandoffRecord) -> Iterator[tuple[str, str]]:
-    yield "kind", handoff.kind
-    if handoff.sketch_noise_level is not None:
-        yield "noise level where the sketch model stopped", digits(handoff.sketch_noise_level)
-    if handoff.render_noise_level is not None:
-        yield "noise level where the render model began", digits(handoff.render_noise_level)
-    if handoff.render_first_step is not None:
-        yield "that place in the render schedule", f"step {handoff.render_first_step}"
-    if handoff.seconds is not None:
-        part = finite(handoff.share)
-        share = "" if part is None else f", {part:.0%} of the run"
-        yield "time", duration(handoff.seconds) + share
-    parts = {"decoding": handoff.decode_seconds, "encoding": handoff.encode_seconds}
-    yield from ((f"of it, {part}", duration(value)) for part, value in parts.items() if value)
+    return [(words(key), spoken(value)) for key, value in content.items()]
 
 
 def describe(model: Any) -> str:
@@ -96,7 +72,7 @@ def describe(model: Any) -> str:
     if isinstance(count := known.pop("parameters", None), int):
         parts.append(f"{count:,} parameters")
     shown = {key: value for key, value in known.items() if value not in (None, "")}
-    return ", ".join([*parts, *(f"{name(key)} {spoken(value)}" for key, value in shown.items())])
+    return ", ".join([*parts, *(f"{words(key)} {spoken(value)}" for key, value in shown.items())])
 
 
 def as_yaml(recipe: dict[str, Any]) -> str:

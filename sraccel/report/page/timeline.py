@@ -11,9 +11,15 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from sraccel.report.page.shapes import Box, Key, Label, Panel
-from sraccel.report.page.steps import deed_of, stretch_of, summary, table_rows
-from sraccel.report.page.words import duration, finite
-from sraccel.report.table import branches, role_letters
+from sraccel.report.steps import (
+    branches,
+    deed_of,
+    role_letters,
+    stretch_of,
+    summary,
+    table_rows,
+)
+from sraccel.report.words import NOT_MEASURED, duration, finite, short
 
 if TYPE_CHECKING:
     from sraccel.report.model import CallRecord, Report, StepRecord
@@ -33,7 +39,7 @@ REST = "rest"
 
 
 @dataclass
-class Timeline:
+class Drawing:
     """All that the template draws, in pixels."""
 
     width: float
@@ -55,35 +61,35 @@ class Timeline:
     table: list[list[str]]
 
 
-def timeline(report: Report) -> Timeline | None:
-    """The drawing of a run's steps; None if it took none."""
-    return _Drawing(report).timeline() if report.steps else None
+def timeline(report: Report, width: float = DRAWING_WIDTH) -> Drawing | None:
+    """The drawing of a run's steps, about so wide; None if it took none."""
+    return _Layout(report, width).drawing() if report.steps else None
 
 
-class _Drawing:
-    def __init__(self, report: Report) -> None:
+class _Layout:
+    def __init__(self, report: Report, width: float) -> None:
         self.report, self.steps = report, report.steps
         self.branches = branches(self.steps)
         self.letters = role_letters(self.steps)
         roles = dict.fromkeys([*(step.denoiser for step in self.steps), *self.letters])
         self.looks = {role: f"m{number % LOOKS}" for number, role in enumerate(roles)}
-        self.pitch = min(WIDEST, max(NARROWEST, DRAWING_WIDTH / len(self.steps)))
+        self.pitch = min(WIDEST, max(NARROWEST, width / len(self.steps)))
         self.rows_top = BAND_TOP + BAND + 8
         rows_bottom = self.rows_top + len(self.branches) * (ROW + ROW_GAP)
         self.seconds = _panel("Time / step", "ms", rows_bottom, map(_time, self.steps))
         known = (value for step in self.steps for value in _metrics(step))
         self.metric = _panel("Metric D", "", self.seconds.bottom, known)
 
-    def timeline(self) -> Timeline:
+    def drawing(self) -> Drawing:
         bare = self._scale_seconds()
         curve, rates = self._curves()
-        return Timeline(
+        return Drawing(
             width=len(self.steps) * self.pitch + 8,
             height=self.metric.bottom + FOOT,
             summary=summary(self.report),
             band=list(self._band()),
             rows=[
-                Label(0, self._row(number) + ROW / 2, _short(branch), branch)
+                Label(0, self._row(number) + ROW / 2, short(branch, LABEL_CHARACTERS), branch)
                 for number, branch in enumerate(self.branches)
             ],
             cells=list(self._cells()),
@@ -181,7 +187,7 @@ class _Drawing:
         ends = [*changed[1:], len(self.steps)] if changed else []
         for position, following in zip(changed, ends, strict=True):
             step = self.steps[position]
-            text = f"switch to {_short(step.denoiser)} at step {step.index}"
+            text = f"switch to {short(step.denoiser, LABEL_CHARACTERS)} at step {step.index}"
             room = self._x(following - position)
             late = len(changed) == 1 and room < CHARACTER * len(text)
             fits = late or room > CHARACTER * len(text)
@@ -218,10 +224,6 @@ def _metrics(step: StepRecord) -> tuple[float | None, float | None]:
     return finite(step.noise_rel_l1), finite(step.noise_rel_l1_per_step)
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LABEL_CHARACTERS else text[: LABEL_CHARACTERS - 1] + "…"
-
-
 def _time(step: StepRecord) -> float | None:
     """A step's seconds, at least those of its calls; None if neither was taken."""
     calls = [finite(call.seconds) for call in step.calls]
@@ -234,5 +236,5 @@ def _panel(name: str, unit: str, above: float, values: Iterable[float | None]) -
     """Below what ends at `above`; low if there is nothing to draw."""
     top = above + PANEL_GAP
     measured = any(value is not None for value in values)
-    missing = "" if measured else "not measured"
+    missing = "" if measured else NOT_MEASURED
     return Panel(name, unit, top, top + (PANEL if measured else 0), missing=missing)

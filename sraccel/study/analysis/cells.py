@@ -11,7 +11,7 @@ from sraccel.study.analysis.front import shares_on_front
 from sraccel.study.analysis.outcome import Outcome, Outcomes
 from sraccel.study.cell import Cell
 from sraccel.study.record import RunRecord
-from sraccel.study.report_model import CellResult, Estimate, Switch
+from sraccel.study.results import CellResult, Estimate, Switch
 
 
 def describe_cells(

@@ -14,7 +14,7 @@ import math
 from sraccel.study.analysis.combinations import Combinations, Subset
 from sraccel.study.analysis.outcome import Outcome
 from sraccel.study.analysis.shapley import attribute
-from sraccel.study.report_model import Effect, Effects, Estimate
+from sraccel.study.results import Effect, Effects, Estimate
 
 Factors = dict[Subset, float]
 

@@ -15,7 +15,7 @@ from sraccel.study.analysis.precision import precision_of
 from sraccel.study.analysis.resampling import Resampling
 from sraccel.study.cell import Cell
 from sraccel.study.record import RunRecord
-from sraccel.study.report_model import Analysis
+from sraccel.study.results import Analysis
 
 RESAMPLES = 4000
 """Of these, some 70 lie beyond each end of an interval of 24 blocks."""

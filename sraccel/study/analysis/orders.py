@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sraccel.study.analysis.outcome import Contrast, Outcome
 from sraccel.study.cell import Cell
-from sraccel.study.report_model import Order
+from sraccel.study.results import Order
 
 
 def estimate_orders(

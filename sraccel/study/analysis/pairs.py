@@ -7,7 +7,7 @@ import math
 from sraccel.study.analysis.combinations import Combinations, Subset
 from sraccel.study.analysis.outcome import Outcome
 from sraccel.study.analysis.resampling import MIN_UNITS, Draws
-from sraccel.study.report_model import Pair
+from sraccel.study.results import Pair
 
 
 def estimate_pairs(speed: Outcome, combinations: Combinations) -> list[Pair]:

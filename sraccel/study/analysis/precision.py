@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from sraccel.study.report_model import CellResult, Effects, Estimate
+from sraccel.study.results import CellResult, Effects, Estimate
 
 
 def precision_of(speed: Effects, cells: Sequence[CellResult]) -> float | None:

@@ -12,7 +12,7 @@ import math
 from sraccel.study.analysis.combinations import Combinations, Subset
 from sraccel.study.analysis.outcome import Outcome
 from sraccel.study.analysis.resampling import Draws
-from sraccel.study.report_model import Share
+from sraccel.study.results import Share
 
 
 def attribute(

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sraccel.report.page.details import Facts, as_yaml, describe, facts, has_class
-from sraccel.report.page.words import finite, spoken
-from sraccel.study.report.words import counted, share
+from sraccel.report.headline import Facts
+from sraccel.report.page.details import as_yaml, describe, facts, has_class
+from sraccel.report.words import counted, finite, share, spoken
 
 if TYPE_CHECKING:
-    from sraccel.study.report_model import StudyReport
+    from sraccel.study.results import StudyReport
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def _design(report: StudyReport) -> Iterator[tuple[str, str]]:
     yield "runs", f"{report.done:,} of {report.planned:,}"
     if report.stopped:
         yield "ended by", report.stopped
-    level = share(finite(analysis.level))
+    level = share(analysis.level)
     yield "intervals", f"{level}, {counted(analysis.resamples, 'resample')} of the {analysis.drawn}"
     if finite(analysis.precision) is not None:
         yield "precision", f"\N{PLUS-MINUS SIGN}{100 * (analysis.precision or 0.0):.2g} %"

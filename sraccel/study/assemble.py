@@ -12,7 +12,7 @@ from sraccel.study.analysis import analyse
 from sraccel.study.cell import BARE, Cell
 from sraccel.study.plan.design import showcase_cells
 from sraccel.study.record import Block, RunRecord
-from sraccel.study.report_model import Analysis, Showcase, StudyReport, Timeline
+from sraccel.study.results import Analysis, Showcase, StudyReport, Timeline
 from sraccel.study.videos import video_path
 
 if TYPE_CHECKING:

@@ -1,15 +1,35 @@
-"""The steps of a run in words: in a sentence, and as a table."""
+"""The steps of a run in words: what to call branches and models, a sentence, a table."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from sraccel.report.page.words import DASH, digits, duration, finite, listed
-from sraccel.report.table import branches
+from sraccel.report.words import DASH, digits, duration, finite, listed
 
 if TYPE_CHECKING:
     from sraccel.report.model import CallRecord, Report, StepRecord
+
+
+def branches(steps: list[StepRecord]) -> list[str]:
+    """Names of all branches, in order of appearance."""
+    return list(dict.fromkeys(call.branch for step in steps for call in step.calls))
+
+
+def role_letters(steps: list[StepRecord]) -> dict[str, str]:
+    """A capital for each role that denoised, by order of appearance: `S` for `sketch`."""
+    letters: dict[str, str] = {}
+    for role in dict.fromkeys(call.denoiser for step in steps for call in step.calls):
+        candidates = role.upper() + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        letters[role] = next(
+            (
+                letter
+                for letter in candidates
+                if letter.isalpha() and letter not in letters.values()
+            ),
+            "?",
+        )
+    return letters
 
 
 def summary(report: Report) -> str:
@@ -60,5 +80,5 @@ def _row(step: StepRecord, names: list[str], *, switched: bool) -> list[str]:
         *(calls.get(branch, "no call") for branch in names),
         digits(step.noise_rel_l1),
         digits(step.noise_rel_l1_per_step),
-        DASH if finite(step.seconds) is None else duration(step.seconds),
+        duration(step.seconds, missing=DASH),
     ]
