@@ -91,7 +91,7 @@ def _demo(recipe: Recipe, call: dict[str, Any], seed: int, repeats: int, out: Pa
             keep=outputs.keep,
             **call,
         )
-    report = outputs.told(comparison.report)
+    report = outputs.completed(comparison.report)
     show(report, outputs.save(report))
 
 

@@ -208,7 +208,7 @@ class _Job:
                 keep=outputs.keep,
                 **self.call,
             )
-        return outputs.told(comparison.report)
+        return outputs.completed(comparison.report)
 
     def _accelerated(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         import torch
@@ -224,9 +224,9 @@ class _Job:
                 outputs.keep("accelerated", output, way.report)
             except BaseException:  # Ctrl-C, too: what was done up to here is worth keeping
                 with suppress(OutputError, LoopError):  # LoopError: nothing was done
-                    outputs.save(outputs.told(way.report))
+                    outputs.save(outputs.completed(way.report))
                 raise
-        return outputs.told(way.report)
+        return outputs.completed(way.report)
 
 
 def _load(model: str, revision: str | None, placing: Placing) -> Any:

@@ -29,7 +29,7 @@ VIDEOS = {"bare": "bare", "accelerated": "video"}
 
 @dataclass
 class Outputs:
-    """Writes what a command makes as soon as it is there; each file tells where it comes from.
+    """Writes what a command makes as soon as it is there; each file says where it comes from.
 
     Attributes:
         origin: what makes the videos.
@@ -58,24 +58,24 @@ class Outputs:
         if way in self.videos:
             return
         frames = _first_video(output)
-        told = report.model_copy(deep=True)
-        told.call = self.call
-        told.origin = self.origin.model_copy(update={"frames_sha256": frames_sha256(frames)})
+        kept = report.model_copy(deep=True)
+        kept.call = self.call
+        kept.origin = self.origin.model_copy(update={"frames_sha256": frames_sha256(frames)})
         if way == "accelerated":
-            told.recipe = self._recipe()
-        self._reports[way] = told
+            kept.recipe = self._recipe()
+        self._reports[way] = kept
         self.videos[way] = save_video(
             frames.movedim(1, -1),
             self.folder / f"{self.names[way]}.mp4",
             fps=self.origin.fps,
-            metadata={"comment": self._comment(way), **tags(told)},
+            metadata={"comment": self._comment(way), **tags(kept)},
         )
 
     def _comment(self, way: str) -> str:
         model, seed = self.origin.sources[0].name, self.call["seed"]
         return f"{way}: {model}, seed {seed}: {self.call['prompt']}"
 
-    def told(self, report: Report) -> Report:
+    def completed(self, report: Report) -> Report:
         """The report of an accelerated run, with its call and its origin."""
         kept = self._reports.get("accelerated")
         report.call = self.call

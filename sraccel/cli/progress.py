@@ -46,7 +46,7 @@ def loading(name: str, *, own_bars: bool = False) -> Iterator[None]:
 def denoising(*pipes: Any) -> Iterator[StepCallback]:
     """Give a callback `(description, done, total)` that draws a bar for each description.
 
-    A pipeline's own bar is off inside, if the pipeline can tell its steps to a callback.
+    A pipeline's own bar is off inside, if the pipeline can report its steps to a callback.
     """
     columns = (
         TextColumn("{task.description}", markup=False),

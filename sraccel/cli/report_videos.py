@@ -25,7 +25,7 @@ class FoundVideos:
 
 
 def videos_of(report: Report, folder: Path) -> FoundVideos:
-    """Those whose tag tells of the report's run, or of the bare run beside it."""
+    """Those whose tag is of the report's run, or of the bare run beside it."""
     videos = FoundVideos()
     there = [folder / name for name in WAYS if (folder / name).is_file()]
     for path in sorted(there, key=lambda path: path.stat().st_mtime):  # the newest goes last

@@ -22,7 +22,7 @@ WRITTEN_BY = "`sraccel generate` and `sraccel demo` write reports and videos tha
 
 
 class Repetition(BaseModel):
-    """A run, as its report or its video tells it."""
+    """A run, as its report or its video records it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -49,7 +49,7 @@ class Repetition(BaseModel):
         return self.origin.sources[0]
 
     def recipe_content(self) -> dict[str, Any]:
-        """The recipe as somebody would write it: what equals a default of today is left out.
+        """The recipe as one would write it: what equals a default of today is left out.
 
         (Some options refuse to be given beside others, even with their default.)
         """

@@ -23,7 +23,7 @@ MOST_WARNINGS = 12
 
 
 def assemble(store: Store) -> StudyReport:
-    """Everything that a study's folder tells.
+    """Everything that a study's folder holds.
 
     Raises:
         OutputError: nothing was run yet.
@@ -74,8 +74,8 @@ def losses() -> dict[str, Callable[[float, float], float]]:
 
     The functions take the value, and that of the bare video beside itself.
     """
-    told = {name: metric.loss for name, metric in installed().metrics.items()}
-    return {name: _lost(loss) for name, loss in told.items() if loss is not None}
+    metrics = installed().metrics.items()
+    return {name: _lost(metric.loss) for name, metric in metrics if metric.loss is not None}
 
 
 def _lost(loss: Callable[[float], float]) -> Callable[[float, float], float]:

@@ -79,7 +79,7 @@ def test_two_pipelines_make_the_video_and_one_report(
     assert report.handoff.kind == "re-encode"
     assert report.handoff.sketch_noise_level == report.handoff.render_noise_level
     assert report.call["seed"] == 0
-    assert "hand-off" in result.stdout
+    assert "Hand-off" in result.stdout
     assert len(load_video(out / "video.mp4")) == 9
 
 

@@ -97,7 +97,7 @@ def test_a_report_without_a_bare_run_claims_no_speed_and_no_quality(bare_minimum
 
 
 @pytest.mark.parametrize("place", ["prompt", "warning", "name", "recipe", "branch", "role", "note"])
-def test_strangers_words_are_text_wherever_they_stand(make_report: MakeReport, place: str):
+def test_words_from_outside_are_text_wherever_they_stand(make_report: MakeReport, place: str):
     plain, report = page(make_report(count=6, switch=3)), make_report(count=6, switch=3)
     if place == "prompt":
         report.call["prompt"] = NASTY

@@ -143,7 +143,7 @@ def test_one_block_gives_numbers_and_says_that_nothing_tells_how_sure_they_are()
     made = page(full(exact=True))
     assert "No intervals, of 1 block" in made.all("li")[0]["text"]
     assert f"3.65{TIMES}" in made.text
-    assert "it cannot be told whether they add up" in made.text
+    assert "whether they add up is not known" in made.text
     assert not [e for e in made.elements if "whisker" in (e.get("class") or "") and e["x1"] == ""]
 
 
@@ -218,7 +218,7 @@ def test_the_cells_table_has_every_figure_and_what_scripts_sort_and_filter_by():
 
 
 @pytest.mark.parametrize("place", ["prompt", "name", "error", "warning", "role", "metric", "why"])
-def test_strangers_words_are_text_wherever_they_stand(tmp_path: Path, place: str):
+def test_words_from_outside_are_text_wherever_they_stand(tmp_path: Path, place: str):
     plain = page(with_failure(with_videos(full(), tmp_path)), tmp_path)
     report = with_failure(with_videos(full(), tmp_path))
     if place == "prompt":

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sraccel.files import save_text
-from sraccel.report.headline import figures, notices, title
+from sraccel.report.headline import figures, notices, switch_facts, title
 from sraccel.report.page.attribution import attribution
 from sraccel.report.page.clips import load_clips
-from sraccel.report.page.details import details
+from sraccel.report.page.details import details, prompt_of
 from sraccel.report.page.shell import SHARED, Shell
 from sraccel.report.page.timeline import timeline
 
@@ -56,5 +56,7 @@ def render_page(report: Report, videos: Mapping[str, Path], notes: Sequence[str]
         clips=load_clips(videos),
         timeline=timeline(report),
         attribution=attribution(report),
+        switch=switch_facts(report),
+        prompt=prompt_of(report),
         details=details(report),
     )

@@ -1,14 +1,14 @@
-"""The rest of a page: the hand-off, the call, the models, the recipe, and where it ran."""
+"""The rest of a page: the call, the models, the recipe, and where it ran."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
-from sraccel.report.headline import Facts, switch_facts
+from sraccel.report.headline import Facts
 from sraccel.report.words import short, spoken, words
 
 if TYPE_CHECKING:
@@ -18,31 +18,36 @@ LONGEST_PROMPT = 240
 """In characters, above the page; the whole one stands with the call."""
 
 
+class Made(Protocol):
+    """What a report of a run and one of a study both say of how it was made."""
+
+    call: dict[str, Any]
+    model: dict[str, Any]
+    recipe: dict[str, Any]
+    versions: dict[str, str]
+    environment: dict[str, str]
+
+
 @dataclass(frozen=True)
 class Details:
     """Names and values, in the order in which a page shows them.
 
     Attributes:
-        prompt: what was to be shown; it heads the page.
         recipe: YAML that can be used again.
         classes: whether a module given in Python stands in the recipe by its class.
     """
 
-    prompt: str
-    switch: Facts
     call: Facts
-    models: list[tuple[str, str]]
+    models: Facts
     recipe: str
     classes: bool
     versions: Facts
     environment: Facts
 
 
-def details(report: Report) -> Details:
+def details(report: Made) -> Details:
     """All of it."""
     return Details(
-        prompt=prompt_of(report),
-        switch=switch_facts(report),
         call=facts(report.call),
         models=[(role, describe(model)) for role, model in report.model.items()],
         recipe=as_yaml(report.recipe),

@@ -16,6 +16,7 @@ from sraccel.report.words import (
     listed,
     metric,
     share,
+    spoken,
 )
 from sraccel.study.report.cells import full_stack, full_stacks, quality
 from sraccel.study.report.estimates import FEWEST, TOO_FEW, known, number, side, times
@@ -27,7 +28,7 @@ STOPPED = {
     "budget": "The study is not whole: its time was up",
     "interrupted": "The study is not whole: it was interrupted",
 }
-ADDS_UP = "cannot be told apart from adding up"
+ADDS_UP = "cannot be distinguished from adding up"
 
 
 def title(report: StudyReport) -> str:
@@ -58,6 +59,22 @@ def on_what(report: StudyReport) -> str:
     if level is not None:
         parts.append(f"intervals of {share(level)} over {report.analysis.drawn}")
     return ", ".join(parts)
+
+
+def design_facts(report: StudyReport) -> Iterator[tuple[str, str]]:
+    """How the study was designed, and how far it came."""
+    analysis = report.analysis
+    yield "design", report.design
+    yield "accelerators", spoken(report.accelerators)
+    yield "seeds", spoken(report.seeds)
+    yield "rounds", str(report.repeats)
+    yield "runs", f"{report.done:,} of {report.planned:,}"
+    if report.stopped:
+        yield "ended by", report.stopped
+    level = share(analysis.level)
+    yield "intervals", f"{level}, {counted(analysis.resamples, 'resample')} of the {analysis.drawn}"
+    if finite(analysis.precision) is not None:
+        yield "precision", f"\N{PLUS-MINUS SIGN}{100 * (analysis.precision or 0.0):.2g} %"
 
 
 def notices(report: StudyReport) -> list[str]:
@@ -153,7 +170,7 @@ def verdict(pair: Pair) -> str:
     if ratio is None:
         return pair.why or "could not be estimated"
     said = {
-        None: f"{TOO_FEW}: it cannot be told whether they add up",
+        None: f"{TOO_FEW}: whether they add up is not known",
         0: ADDS_UP,
         -1: f"they lose to each other: {share(ratio)} of the product is kept",
         1: f"they help each other: {share(ratio)} of the product",

@@ -11,12 +11,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from sraccel.report.page.details import details
 from sraccel.report.page.shell import Shell
 from sraccel.report.words import metric
 from sraccel.study.report.cells import metrics
 from sraccel.study.report.harmless import harmless
-from sraccel.study.report.headline import figures, notices, on_what, title, what_was_run
-from sraccel.study.report.page.about import about
+from sraccel.study.report.headline import (
+    design_facts,
+    figures,
+    notices,
+    on_what,
+    title,
+    what_was_run,
+)
 from sraccel.study.report.page.matrix import loss_matrix, speed_matrix
 from sraccel.study.report.page.pareto import plots
 from sraccel.study.report.page.shares import loss_shares, speed_shares
@@ -63,7 +70,9 @@ def render_page(report: StudyReport, folder: Path) -> str:
         loss_shares=_those(loss_shares(report, name) for name in names),
         effects=effect_tables(report, names),
         orders=order_rows(report),
-        details=about(report),
+        design=list(design_facts(report)),
+        prompts=report.prompts,
+        details=details(report),
     )
 
 
