@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from html import escape
 
 import pytest
 from rich.console import Console
 
+from sraccel.report.headline import figures, switch_facts
 from sraccel.report.model import CallRecord, HandoffRecord, Report, StepRecord
+from sraccel.report.page import render_page
 from sraccel.report.steps import role_letters
 from sraccel.report.table import StepStrip, table
+from sraccel.report.words import ASCII, upper_first
 
 MakeReport = Callable[..., Report]
 
@@ -30,6 +34,22 @@ def test_the_headline_says_what_was_measured_and_what_was_predicted(make_report:
     assert rows["SSIM"] == "0.953 (to the bare run)"
     assert rows["Switch"] == "step 18 is the render model's first"
     assert rows["Peak memory"].startswith("831 MiB")
+
+
+@pytest.mark.parametrize("name", ["make_report", "bare_minimum"])
+def test_terminal_page_and_notebook_say_the_same(request: pytest.FixtureRequest, name: str):
+    given = request.getfixturevalue(name)
+    report = given() if callable(given) else given
+    shown = " ".join(text(report, 200).split())
+    page, notebook = render_page(report, {}), report._repr_html_()
+    for figure in figures(report):
+        for words in (figure.label, figure.value, figure.detail):
+            assert words.translate(ASCII) in shown
+            assert words in page
+            assert words in notebook
+    for words in (part for fact in switch_facts(report) for part in fact):
+        assert upper_first(words) in shown or words in shown
+        assert escape(words) in page.replace("&#39;", "&#x27;")
 
 
 def test_warnings_come_first(make_report: MakeReport):
