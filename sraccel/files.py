@@ -36,6 +36,17 @@ def replacing(path: str | Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def save_text(text: str, path: str | Path) -> Path:
+    """Write a text file; halves of characters become question marks.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "replace"))
+    return Path(path)
+
+
 def output_folder(path: str | Path) -> Path:
     """Make a folder for results and prove that files can be written there.
 

@@ -33,7 +33,7 @@ def demo(
     """Make the same video twice, bare and accelerated, and say what the recipe gained and cost.
 
     Uses the small trained pair in the package: no download, no GPU. Writes bare.mp4,
-    accelerated.mp4, report.json, report.html and timeline.png.
+    accelerated.mp4, report.json, report.html and timeline.svg.
     """
     with reported(debug):
         from sraccel.recipe.recipe import Recipe
@@ -89,7 +89,7 @@ def _demo(recipe: Recipe, call: dict[str, Any], seed: int, repeats: int, out: Pa
             keep=outputs.keep,
             **call,
         )
-    report = outputs.told(comparison.report)
+    report = outputs.completed(comparison.report)
     show(report, outputs.save(report))
 
 

@@ -95,7 +95,7 @@ def generate(
 
     What no option says of the call, the recipe's `sampling` says, else the pipeline.
 
-    Writes video.mp4, report.json, report.html and timeline.png, and with --compare also bare.mp4.
+    Writes video.mp4, report.json, report.html and timeline.svg, and with --compare also bare.mp4.
     Weights are read from safetensors files only, and code that comes with a model is never run.
 
     With `--from`, an earlier run gives all that no option does. On the same machine and with the
@@ -216,7 +216,7 @@ class _Generation:
                 keep=outputs.keep,
                 **self.call,
             )
-        return outputs.told(comparison.report)
+        return outputs.completed(comparison.report)
 
     def _accelerated(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         import torch
@@ -237,9 +237,9 @@ class _Generation:
                 outputs.keep("accelerated", run(), made.report)
             except BaseException:  # Ctrl-C, too: what was done up to here is worth keeping
                 with suppress(OutputError, LoopError):  # LoopError: nothing was done
-                    outputs.save(outputs.told(made.report))
+                    outputs.save(outputs.completed(made.report))
                 raise
-        return outputs.told(made.report)
+        return outputs.completed(made.report)
 
 
 Prepared = tuple[Callable[[], Any], "Stack | PipelinePair"]

@@ -13,7 +13,7 @@ from rich.console import Console
 from sraccel.errors import ModelError, OutputError
 from sraccel.report.origin import Origin, frames_sha256, tags
 from sraccel.report.page import save_page
-from sraccel.report.timeline import save_timeline
+from sraccel.report.page.picture import save_timeline
 from sraccel.video.frames import frames_of
 from sraccel.video.mp4 import save_video
 
@@ -29,7 +29,7 @@ VIDEOS = {"bare": "bare", "accelerated": "video"}
 
 @dataclass
 class Outputs:
-    """Writes what a command makes as soon as it is there; each file tells where it comes from.
+    """Writes what a command makes as soon as it is there; each file says where it comes from.
 
     Attributes:
         origin: what makes the videos.
@@ -58,24 +58,24 @@ class Outputs:
         if way in self.videos:
             return
         frames = _first_video(output)
-        told = report.model_copy(deep=True)
-        told.call = self.call
-        told.origin = self.origin.model_copy(update={"frames_sha256": frames_sha256(frames)})
+        kept = report.model_copy(deep=True)
+        kept.call = self.call
+        kept.origin = self.origin.model_copy(update={"frames_sha256": frames_sha256(frames)})
         if way == "accelerated":
-            told.recipe = self._recipe()
-        self._reports[way] = told
+            kept.recipe = self._recipe()
+        self._reports[way] = kept
         self.videos[way] = save_video(
             frames.movedim(1, -1),
             self.folder / f"{self.names[way]}.mp4",
             fps=self.origin.fps,
-            metadata={"comment": self._comment(way), **tags(told)},
+            metadata={"comment": self._comment(way), **tags(kept)},
         )
 
     def _comment(self, way: str) -> str:
         model, seed = self.origin.sources[0].name, self.call["seed"]
         return f"{way}: {model}, seed {seed}: {self.call['prompt']}"
 
-    def told(self, report: Report) -> Report:
+    def completed(self, report: Report) -> Report:
         """The report of an accelerated run, with its call and its origin."""
         kept = self._reports.get("accelerated")
         report.call = self.call
@@ -87,14 +87,14 @@ class Outputs:
         return self.recipe.model_dump(mode="json")
 
     def save(self, report: Report) -> list[Path]:
-        """Write `report.json`, its page, and `timeline.png` if the run took a step.
+        """Write `report.json`, its page, and `timeline.svg` if the run took a step.
 
         Returns:
             all files that have been written.
         """
         paths = [*self.videos.values(), report.save(self.folder / "report.json")]
         if report.steps:
-            paths.append(save_timeline(report, self.folder / "timeline.png"))
+            paths.append(save_timeline(report, self.folder / "timeline.svg"))
         return [*paths, save_page(report, self.folder / "report.html", self.videos)]
 
     @contextmanager

@@ -17,16 +17,16 @@ WAYS = {"bare.mp4": "bare", "accelerated.mp4": "accelerated", "video.mp4": "acce
 
 
 @dataclass
-class Videos:
+class FoundVideos:
     """The videos of a report, by way of running, and why others were left out."""
 
     found: dict[str, Path] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
-def videos_of(report: Report, folder: Path) -> Videos:
+def videos_of(report: Report, folder: Path) -> FoundVideos:
     """Those whose tag is of the report's run, or of the bare run beside it."""
-    videos = Videos()
+    videos = FoundVideos()
     there = [folder / name for name in WAYS if (folder / name).is_file()]
     for path in sorted(there, key=lambda path: path.stat().st_mtime):  # the newest goes last
         reason = _reason_against(report, path)

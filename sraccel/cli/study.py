@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from sraccel.cli.study_progress import StudyProgress
     from sraccel.report.origin import Source
     from sraccel.study.plan.study import Study
-    from sraccel.study.report_model import StudyReport
+    from sraccel.study.results import StudyReport
 
 
 @model_options(Plan, into="plan", without={"sweep"})
@@ -84,8 +84,8 @@ def study(
 
     Runs the bare pipeline and every cell of a design in random order within blocks of one prompt
     and seed. Each run is on disk before the next begins: after Ctrl-C, a crash or a full disk the
-    same command goes on. Writes report.html, report.md, report.json, cells.csv and effects.csv;
-    the runs are in study.sqlite.
+    same command goes on. Writes report.html, report.json, cells.csv and effects.csv; the runs are
+    in study.sqlite.
     """
     call = {
         "num_inference_steps": steps,

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sraccel.cli.failures import stderr
+from sraccel.report.words import counted, duration, waiting
 from sraccel.study.runs.watcher import Position, Watcher
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class StudyProgress(Watcher):
         if self._failed:
             notes.append(f"{self._failed} failed")
         if position.seconds_left is not None:
-            notes.append(f"{duration(position.seconds_left)} left in it")
+            notes.append(f"{waiting(position.seconds_left)} left in it")
         self._show("runs", position.done, position.planned, ", ".join(notes))
         self._show("step", 0, 1, position.cell)
 
@@ -81,7 +82,7 @@ def forecast_table(forecast: StudyForecast) -> RenderableType:
     """Cells, runs and time."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("cell")
-    for heading in ("steps", "seconds a run"):
+    for heading in ("steps", "time of a run"):
         table.add_column(heading, justify="right")
     for cell in forecast.cells:
         table.add_row(Text(cell.name), str(cell.steps), Text(_seconds(cell)))
@@ -93,20 +94,21 @@ def _seconds(cell: CellForecast) -> str:
         return f"cannot run: {cell.refused}"
     if cell.seconds is None:
         return "not known"
-    return f"{cell.seconds:.3g}" if cell.measured else f"at most {cell.seconds:.3g}"
+    return f"{'' if cell.measured else 'at most '}{duration(cell.seconds)}"
 
 
 def _summary(forecast: StudyForecast) -> str:
-    runs, time = forecast.runs_of_a_round, duration(forecast.round_seconds)
+    runs, time = forecast.runs_of_a_round, waiting(forecast.round_seconds)
     about = "about" if forecast.measured else "at most about"
     parts = [
-        f"{runs} runs a round ({forecast.blocks} blocks of prompt and seed), {about} {time}",
+        f"{counted(runs, 'run')} a round ({counted(forecast.blocks, 'block')} of prompt and seed), "
+        f"{about} {time}",
         "one round"
         if forecast.repeats == 1
         else f"{forecast.repeats} rounds at most, fewer if they suffice",
     ]
     if forecast.budget is not None:
-        parts.append(f"measured for {duration(forecast.budget)} at most")
+        parts.append(f"measured for {waiting(forecast.budget)} at most")
     if forecast.done >= runs * forecast.repeats:
         parts.append("all of them are on disk already")
     elif forecast.done:
@@ -118,10 +120,3 @@ def _summary(forecast: StudyForecast) -> str:
             "is switched"
         )
     return text + "."
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

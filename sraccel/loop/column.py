@@ -13,7 +13,7 @@ class Column:
 
     Attributes:
         label: short, for a heading or a legend.
-        description: one sentence that says what is measured, and in which unit.
+        description: what is measured, and in which unit; goes on after the label and a colon.
     """
 
     label: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sraccel.report.model import AcceleratorRecord, HandoffRecord, Report, StepRecord, Timing
-from sraccel.report.table import branches
+from sraccel.report.steps import branches
 
 
 def joined_report(sketch: Report, render: Report, handoff: HandoffRecord) -> Report:

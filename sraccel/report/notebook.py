@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sraccel.notebook import Row, box, notice, options, table
-from sraccel.report.page.figures import figures, notices, title
+from sraccel.report.contributions import contribution
+from sraccel.report.headline import figures, notices, switch_facts, title
+from sraccel.report.words import upper_first, with_remark
 
 if TYPE_CHECKING:
     from sraccel.report.model import AcceleratorRecord, Report
@@ -13,24 +15,17 @@ if TYPE_CHECKING:
 
 def report_html(report: Report) -> str:
     """A report: what to know first, then the figures, then what each accelerator did."""
-    numbers = [(item.label, item.value, item.detail) for item in figures(report)]
-    numbers.append(("Switch", _switch(report), report.switch_rule or ""))
+    numbers: list[Row] = [(item.label, item.value, item.detail) for item in figures(report)]
+    numbers += [(upper_first(name), value, "") for name, value in switch_facts(report)]
     records = [_record(item) for item in report.accelerators]
     return box(
         f"{title(report)}: {report.outcome}",
         "".join(notice(text) for text in notices(report))
         + table((), numbers)
-        + table(("accelerator", "factor", "chose", "skipped", "options"), records),
+        + table(("accelerator", "factor", "what it did", "options"), records),
     )
 
 
-def _switch(report: Report) -> str:
-    return "none" if report.switch_step is None else f"at step {report.switch_step}"
-
-
 def _record(record: AcceleratorRecord) -> Row:
-    factor = record.factor if record.factor is not None else record.overhead
-    kind = " (overhead)" if record.factor is None and factor is not None else ""
-    shown = "" if factor is None else f"{factor:.2f}x{kind}"
-    calls = (f"{record.chosen_calls} calls", f"{record.reused_calls} calls")
-    return (record.name, shown, *calls, options(record.options))
+    part = contribution(record)
+    return (part.name, with_remark(part.value, part.remark), part.did, options(record.options))

@@ -56,7 +56,7 @@ class Source(BaseModel):
 
     @property
     def identity(self) -> str | None:
-        """What tells it from another version of itself; None if nothing is known."""
+        """What distinguishes it from another version of itself; None if nothing is known."""
         return self.fingerprint or self.revision
 
 
@@ -144,8 +144,8 @@ def hub_commit(name: str, revision: str | None = None) -> str | None:
 def fingerprint(path: str | Path) -> str:
     """A checksum of a file, or of the configurations and weights in a folder; reads little.
 
-    Of weights (safetensors) the header, the size and 64 samples count. So it tells models and
-    versions apart, but is no proof that nobody changed a number.
+    Of weights (safetensors) the header, the size and 64 samples count. So it differs between models
+    and versions, but is no proof that nobody changed a number.
     """
     path = Path(path).expanduser()
     digest = hashlib.sha256()

@@ -22,11 +22,11 @@ WRITTEN_BY = "`sraccel generate` and `sraccel demo` write reports and videos tha
 
 
 class Repetition(BaseModel):
-    """A run, as its report or its video tells it."""
+    """A run, as its report or its video records it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     recipe: dict[str, Any]
     call: dict[str, Any] = Field(description="Arguments of the pipeline's call, and the seed.")
     versions: dict[str, str]
@@ -49,7 +49,7 @@ class Repetition(BaseModel):
         return self.origin.sources[0]
 
     def recipe_content(self) -> dict[str, Any]:
-        """The recipe as somebody would write it: what equals a default of today is left out.
+        """The recipe as one would write it: what equals a default of today is left out.
 
         (Some options refuse to be given beside others, even with their default.)
         """

@@ -2,6 +2,6 @@
 
 `plan` says what is run, `analysis` what the runs mean, `runs` makes and keeps them, and `report`
 shows what came of it; each of these imports only those before it. `cell` (a way of running, and one
-run) and `report_model` (what a report holds) are what they share. Others call `run_study`,
+run) and `results` (what a report holds) are what they share. Others call `run_study`,
 `forecast_study` and `write_report` of `measure`.
 """

@@ -12,9 +12,9 @@ from sraccel.files import output_folder
 from sraccel.models.loading import FPS
 from sraccel.models.shared import shared_loading
 from sraccel.report.origin import Source, sources_of
+from sraccel.study.assemble import assemble
 from sraccel.study.plan.design import cells_of, showcase_cells
 from sraccel.study.plan.study import Study
-from sraccel.study.report.assemble import assemble
 from sraccel.study.report.outputs import save_report
 from sraccel.study.runs.experiment import Experiment
 from sraccel.study.runs.header import Header, header_of
@@ -26,7 +26,7 @@ from sraccel.study.runs.watcher import Watcher
 if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.study.cell import CellRun
-    from sraccel.study.report_model import StudyReport
+    from sraccel.study.results import StudyReport
     from sraccel.study.runs.watcher import StudyForecast
 
 

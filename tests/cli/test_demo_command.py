@@ -16,7 +16,7 @@ def test_the_demo_writes_both_videos_the_report_and_the_timeline_and_prints_the_
 ):
     result = sraccel("demo", "--steps", 6, "--repeats", 1, "--out", tmp_path)
     assert result.exit_code == 0, result.output
-    names = ["accelerated.mp4", "bare.mp4", "report.html", "report.json", "timeline.png"]
+    names = ["accelerated.mp4", "bare.mp4", "report.html", "report.json", "timeline.svg"]
     assert sorted(path.name for path in tmp_path.iterdir()) == names
     report = Report.from_json((tmp_path / "report.json").read_text())
     assert report.speedup.measured is not None

@@ -42,7 +42,7 @@ def test_generate_writes_a_video_a_report_and_a_timeline(
     assert sorted(path.name for path in out.iterdir()) == [
         "report.html",
         "report.json",
-        "timeline.png",
+        "timeline.svg",
         "video.mp4",
     ]
     report = Report.from_json((out / "report.json").read_text())
@@ -52,7 +52,7 @@ def test_generate_writes_a_video_a_report_and_a_timeline(
     assert report.quality is None
     assert load_video(out / "video.mp4").shape[1:] == (288, 288, 3)
     assert "not measured" in result.stdout
-    for name in ("video.mp4", "report.json", "timeline.png"):
+    for name in ("video.mp4", "report.json", "timeline.svg"):
         assert name in result.stdout
 
 

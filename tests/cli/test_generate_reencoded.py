@@ -70,7 +70,7 @@ def test_two_pipelines_make_the_video_and_one_report(
     assert sorted(path.name for path in out.iterdir()) == [
         "report.html",
         "report.json",
-        "timeline.png",
+        "timeline.svg",
         "video.mp4",
     ]
     report = Report.from_json((out / "report.json").read_text())
@@ -78,7 +78,7 @@ def test_two_pipelines_make_the_video_and_one_report(
     assert report.handoff.kind == "re-encode"
     assert report.handoff.noise_level_before == report.handoff.noise_level_after
     assert report.call["seed"] == 0
-    assert "hand-off" in result.stdout
+    assert "Hand-off" in result.stdout
     assert len(load_video(out / "video.mp4")) == 9
 
 

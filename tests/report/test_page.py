@@ -33,7 +33,6 @@ from sraccel.report.model import (
 from sraccel.report.page import render_page, save_page
 from sraccel.report.page.attribution import MARGIN, attribution
 from sraccel.report.page.timeline import timeline
-from sraccel.report.page.words import size
 
 MakeReport = Callable[..., Report]
 NASTY = "</script></style><!--<script><img src=x onerror=alert(1)>\"'&{{7*7}}</pre>"
@@ -100,7 +99,7 @@ def test_a_report_without_a_bare_run_claims_no_speed_and_no_quality(bare_minimum
 
 
 @pytest.mark.parametrize("place", ["prompt", "warning", "name", "recipe", "branch", "role", "note"])
-def test_strangers_words_are_text_wherever_they_stand(make_report: MakeReport, place: str):
+def test_words_from_outside_are_text_wherever_they_stand(make_report: MakeReport, place: str):
     plain, report = page(make_report(count=6, switch=3)), make_report(count=6, switch=3)
     if place == "prompt":
         report.call["prompt"] = NASTY
@@ -445,20 +444,6 @@ def test_factors_whose_product_is_no_number_are_drawn_all_the_same(factor: float
     for bar in drawn:
         assert bar.width == pytest.approx((100 - 2 * MARGIN) / 5)
     assert len(page(report).one("table", class_="bars")["text"]) < 800
-
-
-@pytest.mark.parametrize(
-    ("count", "said"),
-    [
-        (None, "not measured"),
-        (1023, "1,023 bytes"),
-        (3 << 30, "3.0 GiB"),
-        (10**30, "9.31e+20 GiB"),
-        (10**400, "not measured"),
-    ],
-)
-def test_a_size_is_short_however_large(count: int | None, said: str):
-    assert size(count) == said
 
 
 def test_the_recipe_of_the_page_can_be_used_again(tmp_path: Path, bare_minimum: Report):

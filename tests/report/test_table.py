@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from html import escape
 
 import pytest
 from rich.console import Console
 
+from sraccel.report.headline import figures, switch_facts
 from sraccel.report.model import CallRecord, HandoffRecord, Report, StepRecord
-from sraccel.report.table import StepStrip, role_letters, table
+from sraccel.report.page import render_page
+from sraccel.report.steps import role_letters
+from sraccel.report.table import StepStrip, table
+from sraccel.report.words import ASCII, upper_first
 
 MakeReport = Callable[..., Report]
 
@@ -20,41 +26,62 @@ def text(report: Report, width: int = 80) -> str:
 
 def test_the_headline_says_what_was_measured_and_what_was_predicted(make_report: MakeReport):
     shown = text(make_report())
-    assert "measured 3.42x (3.31x to 3.47x, 3 pairs of runs)" in shown
-    assert "predicted 3.37x" in shown
-    assert "bare 1.81 s, accelerated 529 ms (denoising, 50 steps)" in shown
-    assert "PSNR 31.2 dB, SSIM 0.953" in shown
-    assert "step 18" in shown
-    assert "831 MiB" in shown
+    rows = {line[:18].strip(): line[18:].strip() for line in shown.splitlines()}
+    assert rows["Measured speedup"].startswith("3.42x (3.31x to 3.47x, 3 pairs of runs; the whole")
+    assert rows["Predicted speedup"] == "3.37x (measured / predicted 1.01)"
+    assert rows["Denoising"] == "529 ms (bare 1.81 s; 50 steps)"
+    assert rows["PSNR"] == "31.2 dB (to the bare run)"
+    assert rows["SSIM"] == "0.953 (to the bare run)"
+    assert rows["Switch"] == "step 18 is the render model's first"
+    assert rows["Peak memory"].startswith("831 MiB")
+
+
+@pytest.mark.parametrize("name", ["make_report", "bare_minimum"])
+def test_terminal_page_and_notebook_say_the_same(request: pytest.FixtureRequest, name: str):
+    given = request.getfixturevalue(name)
+    report = given() if callable(given) else given
+    shown = " ".join(text(report, 200).split())
+    page, notebook = render_page(report, {}), report._repr_html_()
+    for figure in figures(report):
+        for words in (figure.label, figure.value, figure.detail):
+            assert words.translate(ASCII) in shown
+            assert words in page
+            assert words in notebook
+    for words in (part for fact in switch_facts(report) for part in fact):
+        assert upper_first(words) in shown or words in shown
+        assert escape(words) in page.replace("&#39;", "&#x27;")
 
 
 def test_warnings_come_first(make_report: MakeReport):
     shown = text(make_report())
-    assert shown.index("emulated kernel; its quality") < shown.index("speedup")
+    assert shown.index("emulated kernel; its quality") < shown.index("Measured speedup")
 
 
 def test_what_was_not_measured_is_called_that_and_no_number_is_invented(bare_minimum: Report):
     shown = text(bare_minimum)
     lines = {line.split("  ")[0].strip(): line for line in shown.splitlines()}
-    for label in ("speedup", "seconds", "quality", "peak memory"):
+    labels = ("Measured speedup", "Predicted speedup", "Quality", "Denoising", "Peak memory")
+    for label in labels:
         assert "not measured" in lines[label]
-    assert "x" not in lines["speedup"].replace("speedup", "")
+    assert not re.search(r"\dx", shown)
 
 
 def test_an_accelerator_shows_a_factor_or_an_overhead_and_says_if_it_is_an_estimate(
     make_report: MakeReport,
 ):
     rows = {line.split()[0]: line for line in text(make_report()).splitlines() if line.strip()}
+    words = " ".join(text(make_report()).split())
     assert "1.98x" in rows["srdiffusion"]
     assert "estimate" not in rows["srdiffusion"]
     assert "1.81x (estimate)" in rows["teacache"]
-    assert "(0.94x, slower)" in rows["sageattention"]
+    assert "0.94x (overhead;" in rows["sageattention"]
+    assert "claims no speed)" in words
 
 
 @pytest.mark.parametrize(
     ("record", "shown"),
     [
-        (HandoffRecord(kind="identity"), "identity"),
+        (HandoffRecord(kind="identity"), ["identity"]),
         (
             HandoffRecord(
                 kind="re-encode",
@@ -65,23 +92,27 @@ def test_an_accelerator_shows_a_factor_or_an_overhead_and_says_if_it_is_an_estim
                 sketch_noise_level=0.8335,
                 render_noise_level=0.8,
             ),
-            "re-encode, 1.5 s, 12% of the run (decode 900 ms, encode 500 ms), noise level 0.834 "
-            "to 0.800",
+            [
+                "re-encode",
+                "0.8335 where the sketch ended, 0.8 where the render began",
+                "1.5 s, 12 % of the run (decoding 900 ms, encoding 500 ms)",
+            ],
         ),
     ],
     ids=["identity", "re-encode"],
 )
 def test_the_hand_off_shows_what_is_known_of_it(
-    make_report: MakeReport, record: HandoffRecord, shown: str
+    make_report: MakeReport, record: HandoffRecord, shown: list[str]
 ):
     lines = text(make_report().model_copy(update={"handoff": record}), width=140).splitlines()
-    (line,) = [line for line in lines if line.strip().startswith("hand-off")]
-    assert line.split(maxsplit=1)[1].strip() == shown
+    names = ("Hand-off", "Noise level", "Hand-off time")
+    found = [line[18:].strip() for line in lines if line[:18].strip() in names]
+    assert found == shown
 
 
 def test_a_run_that_did_not_finish_says_how_far_it_came(make_report: MakeReport):
     report = make_report().model_copy(update={"outcome": "partial", "num_inference_steps": 80})
-    assert "partial, 50 of 80 steps" in text(report)
+    assert "The run is not whole: partial; 50 of 80 steps were taken." in text(report)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -138,15 +169,15 @@ def test_the_table_survives_a_terminal_without_unicode(make_report: MakeReport, 
 
 
 def test_print_and_str_of_a_report_show_the_table(make_report: MakeReport):
-    assert "measured 3.42x" in str(make_report())
+    assert "Measured speedup   3.42x" in str(make_report())
 
 
 def test_more_bytes_than_anybody_has_are_not_measured(make_report: MakeReport):
     report = make_report(count=4, switch=2)
     report.peak_memory_bytes = report.accelerators[0].cache_bytes = 10**400
-    (line,) = [line for line in text(report).splitlines() if "peak memory" in line]
+    (line,) = [line for line in text(report).splitlines() if "Peak memory" in line]
     assert "not measured" in line
-    assert "kept up to" not in text(report)
+    assert "kept between" not in text(report)
 
 
 def test_steps_without_calls_have_no_strip(bare_minimum: Report):

@@ -18,11 +18,11 @@ from sraccel.comparison.quality import Quality
 from sraccel.errors import ConflictError, LoopError, ModelError, PluginError, RecipeError
 from sraccel.plugin import Accelerator, Call, hookimpl
 from sraccel.study import measure
+from sraccel.study.assemble import assemble
 from sraccel.study.cell import CellRun
 from sraccel.study.measure import forecast_study, run_study
 from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.study import Study
-from sraccel.study.report.assemble import assemble
 from sraccel.study.runs import cell_runner, judging
 from sraccel.study.runs.cell_runner import CellRunner
 from sraccel.study.runs.judging import judge

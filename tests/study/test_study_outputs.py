@@ -1,22 +1,20 @@
-"""A study as Markdown, CSV, and in a terminal."""
+"""A study as CSV, and in a terminal; its files."""
 
 from __future__ import annotations
 
 import csv
 import io
-import re
+from pathlib import Path
 
 import pytest
 from made_report import full, with_failure
 from rich.console import Console
 
+from sraccel.errors import OutputError
 from sraccel.study.report.csv_files import cells_csv, effects_csv
-from sraccel.study.report.markdown import escape, to_markdown
+from sraccel.study.report.outputs import FILES, save_report
 from sraccel.study.report.table import table
-from sraccel.study.report_model import Order, StudyReport
-
-TIMES = "\N{MULTIPLICATION SIGN}"
-NASTY = "<img src=x onerror=alert(1)>|a\n# b\r\n`c` *d* [e](f) @g \u202eh \\| ~i~ &lt;"
+from sraccel.study.results import Order, StudyReport
 
 
 def terminal(report: StudyReport, width: int = 80) -> str:
@@ -26,67 +24,11 @@ def terminal(report: StudyReport, width: int = 80) -> str:
     return captured.get()
 
 
-def strange() -> StudyReport:
-    report = with_failure(full())
-    report.name = report.description = NASTY
-    report.prompts = report.warnings = [NASTY]
-    for cell in report.analysis.cells:
-        cell.name = NASTY
-    for pair in report.analysis.pairs:
-        pair.accelerators, pair.why, pair.kept = (NASTY, NASTY), NASTY, None
-    return report
-
-
-def columns(line: str) -> int:
-    return len(re.findall(r"(?<!\\)\|", line.replace(r"\\", ""))) - 1
-
-
-@pytest.mark.parametrize("make", [full, strange, lambda: full(exact=True)])
-def test_every_row_of_a_markdown_table_has_as_many_columns_as_its_head(make):
-    lines = to_markdown(make()).splitlines()
-    tables = 0
-    for number, line in enumerate(lines):
-        if re.fullmatch(r"\|( :?--:? \|)+", line):
-            tables += 1
-            rest = lines[number + 1 :]
-            end = next((n for n, row in enumerate(rest) if not row.startswith("|")), len(rest))
-            for row in [lines[number - 1], *rest[:end]]:
-                assert columns(row) == columns(line), row
-    assert tables >= 8
-
-
-def test_words_from_outside_mean_nothing_to_markdown():
-    text = to_markdown(strange())
-    assert not re.search(r"(?<!\\)<img", text)
-    assert not re.search(r"(?<!\\)\[e", text)
-    assert "\n# b" not in text
-    assert "\u202e" not in text
-    headings = [line for line in text.splitlines() if line.startswith("#")]
-    assert sum(line.startswith("# ") for line in headings) == 1
-
-
-@pytest.mark.parametrize(
-    ("text", "escaped"),
-    [
-        ("1. first", r"1\. first"),
-        ("- item", r"\- item"),
-        ("+ item", r"\+ item"),
-        ("a | b", r"a \| b"),
-        ("bf16-linear", "bf16-linear"),
-        ("3.65 times", "3\\.65 times"),
-        ("two\nlines", "two lines"),
-    ],
-)
-def test_a_line_of_markdown_means_what_it_says(text: str, escaped: str):
-    assert escape(text) == escaped
-
-
-def test_markdown_has_the_figures_and_what_to_read_first():
-    text = to_markdown(full())
-    assert text.index("Read this first") < text.index("## Cells")
-    assert f"3.65{TIMES} (3.54 to 3.76) of denoising" in text
-    assert "srdiffusion and teacache keep 0.871 (0.857 to 0.885) of what they promise" in text
-    assert "they lose to each other: 87 % of the product is kept" in text
+def test_all_files_are_written_and_a_folder_that_is_missing_is_named(tmp_path: Path):
+    save_report(full(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
+    with pytest.raises(OutputError, match="nowhere"):
+        save_report(full(), tmp_path / "nowhere")
 
 
 def test_cells_csv_has_a_row_a_cell_and_numbers_that_come_back():
@@ -136,12 +78,16 @@ def test_no_spreadsheet_takes_a_name_for_a_formula(name: str):
 def test_the_terminal_shows_warnings_the_full_stack_and_every_cell():
     report = with_failure(full())
     shown = terminal(report, 200)
-    assert shown.index("emulated kernel") < shown.index("full stack")
-    assert "12 runs failed: OutOfMemoryError" in " ".join(shown.replace("│", "").split())
+    assert shown.index("emulated kernel") < shown.index("Full stack")
+    assert "12 of 12 runs failed: OutOfMemoryError" in " ".join(shown.replace("│", "").split())
     for cell in report.analysis.cells:
         assert cell.name in shown
     assert "not measured" in shown
-    assert "3.65x (3.54 to 3.76) of denoising" in terminal(full(), 140)
+    words = " ".join(terminal(full(), 140).split())
+    assert "Full stack 3.65x (3.54 to 3.76; of the denoising loop)" in words
+    assert "PSNR 21.4 dB" in words
+    assert "srdiffusion and teacache keep 0.871 (0.857 to 0.885) of what they promise" in words
+    assert "they lose to each other: 87 % of the product is kept" in words
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -25,8 +25,9 @@ from opened_page import (
     reachable,
 )
 
-from sraccel.study.report.page import save_page
-from sraccel.study.report_model import StudyReport
+from sraccel.files import save_text
+from sraccel.study.report.page import render_page
+from sraccel.study.results import StudyReport
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -57,7 +58,7 @@ def visit(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     visits = Visits(browser)
 
     def visit(report: StudyReport, folder: Path, width: int = 1280, **more: Any) -> Opened:
-        path = save_page(report, tmp_path / f"report-{len(visits.pages)}.html", folder)
+        path = save_text(render_page(report, folder), tmp_path / f"report-{len(visits.pages)}.html")
         opened = visits.open(path, width, **more)
         opened.settle()
         return opened
@@ -66,7 +67,7 @@ def visit(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     visits.end()
 
 
-def full_of_strangers(folder: Path) -> StudyReport:
+def full_of_foreign_words(folder: Path) -> StudyReport:
     """Words in every place that try to run, and to be too wide."""
     report = with_failure(with_videos(full(), folder))
     text = report.model_dump_json().replace("teacache", json.dumps(NASTY)[1:-1])
@@ -85,7 +86,7 @@ def full_of_strangers(folder: Path) -> StudyReport:
 def test_it_fits_can_be_read_and_runs_nothing_foreign(
     visit: Open, shown: tuple[StudyReport, Path], tmp_path: Path, width: int, scheme: str
 ):
-    for report, folder in (shown, (full_of_strangers(tmp_path), tmp_path)):
+    for report, folder in (shown, (full_of_foreign_words(tmp_path), tmp_path)):
         opened = visit(report, folder, width, color_scheme=scheme)
         opened.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         fits(opened, width)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sraccel.study.report_model import (
+from sraccel.study.results import (
     Analysis,
     CellResult,
     Effect,
@@ -254,6 +254,7 @@ def with_failure(report: StudyReport) -> StudyReport:
         errors=["OutOfMemoryError: tried to allocate 2.5 GiB"],
     )
     report.analysis.cells[report.analysis.cells.index(cell)] = broken
+    report.warnings.append(f"{cell.name}: 12 of 12 runs failed: {broken.errors[0]}")
     return report
 
 

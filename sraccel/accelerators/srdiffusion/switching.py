@@ -41,13 +41,10 @@ if TYPE_CHECKING:
 Rule = Literal["auto", "paper", "per_step"]
 
 COLUMNS = {
-    "noise_rel_l1": Column(
-        "D", "Relative L1 change of the guided noise prediction from the step before."
-    ),
+    "noise_rel_l1": Column("D", "relative L1 change of the guided prediction, step to step"),
     "noise_rel_l1_per_step": Column(
         "D per step",
-        "The same from one computed step to the next, divided by the steps between them, where "
-        "the per-step rule decides.",
+        "the same between computed steps, divided by their distance; where it is there, it decides",
     ),
 }
 

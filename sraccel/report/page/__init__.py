@@ -11,17 +11,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sraccel.files import save_text
+from sraccel.report.headline import figures, notices, switch_facts, title
 from sraccel.report.page.attribution import attribution
 from sraccel.report.page.clips import load_clips
-from sraccel.report.page.details import details
-from sraccel.report.page.figures import figures, notices, title
+from sraccel.report.page.details import details, prompt_of
 from sraccel.report.page.shell import SHARED, Shell
 from sraccel.report.page.timeline import timeline
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report
 
-RUN = Shell(SHARED, "run.html.jinja", ("run.css",), ("player.js", "run.js"))
+RUN = Shell(SHARED, "run.html.jinja", ("timeline.css", "run.css"), ("player.js", "run.js"))
 
 
 def save_page(
@@ -41,7 +42,7 @@ def save_page(
     Raises:
         OutputError: a video cannot be read, or the page cannot be written.
     """
-    return RUN.save(path, render_page(report, videos or {}, notes))
+    return save_text(render_page(report, videos or {}, notes), path)
 
 
 def render_page(report: Report, videos: Mapping[str, Path], notes: Sequence[str] = ()) -> str:
@@ -55,5 +56,7 @@ def render_page(report: Report, videos: Mapping[str, Path], notes: Sequence[str]
         clips=load_clips(videos),
         timeline=timeline(report),
         attribution=attribution(report),
+        switch=switch_facts(report),
+        prompt=prompt_of(report),
         details=details(report),
     )

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sraccel.report.page.words import NOT_MEASURED, TIMES, finite, name, size, spoken, times
+from sraccel.report.contributions import Contribution, contribution, positive
+from sraccel.report.words import TIMES, factor
 
 if TYPE_CHECKING:
-    from sraccel.report.model import AcceleratorRecord, Report
+    from sraccel.report.model import Report, Speedup
 
 MARGIN = 4.0
 """Room at both ends of the axis, in percent."""
-SMALLEST = 1e-100
 LONGEST_POWER = 32
 """Powers of two beyond are written as such."""
 
@@ -23,7 +24,8 @@ class Bar:
     """A row: from what the speedup was before it, to what it is with it.
 
     Attributes:
-        kind: `factor`, `overhead` (no speed is claimed), `estimate`, `predicted` or `measured`.
+        kind: `factor`, `overhead` (no speed is claimed), `estimate`, `predicted`, `measured` or
+            `missing`.
         start, width: in percent of the axis; null width: nothing to draw.
         whisker: least and greatest, in percent.
     """
@@ -38,28 +40,18 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Deeds:
-    """What an accelerator did, and says of itself."""
-
-    name: str
-    did: str
-    facts: list[tuple[str, str]]
-    options: list[tuple[str, str]]
-
-
-@dataclass(frozen=True)
 class Attribution:
     """Who contributed what, as the page draws it.
 
     Attributes:
         bars: one for each accelerator, then predicted and measured, on a logarithmic axis.
         ticks: places on that axis and their labels.
-        deeds: what each accelerator did, in words.
+        contributions: of each accelerator, in words.
     """
 
     bars: list[Bar] = field(default_factory=list)
     ticks: list[tuple[float, str]] = field(default_factory=list)
-    deeds: list[Deeds] = field(default_factory=list)
+    contributions: list[Contribution] = field(default_factory=list)
 
     @property
     def drawn(self) -> bool:
@@ -69,15 +61,14 @@ class Attribution:
 
 def attribution(report: Report) -> Attribution:
     """The rows of all accelerators, then what they multiply to, then what was measured."""
-    axis = _Axis(report)
+    parts = [contribution(record) for record in report.accelerators]
+    axis = _Axis(parts, report.speedup)
     reached = 0.0
     bars = []
-    for record in report.accelerators:
-        bars.append(_bar(record, axis, reached))
-        reached += math.log(_ratio(record) or 1.0)
-    bars += _totals(report, axis)
-    deeds = [_deeds(record) for record in report.accelerators]
-    return Attribution(bars, axis.ticks(), deeds)
+    for part in parts:
+        bars.append(_bar(part, axis, reached))
+        reached += math.log(part.ratio or 1.0)
+    return Attribution([*bars, *_totals(report.speedup, axis)], axis.ticks(), parts)
 
 
 class _Axis:
@@ -86,13 +77,12 @@ class _Axis:
     (A product of many factors may be too large for a number; the sum of their logarithms is not.)
     """
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, parts: list[Contribution], speedup: Speedup) -> None:
         points = [0.0]
-        for record in report.accelerators:
-            points.append(points[-1] + math.log(_ratio(record) or 1.0))
-        speedup = report.speedup
+        for part in parts:
+            points.append(points[-1] + math.log(part.ratio or 1.0))
         known = [speedup.measured, speedup.predicted, *(speedup.measured_range or ())]
-        points += [math.log(value) for value in map(_positive, known) if value is not None]
+        points += [math.log(value) for value in map(positive, known) if value is not None]
         self.low, self.high = min(points), max(points)
 
     def percent(self, logarithm: float) -> float:
@@ -112,53 +102,27 @@ def _power(power: int) -> str:
     return f"{text}{TIMES}"
 
 
-def _positive(value: float | None) -> float | None:
-    value = finite(value)
-    return value if value is not None and value >= SMALLEST else None
+def _bar(part: Contribution, axis: _Axis, reached: float) -> Bar:
+    if part.ratio is None:
+        return Bar(part.name, part.value, part.kind)
+    start, end = sorted((axis.percent(reached), axis.percent(reached + math.log(part.ratio))))
+    return Bar(part.name, part.value, part.kind, start, end - start, remark=part.remark)
 
 
-def _ratio(record: AcceleratorRecord) -> float | None:
-    return _positive(record.factor if record.factor is not None else record.overhead)
-
-
-def _bar(record: AcceleratorRecord, axis: _Axis, reached: float) -> Bar:
-    ratio = _ratio(record)
-    if ratio is None:
-        return Bar(record.name, NOT_MEASURED, "missing")
-    overhead = record.factor is None
-    start, end = sorted((axis.percent(reached), axis.percent(reached + math.log(ratio))))
-    remarks = ["overhead; claims no speed"] * overhead + ["estimate"] * record.estimated
-    kind = "overhead" if overhead else "estimate" if record.estimated else "factor"
-    return Bar(record.name, times(ratio), kind, start, end - start, remark=", ".join(remarks))
-
-
-def _totals(report: Report, axis: _Axis) -> list[Bar]:
-    speedup = report.speedup
-    bars = []
+def _totals(speedup: Speedup, axis: _Axis) -> Iterator[Bar]:
     for label, value in (("predicted", speedup.predicted), ("measured", speedup.measured)):
-        known = _positive(value)
+        known = positive(value)
         if known is None:
             continue
         start, end = sorted((axis.percent(0.0), axis.percent(math.log(known))))
-        whisker = _whisker(report, axis) if label == "measured" else None
-        remark = "{} to {}".format(*map(times, speedup.measured_range or ())) if whisker else ""
-        bars.append(Bar(label, times(known), label, start, end - start, whisker, remark))
-    return bars
+        whisker = _whisker(speedup, axis) if label == "measured" else None
+        ends = map(factor, speedup.measured_range or ())
+        remark = " to ".join(ends) if whisker else ""
+        yield Bar(label, factor(known), label, start, end - start, whisker, remark)
 
 
-def _whisker(report: Report, axis: _Axis) -> tuple[float, float] | None:
-    least, greatest = map(_positive, report.speedup.measured_range or (None, None))
+def _whisker(speedup: Speedup, axis: _Axis) -> tuple[float, float] | None:
+    least, greatest = map(positive, speedup.measured_range or (None, None))
     if least is None or greatest is None or least == greatest:
         return None
     return axis.percent(math.log(least)), axis.percent(math.log(greatest))
-
-
-def _deeds(record: AcceleratorRecord) -> Deeds:
-    counts = {"chose the model of {} calls": record.chosen_calls}
-    counts["skipped the blocks of {} calls"] = record.reused_calls
-    did = [words.format(count) for words, count in counts.items() if count]
-    facts = [(name(key), spoken(value)) for key, value in record.notes.items()]
-    if record.cache_bytes is not None:
-        facts.append(("kept between steps, at most", size(record.cache_bytes)))
-    options = [(name(key), spoken(value)) for key, value in record.options.items()]
-    return Deeds(record.name, "; ".join(did), facts, options)

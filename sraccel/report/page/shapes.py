@@ -54,6 +54,14 @@ class Key:
 
 
 @dataclass
+class Curve:
+    """Values over the steps, each with a mark: `dot` or `diamond`."""
+
+    mark: str
+    points: list[tuple[float, float]]
+
+
+@dataclass
 class Panel:
     """A diagram over the steps; `top` and `bottom` are where its highest and lowest values lie."""
 
@@ -63,6 +71,7 @@ class Panel:
     bottom: float
     highest: float = 0.0
     ticks: list[Tick] = field(default_factory=list)
+    curves: list[Curve] = field(default_factory=list)
     missing: str = ""
 
     def y(self, value: float) -> float:

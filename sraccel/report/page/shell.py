@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sraccel.files import replacing
-
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 SHARED = Path(__file__).parent
+STYLES = ("drawing.css", "base.css")
+"""Of every page, before its own."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Shell:
     Attributes:
         folder: of its own templates, styles and scripts; what is not there is shared.
         template: extends `base.html.jinja`.
-        styles, scripts: names of files, after `base.css` and `base.js`.
+        styles, scripts: names of files, after those of every page.
     """
 
     folder: Path
@@ -34,32 +34,27 @@ class Shell:
 
     def render(self, data: Any, **content: Any) -> str:
         """The page's text; `data` is put into it as JSON, without NaN or infinity."""
-        script = self._joined("base.js", *self.scripts)
-        template = _environment(self.folder).get_template(self.template)
-        return template.render(
+        script = joined(self.folder, "base.js", *self.scripts)
+        return render(
+            self.folder,
+            self.template,
             content,
             data=data,
-            css=self._joined("base.css", *self.styles),
+            css=joined(self.folder, *STYLES, *self.styles),
             script=script,
             policy=_policy(script),
         )
 
-    def save(self, path: str | Path, text: str) -> Path:
-        """Write a page that was rendered.
 
-        Raises:
-            OutputError: the file cannot be written.
-        """
-        with replacing(path) as temporary:
-            temporary.write_bytes(text.encode("utf-8", "replace"))
-        return Path(path)
+def render(folder: Path, template: str, *content: Any, **more: Any) -> str:
+    """A template of a folder, or one that is shared, filled in; everything is escaped."""
+    return _environment(folder).get_template(template).render(*content, **more)
 
-    def _joined(self, *names: str) -> str:
-        return "\n".join(self._text(name) for name in names)
 
-    def _text(self, name: str) -> str:
-        own = self.folder / name
-        return (own if own.exists() else SHARED / name).read_text(encoding="utf-8")
+def joined(folder: Path, *names: str) -> str:
+    """The texts of files in a folder, or of shared ones."""
+    paths = [folder / name if (folder / name).exists() else SHARED / name for name in names]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths)
 
 
 @functools.cache

@@ -1,19 +1,26 @@
-"""The steps of a run as geometry: a band of models, a row a branch, seconds, and the metric D.
+"""The steps of a run as geometry: a band of models, a row a branch, seconds, and what was measured.
 
 The template draws it as SVG. Every state differs in letter or pattern, not in colour alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
-from sraccel.report.page.shapes import Box, Key, Label, Panel
-from sraccel.report.page.steps import deed_of, stretch_of, summary, table_rows
-from sraccel.report.page.words import duration, finite
-from sraccel.report.table import branches, role_letters
+from sraccel.report.page.shapes import Box, Curve, Key, Label, Panel
+from sraccel.report.steps import (
+    branches,
+    deed_of,
+    role_letters,
+    stretch_of,
+    summary,
+    table_rows,
+)
+from sraccel.report.words import NOT_MEASURED, duration, finite, short
 
 if TYPE_CHECKING:
     from sraccel.report.model import CallRecord, Report, StepRecord
@@ -30,10 +37,11 @@ LABEL_CHARACTERS = 12
 CHARACTER = 7.2
 """Width of one, about."""
 REST = "rest"
+MARKS = ("dot", "diamond")
 
 
 @dataclass
-class Timeline:
+class Drawing:
     """All that the template draws, in pixels."""
 
     width: float
@@ -45,59 +53,58 @@ class Timeline:
     seconds: Panel
     bars: list[Box]
     bare: tuple[float, str] | None
-    metric: Panel
-    curve: list[tuple[float, float]]
-    rates: list[tuple[float, float]]
+    measured: list[Panel]
+    bottom: float
     switches: list[Label]
     numbers: list[Label]
     keys: list[Key]
     branches: list[str]
+    columns: list[str]
     table: list[list[str]]
 
 
-def timeline(report: Report) -> Timeline | None:
-    """The drawing of a run's steps; None if it took none."""
-    return _Drawing(report).timeline() if report.steps else None
+def timeline(report: Report, width: float = DRAWING_WIDTH) -> Drawing | None:
+    """The drawing of a run's steps, about so wide; None if it took none."""
+    return _Layout(report, width).drawing() if report.steps else None
 
 
-class _Drawing:
-    def __init__(self, report: Report) -> None:
+class _Layout:
+    def __init__(self, report: Report, width: float) -> None:
         self.report, self.steps = report, report.steps
         self.branches = branches(self.steps)
         self.letters = role_letters(self.steps)
         roles = dict.fromkeys([*(step.denoiser for step in self.steps), *self.letters])
         self.looks = {role: f"m{number % LOOKS}" for number, role in enumerate(roles)}
-        self.pitch = min(WIDEST, max(NARROWEST, DRAWING_WIDTH / len(self.steps)))
+        self.pitch = min(WIDEST, max(NARROWEST, width / len(self.steps)))
         self.rows_top = BAND_TOP + BAND + 8
         rows_bottom = self.rows_top + len(self.branches) * (ROW + ROW_GAP)
         self.seconds = _panel("Time / step", "ms", rows_bottom, map(_time, self.steps))
-        known = (value for step in self.steps for value in _metrics(step))
-        self.metric = _panel("Metric D", "", self.seconds.bottom, known)
+        self.measured = list(self._panels())
+        self.bottom = [self.seconds, *self.measured][-1].bottom
 
-    def timeline(self) -> Timeline:
+    def drawing(self) -> Drawing:
         bare = self._scale_seconds()
-        curve, rates = self._curves()
-        return Timeline(
+        return Drawing(
             width=len(self.steps) * self.pitch + 8,
-            height=self.metric.bottom + FOOT,
+            height=self.bottom + FOOT,
             summary=summary(self.report),
             band=list(self._band()),
             rows=[
-                Label(0, self._row(number) + ROW / 2, _short(branch), branch)
+                Label(0, self._row(number) + ROW / 2, short(branch, LABEL_CHARACTERS), branch)
                 for number, branch in enumerate(self.branches)
             ],
             cells=list(self._cells()),
             seconds=self.seconds,
             bars=[] if self.seconds.missing else list(self._bars()),
             bare=bare,
-            metric=self.metric,
-            curve=curve,
-            rates=rates,
+            measured=self.measured,
+            bottom=self.bottom,
             switches=list(self._switches()),
             numbers=list(self._numbers()),
-            keys=list(self._keys(curve, rates, bare)),
+            keys=list(self._keys(bare)),
             branches=self.branches,
-            table=table_rows(self.steps, self.branches),
+            columns=[column.label for column in self.report.columns.values()],
+            table=table_rows(self.report, self.branches),
         )
 
     def _x(self, position: float) -> float:
@@ -160,16 +167,27 @@ class _Drawing:
     def _height(self, seconds: float) -> float:
         return max(0.0, self.seconds.bottom - self.seconds.y(1000 * seconds))
 
-    def _curves(self) -> tuple[list[tuple[float, float]], list[tuple[float, float]]]:
-        if self.metric.missing:
-            return [], []
-        known, rates = zip(*map(_metrics, self.steps), strict=True)
-        self.metric.scale_to(max(value or 0.0 for value in [*known, *rates]), "{:.3g}")
-        return self._points(known), self._points(rates)
+    def _panels(self) -> Iterator[Panel]:
+        """One for each accelerator that measures something at the steps."""
+        above = self.seconds.bottom
+        for name, columns in groupby(self.report.columns, key=lambda key: key.partition(".")[0]):
+            series = [self._values(column) for column in columns]
+            known = [value for values in series for value in values if value is not None]
+            panel = _panel(short(name, LABEL_CHARACTERS), "", above, known)
+            panel.scale_to(max(known, default=0.0), "{:.3g}")
+            panel.curves = [
+                Curve(mark, self._points(panel, values))
+                for mark, values in zip(itertools.cycle(MARKS), series, strict=False)
+            ]
+            yield panel
+            above = panel.bottom
 
-    def _points(self, values: Sequence[float | None]) -> list[tuple[float, float]]:
+    def _values(self, column: str) -> list[float | None]:
+        return [finite(step.measured.get(column)) for step in self.steps]
+
+    def _points(self, panel: Panel, values: Iterable[float | None]) -> list[tuple[float, float]]:
         return [
-            (self._x(position) + self.pitch / 2 - 1, self.metric.y(value))
+            (self._x(position) + self.pitch / 2 - 1, panel.y(value))
             for position, value in enumerate(values)
             if value is not None
         ]
@@ -181,7 +199,7 @@ class _Drawing:
         ends = [*changed[1:], len(self.steps)] if changed else []
         for position, following in zip(changed, ends, strict=True):
             step = self.steps[position]
-            text = f"switch to {_short(step.denoiser)} at step {step.index}"
+            text = f"switch to {short(step.denoiser, LABEL_CHARACTERS)} at step {step.index}"
             room = self._x(following - position)
             late = len(changed) == 1 and room < CHARACTER * len(text)
             fits = late or room > CHARACTER * len(text)
@@ -192,9 +210,9 @@ class _Drawing:
         for position, step in enumerate(self.steps):
             if step.index % apart == 0:
                 x = self._x(position) + self.pitch / 2 - 1
-                yield Label(x, self.metric.bottom + 18, str(step.index))
+                yield Label(x, self.bottom + 18, str(step.index))
 
-    def _keys(self, curve: object, rates: object, bare: tuple[float, str] | None) -> Iterator[Key]:
+    def _keys(self, bare: tuple[float, str] | None) -> Iterator[Key]:
         states = {(call.denoiser, call.reused) for step in self.steps for call in step.calls}
         for role, letter in self.letters.items():
             look = self.looks[role]
@@ -206,20 +224,12 @@ class _Drawing:
             yield Key("cell", "rest of the step: guidance, scheduler", REST)
         if bare:
             yield Key("bare", bare[1])
-        if curve:
-            yield Key("dot", "D: relative L1 change of the guided prediction, step to step")
-        if rates:
-            yield Key("diamond", "D per step between computed steps: this one decides")
+        curves = (curve for panel in self.measured for curve in panel.curves)
+        for curve, column in zip(curves, self.report.columns.values(), strict=True):
+            if curve.points:
+                yield Key(curve.mark, f"{column.label}: {column.description}")
         if len({step.denoiser for step in self.steps}) > 1:
             yield Key("switch", "switch of the model")
-
-
-def _metrics(step: StepRecord) -> tuple[float | None, float | None]:
-    return finite(step.noise_rel_l1), finite(step.noise_rel_l1_per_step)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LABEL_CHARACTERS else text[: LABEL_CHARACTERS - 1] + "…"
 
 
 def _time(step: StepRecord) -> float | None:
@@ -234,5 +244,5 @@ def _panel(name: str, unit: str, above: float, values: Iterable[float | None]) -
     """Below what ends at `above`; low if there is nothing to draw."""
     top = above + PANEL_GAP
     measured = any(value is not None for value in values)
-    missing = "" if measured else "not measured"
+    missing = "" if measured else NOT_MEASURED
     return Panel(name, unit, top, top + (PANEL if measured else 0), missing=missing)

@@ -16,7 +16,7 @@ from sraccel.study.analysis.effects import (
 from sraccel.study.analysis.outcome import Outcomes
 from sraccel.study.analysis.resampling import Resampling
 from sraccel.study.cell import Cell, CellRun
-from sraccel.study.report_model import Analysis, CellResult, Effects, Estimate
+from sraccel.study.results import Analysis, CellResult, Effects, Estimate
 
 RESAMPLES = 4000
 """Of these, some 70 lie beyond each end of an interval of 24 blocks."""

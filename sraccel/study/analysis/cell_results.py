@@ -11,7 +11,7 @@ from sraccel.loop.clock import median
 from sraccel.study.analysis.blocks import BlockTable, Matrix
 from sraccel.study.analysis.outcome import Outcome, Outcomes
 from sraccel.study.cell import Cell, CellRun
-from sraccel.study.report_model import CellResult, Estimate, Switch
+from sraccel.study.results import CellResult, Estimate, Switch
 
 DIGITS = 12
 """Means are rounded to so many, lest cells that are the same differ by how sums were rounded."""

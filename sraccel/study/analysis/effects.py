@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from sraccel.study.analysis.outcome import Contrast, Outcome
 from sraccel.study.analysis.resampling import MIN_UNITS, Draws
 from sraccel.study.cell import BARE, Cell
-from sraccel.study.report_model import Effect, Effects, Estimate, Order, Pair, Share
+from sraccel.study.results import Effect, Effects, Estimate, Order, Pair, Share
 
 Subset = frozenset[str]
 Weights = dict[Subset, float]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sraccel.study.analysis.blocks import BlockTable, Matrix
 from sraccel.study.analysis.resampling import Draws, Resampling, Units
 from sraccel.study.cell import BARE, Cell
-from sraccel.study.report_model import Estimate
+from sraccel.study.results import Estimate
 
 Contrast = Mapping[str, float]
 """By cell, what its mean is multiplied by before all are summed."""

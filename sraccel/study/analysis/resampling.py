@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
-from sraccel.study.report_model import LEVEL, Estimate
+from sraccel.study.results import LEVEL, Estimate
 
 Vector = npt.NDArray[np.float64]
 

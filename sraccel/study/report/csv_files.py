@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sraccel.study.report.words import SPEED, metrics
+from sraccel.study.report.cells import SPEED, metrics
 
 if TYPE_CHECKING:
-    from sraccel.study.report_model import CellResult, Effects, Estimate, StudyReport
+    from sraccel.study.results import CellResult, Effects, Estimate, StudyReport
 
 Value = str | float | int | None
 FORMULA = ("=", "+", "-", "@", "\t", "\r")

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sraccel.files import replacing
+from sraccel.files import save_text
 
 if TYPE_CHECKING:
-    from sraccel.study.report_model import StudyReport
+    from sraccel.study.results import StudyReport
 
-FILES = ("report.html", "report.md", "report.json", "cells.csv", "effects.csv")
+FILES = ("report.html", "report.json", "cells.csv", "effects.csv")
 
 
 def save_report(report: StudyReport, folder: Path) -> None:
@@ -20,19 +20,15 @@ def save_report(report: StudyReport, folder: Path) -> None:
     Raises:
         OutputError: one cannot be written.
     """
-    from sraccel.study.report.page import save_page
-
     report.save(folder / "report.json")
-    for name, text in _texts(report):
-        with replacing(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    save_page(report, folder / "report.html", folder)
+    for name, text in _texts(report, folder):
+        save_text(text, folder / name)
 
 
-def _texts(report: StudyReport) -> Iterator[tuple[str, str]]:
+def _texts(report: StudyReport, folder: Path) -> Iterator[tuple[str, str]]:
     from sraccel.study.report.csv_files import cells_csv, effects_csv
-    from sraccel.study.report.markdown import to_markdown
+    from sraccel.study.report.page import render_page
 
-    yield "report.md", to_markdown(report)
     yield "cells.csv", cells_csv(report)
     yield "effects.csv", effects_csv(report)
+    yield "report.html", render_page(report, folder)

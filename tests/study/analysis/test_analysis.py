@@ -17,7 +17,7 @@ from synthetic import LOSSES, cell, factorial, runs_of, subsets, world_of_two
 from sraccel.study.analysis import analyse
 from sraccel.study.analysis.resampling import Resampling, interval
 from sraccel.study.cell import Cell, CellRun
-from sraccel.study.report_model import Analysis, CellResult, Effect, Effects
+from sraccel.study.results import Analysis, CellResult, Effect, Effects
 
 Table = dict[str, float]
 

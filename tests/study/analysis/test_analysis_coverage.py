@@ -9,7 +9,7 @@ import pytest
 from synthetic import LOSSES, World, factorial, world_of_two
 
 from sraccel.study.analysis import analyse
-from sraccel.study.report_model import Analysis, Estimate
+from sraccel.study.results import Analysis, Estimate
 
 STUDIES = 600
 """The share of 600 intervals that hold the truth has a standard error of 0.009."""

@@ -11,46 +11,43 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from sraccel.report.page.details import details
 from sraccel.report.page.shell import Shell
-from sraccel.study.report.page.about import about
-from sraccel.study.report.page.cells import cell_table
-from sraccel.study.report.page.effects import effect_tables, order_rows
-from sraccel.study.report.page.headline import figures
+from sraccel.report.words import metric
+from sraccel.study.report.cells import metrics
+from sraccel.study.report.harmless import harmless
+from sraccel.study.report.headline import (
+    design_facts,
+    figures,
+    notices,
+    on_what,
+    title,
+    what_was_run,
+)
 from sraccel.study.report.page.matrix import loss_matrix, speed_matrix
-from sraccel.study.report.page.pairs import pair_rows
 from sraccel.study.report.page.pareto import plots
 from sraccel.study.report.page.shares import loss_shares, speed_shares
-from sraccel.study.report.page.takes import takes
-from sraccel.study.report.plain import plain
-from sraccel.study.report.words import metric, metrics, notices, on_what, title, what_was_run
+from sraccel.study.report.page.showcases import takes
+from sraccel.study.report.page.tables import cell_table, effect_tables, order_rows, pair_rows
 
 Part = TypeVar("Part")
 
 if TYPE_CHECKING:
-    from sraccel.study.report_model import StudyReport
+    from sraccel.study.results import StudyReport
 
 STUDY = Shell(Path(__file__).parent, "study.html.jinja", ("study.css",), ("player.js", "study.js"))
 
 
-def save_page(report: StudyReport, path: str | Path, folder: str | Path) -> Path:
-    """Write a study's page.
+def render_page(report: StudyReport, folder: Path) -> str:
+    """The page's text.
 
     Args:
         report: of the study; parts that it lacks are left out, or called what they are.
-        path: the file to write, `report.html`.
         folder: where the videos of `report.showcases` are found; one that cannot be read is left
             out of the page, which says so.
-
-    Raises:
-        OutputError: the page cannot be written.
     """
-    return STUDY.save(path, render_page(report, Path(folder)))
-
-
-def render_page(report: StudyReport, folder: Path) -> str:
-    """The page's text."""
     data = json.loads(report.model_dump_json())  # NaN is null there
-    report = plain(report)
+    report = harmless(report)
     names = metrics(report)
     return STUDY.render(
         data,
@@ -73,7 +70,9 @@ def render_page(report: StudyReport, folder: Path) -> str:
         loss_shares=_those(loss_shares(report, name) for name in names),
         effects=effect_tables(report, names),
         orders=order_rows(report),
-        details=about(report),
+        design=list(design_facts(report)),
+        prompts=report.prompts,
+        details=details(report),
     )
 
 

@@ -7,20 +7,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sraccel.report.words import decimals, metric, signed
+from sraccel.study.report.cells import SPEED
+from sraccel.study.report.estimates import TOO_FEW, interval, known, side
+from sraccel.study.report.headline import ADDS_UP
 from sraccel.study.report.page.scale import ratio
-from sraccel.study.report.words import (
-    SPEED,
-    TOO_FEW,
-    decimals,
-    interval,
-    known,
-    metric,
-    side,
-    signed,
-)
 
 if TYPE_CHECKING:
-    from sraccel.study.report_model import Effect, Estimate, StudyReport
+    from sraccel.study.results import Effect, Estimate, StudyReport
 
 SHARES = (0.02, 0.25, 0.5, 0.75)
 """Of the scale's end: where one colour ends and the next begins."""
@@ -178,6 +172,6 @@ def _field(
         return Field("", "", "none", False, f"{both}: {why or 'could not be estimated'}")
     bounds = scale.bounds(estimate)
     where = side(estimate, scale.centre)
-    sure = {None: TOO_FEW, 0: "cannot be told apart from adding up"}.get(where, "")
+    sure = {None: TOO_FEW, 0: ADDS_UP}.get(where, "")
     said = ", ".join(filter(None, [f"{both}: {scale.text(value)}", bounds, sure]))
     return Field(scale.text(value), bounds, scale.shade(value, clear=where != 0), bool(where), said)

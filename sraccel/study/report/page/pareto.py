@@ -10,22 +10,14 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from sraccel.report.words import factor, metric, share, short
+from sraccel.study.report.cells import KINDS, quality
+from sraccel.study.report.estimates import known, limits, number, times
 from sraccel.study.report.page.label import Placed, Rectangle, place
 from sraccel.study.report.page.scale import Axis, linear_axis, log_axis, ratio
-from sraccel.study.report.words import (
-    KINDS,
-    decimals,
-    factor,
-    interval,
-    known,
-    limits,
-    metric,
-    quality,
-    share,
-)
 
 if TYPE_CHECKING:
-    from sraccel.study.report_model import CellResult, Estimate, StudyReport
+    from sraccel.study.results import CellResult, Estimate, StudyReport
 
 WIDE, NARROW = 880.0, 300.0
 """Widths for which labels are laid out, in pixels: with names, and with numbers alone."""
@@ -34,6 +26,8 @@ LEFT, RIGHT = 3.0, 97.0
 """Of the points, in percent."""
 CROWD = 64
 """Of more points, those on the front alone have labels."""
+LONGEST = 44
+"""Of a name in the plot, in characters."""
 ON_FRONT = 0.5
 """A cell on the front in a greater share of the resamples is drawn as one of it."""
 SHAPES = {
@@ -190,7 +184,10 @@ def _labels(spots: list[_Spot], across: Axis, down: Axis, width: float) -> dict[
         (across.at(spot.speed.value) * width / 100, down.at(spot.loss.value)) for spot in order
     ]
     named = width == WIDE
-    texts = [_short(spot) if named and spot.front else str(spot.number) for spot in order]
+    texts = [
+        short(spot.cell.name, LONGEST) if named and spot.front else str(spot.number)
+        for spot in order
+    ]
     shown = len(order) if len(order) <= CROWD else sum(spot.front for spot in order)
     frame = Rectangle(0, 2, width, BOTTOM + 4)
     placed = place(points, texts[:shown], frame, _lines(order, points, across, down, width))
@@ -216,15 +213,6 @@ def _lines(
     return found
 
 
-LONGEST = 44
-"""Of a name in the plot, in characters."""
-
-
-def _short(spot: _Spot) -> str:
-    name = spot.cell.name
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
-
-
 def _steps(spots: list[_Spot], across: Axis, down: Axis) -> list[tuple[float, float, float, float]]:
     """The front from point to point: down first, then across."""
     front = sorted((spot for spot in spots if spot.front), key=lambda spot: spot.speed.value)
@@ -239,19 +227,11 @@ def _steps(spots: list[_Spot], across: Axis, down: Axis) -> list[tuple[float, fl
 def _said(spot: _Spot, name: str) -> str:
     cell, written = spot.cell, metric(name)
     parts = [
-        f"speedup {_with(factor(spot.speed.value), interval(spot.speed, 2))}",
-        f"{written.lost} "
-        + _with(
-            decimals(spot.loss.value, written.loss_places),
-            interval(spot.loss, written.loss_places),
-        ),
+        f"speedup {times(spot.speed)}",
+        f"{written.lost} {number(spot.loss, written.loss_places)}",
     ]
     if name in cell.quality:
-        parts.append(f"{written.heading} {quality(cell, name)}")
+        parts.append(f"{written.heading} {quality(cell, name).value}")
     if name in cell.front:
         parts.append(f"on the front in {share(cell.front[name])} of the resamples")
     return f"{KINDS[cell.kind]}; {'; '.join(parts)}"
-
-
-def _with(value: str, bounds: str) -> str:
-    return f"{value} ({bounds})" if bounds else value

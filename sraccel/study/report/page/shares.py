@@ -8,23 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sraccel.report.page.attribution import Bar
-from sraccel.report.page.words import DASH, TIMES
+from sraccel.report.words import DASH, TIMES, decimals, factor, metric, share, signed
+from sraccel.study.report.cells import SPEED, full_stack
+from sraccel.study.report.estimates import interval, known, limits
 from sraccel.study.report.page.scale import Axis, linear_axis, ratio
-from sraccel.study.report.words import (
-    SPEED,
-    decimals,
-    factor,
-    full_stack,
-    interval,
-    known,
-    limits,
-    metric,
-    share,
-    signed,
-)
 
 if TYPE_CHECKING:
-    from sraccel.study.report_model import Effects, Estimate, Share, StudyReport
+    from sraccel.study.results import Effects, Estimate, Share, StudyReport
 
 START, END = 4.0, 96.0
 """Of the axis, in percent."""

@@ -1,17 +1,24 @@
-"""What each cell did, step by step: a strip of models, with what was skipped, and the switch."""
+"""Blocks that are shown: their videos, and what each cell did, step by step."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sraccel.report.page.words import finite
-from sraccel.study.report.words import counted
+from sraccel.errors import OutputError
+from sraccel.report.page.clips import Clip, load_clip
+from sraccel.report.words import counted, factor, finite, listed, share, short
+from sraccel.study.report.cells import full_stack, full_stacks
+from sraccel.study.report.estimates import known
 
 if TYPE_CHECKING:
-    from sraccel.study.report_model import Showcase, StudyReport, Timeline
+    from sraccel.study.results import CellResult, Showcase, StudyReport, Timeline
 
+LONGEST = 90
+"""Of a prompt in a list of blocks, in characters."""
 LOOKS = 4
 """So many models differ in colour."""
 ROW = 24.0
@@ -62,6 +69,96 @@ class Strips:
     ticks: list[tuple[float, str]]
 
 
+@dataclass(frozen=True)
+class Take:
+    """A block.
+
+    Attributes:
+        label: its prompt, shortened, and its seed.
+        clips: videos, and what stands beneath each: its label and its speedup.
+        missing: what is not there, in words.
+    """
+
+    label: str
+    prompt: str
+    clips: list[tuple[Clip, str]]
+    missing: str
+    strips: Strips | None
+
+    @property
+    def fps(self) -> float:
+        """Frames per second."""
+        return self.clips[0][0].fps
+
+    @property
+    def frames(self) -> int:
+        """So many has every video."""
+        return min(clip.frames for clip, _ in self.clips)
+
+
+def takes(report: StudyReport, folder: Path) -> list[Take]:
+    """All showcases; a video that cannot be read is left out, and said."""
+    return [_take(report, showcase, folder) for showcase in report.showcases]
+
+
+def _take(report: StudyReport, showcase: Showcase, folder: Path) -> Take:
+    clips, lost = [], []
+    for name, label, speed in _order(report, showcase):
+        try:
+            clips.append((load_clip(name, label, _within(folder, showcase.videos[name])), speed))
+        except OutputError:
+            lost.append(name)
+    missing = f"No video can be shown of {listed(lost)}: the file is not there." if lost else ""
+    return Take(
+        label=f"{short(' '.join(showcase.prompt.split()), LONGEST)} (seed {showcase.seed})",
+        prompt=showcase.prompt,
+        clips=clips,
+        missing=missing,
+        strips=strips(report, showcase),
+    )
+
+
+def _within(folder: Path, name: str) -> Path:
+    """A path below the folder: a report from elsewhere shows no other file.
+
+    Raises:
+        OutputError: it leads elsewhere.
+    """
+    try:
+        path = (folder / name).resolve()
+        inside = path.is_relative_to(folder.resolve())
+    except (OSError, ValueError) as error:
+        raise OutputError(f"cannot read the video {name}: {error}", path=folder) from error
+    if not inside:
+        raise OutputError(f"the video {name} is not in the study's folder", path=folder)
+    return path
+
+
+def _order(report: StudyReport, showcase: Showcase) -> Iterator[tuple[str, str, str]]:
+    """Name, label and speedup of each cell with a video: bare, full stack, singles, others."""
+    full = full_stack(report)
+    cells = {cell.name: cell for cell in report.analysis.cells}
+
+    def rank(name: str) -> int:
+        cell = cells.get(name)
+        if cell is None:
+            return 4
+        if cell.kind == "bare":
+            return 0
+        return 1 if cell is full else 2 if _single(cell) else 3
+
+    for name in sorted(showcase.videos, key=rank):
+        cell = cells.get(name)
+        value = known(cell.speedup) if cell and cell.kind != "bare" else None
+        whole = cell is not None and full_stacks(report) == [cell] and not _single(cell)
+        label = "full stack" if whole else name
+        yield name, label, "" if value is None else factor(value)
+
+
+def _single(cell: CellResult) -> bool:
+    return cell.kind == "stack" and len(cell.accelerators) == 1
+
+
 def strips(report: StudyReport, showcase: Showcase) -> Strips | None:
     """The drawing of a showcase, in the order of the cells; None if it has no timeline."""
     order = {cell.name: place for place, cell in enumerate(report.analysis.cells)}
@@ -102,7 +199,7 @@ def _stretches(line: Timeline, looks: dict[str, str]) -> list[Stretch]:
         length = len(list(members))
         last = place + length - 1
         steps = f"step {place}" if length == 1 else f"steps {place} to {last}"
-        said = f"{steps}: {role}" + (f", {skipped:.0%} of the calls skipped" if skipped else "")
+        said = f"{steps}: {role}" + (f", {share(skipped)} of the calls skipped" if skipped else "")
         start, width = 100 * place / count, 100 * length / count
         found.append(Stretch(start, width, looks[role], ROW * skipped, said))
         place += length

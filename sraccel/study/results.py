@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 LEVEL = 0.95
 
 
-class _Part(BaseModel):
+class _Result(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class Estimate(_Part):
+class Estimate(_Result):
     """A value and its bootstrap interval over blocks, at the study's level."""
 
     value: float
@@ -28,7 +28,7 @@ class Estimate(_Part):
     high: float | None
 
 
-class Switch(_Part):
+class Switch(_Result):
     """Where the runs of a cell switched models: first step of the render model, 0-based."""
 
     median: float | None = Field(None, description="Of the runs that switched.")
@@ -37,7 +37,7 @@ class Switch(_Part):
     never: int = Field(0, description="Runs that never switched.")
 
 
-class CellResult(_Part):
+class CellResult(_Result):
     """One cell: what was run, how fast it is and what it keeps."""
 
     name: str
@@ -69,7 +69,7 @@ class CellResult(_Part):
     )
 
 
-class Effect(_Part):
+class Effect(_Result):
     """A main effect (one accelerator) or an interaction (several).
 
     Of speed it is a factor: what turning the accelerator on multiplies the speedup by, or what
@@ -85,14 +85,14 @@ class Effect(_Part):
     why: str | None = Field(None, description="Why an estimate is missing.")
 
 
-class Pair(_Part):
+class Pair(_Result):
     """How two accelerators go together, with none of the others there."""
 
     accelerators: tuple[str, str]
     index: Estimate | None = Field(
         None,
         description="Orthogonality: log S_AB / (log S_A + log S_B). 1: they add up; less: they "
-        "lose to each other; null where neither one changes the speed enough to tell.",
+        "lose to each other; null where neither one changes the speed enough to say.",
     )
     together: Estimate | None = Field(None, description="S_AB.")
     product: Estimate | None = Field(None, description="S_A * S_B.")
@@ -103,7 +103,7 @@ class Pair(_Part):
     why: str | None = Field(None, description="Why an estimate is missing.")
 
 
-class Share(_Part):
+class Share(_Result):
     """An accelerator's part of the full stack's speedup (or loss), by Shapley's value."""
 
     accelerator: str
@@ -113,15 +113,15 @@ class Share(_Part):
     share: Estimate | None = Field(None, description="Of the whole; null where that is near 0.")
 
 
-class Effects(_Part):
-    """All that a factorial tells of one outcome."""
+class Effects(_Result):
+    """All that a factorial says of one outcome."""
 
     effects: list[Effect] = Field(default_factory=list, description="Main effects first.")
     shapley: list[Share] = Field(default_factory=list)
     shapley_why: str | None = Field(None, description="Why there is no attribution.")
 
 
-class Order(_Part):
+class Order(_Result):
     """One accelerator before another, over the orders of a study of orders."""
 
     first: str
@@ -132,7 +132,7 @@ class Order(_Part):
     why: str | None = Field(None, description="Why the estimate is missing.")
 
 
-class Analysis(_Part):
+class Analysis(_Result):
     """The figures."""
 
     level: float = LEVEL
@@ -155,7 +155,7 @@ class Analysis(_Part):
     )
 
 
-class Timeline(_Part):
+class Timeline(_Result):
     """What a cell did, step by step, in the block that is shown."""
 
     cell: str = Field(description="Its name.")
@@ -165,7 +165,7 @@ class Timeline(_Part):
     switch_step: int | None = Field(None, description="First step of the render model; 0-based.")
 
 
-class Showcase(_Part):
+class Showcase(_Result):
     """A block whose videos and timelines are shown."""
 
     prompt: str = Field(description="The block's.")
@@ -176,7 +176,7 @@ class Showcase(_Part):
     )
 
 
-class StudyReport(_Part):
+class StudyReport(_Result):
     """A study: what was run, on what, and what came of it."""
 
     schema_version: Literal[1] = 1

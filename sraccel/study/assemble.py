@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from sraccel.errors import OutputError
 from sraccel.recipe.catalogue import installed
 from sraccel.study.analysis import analyse
-from sraccel.study.cell import BARE, Block, Cell
-from sraccel.study.cell import CellRun as RunRecord
+from sraccel.study.cell import BARE, Block, Cell, CellRun
 from sraccel.study.plan.design import showcase_cells
-from sraccel.study.report_model import Analysis, Showcase, StudyReport, Timeline
+from sraccel.study.results import Analysis, Showcase, StudyReport, Timeline
 from sraccel.study.runs.judging import video_path
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ MOST_WARNINGS = 12
 
 
 def assemble(store: Store) -> StudyReport:
-    """Everything that a study's folder tells.
+    """Everything that a study's folder holds.
 
     Raises:
         OutputError: nothing was run yet.
@@ -74,8 +73,8 @@ def losses() -> dict[str, Callable[[float, float], float]]:
 
     The functions take the value, and that of the bare video beside itself.
     """
-    told = {name: metric.loss for name, metric in installed().metrics.items()}
-    return {name: _lost(loss) for name, loss in told.items() if loss is not None}
+    metrics = installed().metrics.items()
+    return {name: _lost(metric.loss) for name, metric in metrics if metric.loss is not None}
 
 
 def _lost(loss: Callable[[float], float]) -> Callable[[float, float], float]:
@@ -86,7 +85,7 @@ def _blocks(plan: dict[str, Any]) -> list[Block]:
     return [Block(prompt, seed) for seed in plan["seeds"] for prompt in plan["prompts"]]
 
 
-def _add_steps(analysis: Analysis, records: Sequence[RunRecord]) -> None:
+def _add_steps(analysis: Analysis, records: Sequence[CellRun]) -> None:
     steps = {record.cell: record.steps for record in records if record.outcome == "finished"}
     for cell in analysis.cells:
         cell.num_inference_steps = steps.get(cell.name)
@@ -108,7 +107,7 @@ def _forget_losses(analysis: Analysis) -> list[str]:
 
 
 def _planned(
-    records: Sequence[RunRecord], cells: Sequence[Cell], blocks: Sequence[Block], rounds: int
+    records: Sequence[CellRun], cells: Sequence[Cell], blocks: Sequence[Block], rounds: int
 ) -> int:
     """Runs of the rounds that were begun; of cells that only ever failed, those that were tried."""
     finished = {record.cell for record in records if record.outcome == "finished"}
@@ -118,7 +117,7 @@ def _planned(
 
 
 def _warnings(
-    store: Store, records: Sequence[RunRecord], analysis: Analysis, facts: dict[str, Any]
+    store: Store, records: Sequence[CellRun], analysis: Analysis, facts: dict[str, Any]
 ) -> Iterator[str]:
     for cell in analysis.cells:
         if cell.failed:
@@ -143,7 +142,7 @@ def _warnings(
 
 
 def _without_videos(
-    store: Store, records: Sequence[RunRecord], blocks: Sequence[Block], cells: Sequence[str]
+    store: Store, records: Sequence[CellRun], blocks: Sequence[Block], cells: Sequence[str]
 ) -> Iterator[str]:
     """That videos which are to be shown are not there."""
     finished = {(run.cell, run.block) for run in records if run.outcome == "finished"}
@@ -156,7 +155,7 @@ def _without_videos(
         )
 
 
-def _unjudged(records: Sequence[RunRecord]) -> int:
+def _unjudged(records: Sequence[CellRun]) -> int:
     """Cells in blocks that have no quality, though the bare run has."""
     finished = [record for record in records if record.outcome == "finished"]
     judged = {(record.cell, record.block) for record in finished if record.quality}
@@ -165,7 +164,7 @@ def _unjudged(records: Sequence[RunRecord]) -> int:
     return len(seen - judged)
 
 
-def _nondeterministic(records: Sequence[RunRecord]) -> list[str]:
+def _nondeterministic(records: Sequence[CellRun]) -> list[str]:
     """Cells whose frames were not the same whenever they were made."""
     frames: dict[tuple[str, Block], set[str]] = defaultdict(set)
     for record in records:
@@ -174,7 +173,7 @@ def _nondeterministic(records: Sequence[RunRecord]) -> list[str]:
     return list(dict.fromkeys(cell for (cell, _), found in frames.items() if len(found) > 1))
 
 
-def _of_runs(records: Sequence[RunRecord]) -> Iterator[str]:
+def _of_runs(records: Sequence[CellRun]) -> Iterator[str]:
     """What the runs' own reports warn of, each once for a cell."""
     finished = [record for record in records if record.outcome == "finished"]
     runs = Counter(record.cell for record in finished)
@@ -189,7 +188,7 @@ def _of_runs(records: Sequence[RunRecord]) -> Iterator[str]:
 
 
 def _showcases(
-    store: Store, runs: dict[int, RunRecord], blocks: Sequence[Block], cells: Sequence[str]
+    store: Store, runs: dict[int, CellRun], blocks: Sequence[Block], cells: Sequence[str]
 ) -> Iterator[Showcase]:
     for block in blocks:
         numbers: dict[str, int] = {}

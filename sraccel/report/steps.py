@@ -1,15 +1,35 @@
-"""The steps of a run in words: in a sentence, and as a table."""
+"""The steps of a run in words: what to call branches and models, a sentence, a table."""
 
 from __future__ import annotations
 
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from sraccel.report.page.words import DASH, digits, duration, finite, listed
-from sraccel.report.table import branches
+from sraccel.report.words import DASH, digits, duration, finite, listed
 
 if TYPE_CHECKING:
     from sraccel.report.model import CallRecord, Report, StepRecord
+
+
+def branches(steps: list[StepRecord]) -> list[str]:
+    """Names of all branches, in order of appearance."""
+    return list(dict.fromkeys(call.branch for step in steps for call in step.calls))
+
+
+def role_letters(steps: list[StepRecord]) -> dict[str, str]:
+    """A capital for each role that denoised, by order of appearance: `R` for `render`."""
+    letters: dict[str, str] = {}
+    for role in dict.fromkeys(call.denoiser for step in steps for call in step.calls):
+        candidates = role.upper() + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        letters[role] = next(
+            (
+                letter
+                for letter in candidates
+                if letter.isalpha() and letter not in letters.values()
+            ),
+            "?",
+        )
+    return letters
 
 
 def summary(report: Report) -> str:
@@ -41,16 +61,16 @@ def deed_of(call: CallRecord) -> str:
     return f"{call.denoiser} {did}{time}"
 
 
-def table_rows(steps: list[StepRecord], names: list[str]) -> list[list[str]]:
+def table_rows(report: Report, names: list[str]) -> list[list[str]]:
     """A row of cells for each step; `names` are the run's branches."""
-    before = [None, *(step.denoiser for step in steps)]
+    before = [None, *(step.denoiser for step in report.steps)]
     return [
-        _row(step, names, switched=previous not in (None, step.denoiser))
-        for step, previous in zip(steps, before, strict=False)
+        _row(step, names, list(report.columns), switched=previous not in (None, step.denoiser))
+        for step, previous in zip(report.steps, before, strict=False)
     ]
 
 
-def _row(step: StepRecord, names: list[str], *, switched: bool) -> list[str]:
+def _row(step: StepRecord, names: list[str], columns: list[str], *, switched: bool) -> list[str]:
     calls = {call.branch: deed_of(call) for call in step.calls}
     return [
         str(step.index),
@@ -58,7 +78,6 @@ def _row(step: StepRecord, names: list[str], *, switched: bool) -> list[str]:
         digits(step.sigma),
         f"{step.denoiser} (switch)" if switched else step.denoiser,
         *(calls.get(branch, "no call") for branch in names),
-        digits(step.noise_rel_l1),
-        digits(step.noise_rel_l1_per_step),
-        DASH if finite(step.seconds) is None else duration(step.seconds),
+        *(digits(step.measured.get(column)) for column in columns),
+        duration(step.seconds, missing=DASH),
     ]

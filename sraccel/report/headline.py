@@ -1,0 +1,131 @@
+"""What is said first of a run, wherever it is shown: its title, what to know, the key figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sraccel.report.words import (
+    DASH,
+    IDENTICAL,
+    NOT_MEASURED,
+    chain,
+    decimals,
+    digits,
+    duration,
+    factor,
+    finite,
+    metric,
+    share,
+    size,
+    with_remark,
+)
+
+if TYPE_CHECKING:
+    from sraccel.report.model import HandoffRecord, Report, Timing
+
+Facts = list[tuple[str, str]]
+"""Names and values."""
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """A number, its name, and what it is a number of."""
+
+    label: str
+    value: str
+    detail: str = ""
+
+    @property
+    def missing(self) -> bool:
+        """Whether there is no number."""
+        return self.value == NOT_MEASURED
+
+
+def title(report: Report) -> str:
+    """What was run, for the window's title and the heading."""
+    return chain(record.name for record in report.accelerators) or "empty stack"
+
+
+def notices(report: Report) -> list[str]:
+    """What to know before reading a number; a run that did not finish comes first."""
+    if report.outcome == "finished":
+        return list(report.warnings)
+    steps = f"{len(report.steps)} of {report.num_inference_steps} steps were taken"
+    return [f"The run is not whole: {report.outcome}; {steps}.", *report.warnings]
+
+
+def figures(report: Report) -> list[KeyFigure]:
+    """Speed first, then quality, then cost."""
+    return [_measured(report), _predicted(report), *_quality(report), *_cost(report)]
+
+
+def _measured(report: Report) -> KeyFigure:
+    speedup = report.speedup
+    value = factor(speedup.measured, missing=NOT_MEASURED)
+    if value == NOT_MEASURED:
+        return KeyFigure("Measured speedup", value, "no bare run to compare with")
+    pairs = len(report.accelerated.repeats) if report.accelerated else 0
+    detail = "one pair of runs"
+    if speedup.measured_range is not None and pairs > 1:
+        least, greatest = map(factor, speedup.measured_range)
+        detail = f"{least} to {greatest}, {pairs} pairs of runs"
+    whole = f"; the whole call {factor(speedup.whole_call)}" * (speedup.whole_call is not None)
+    return KeyFigure("Measured speedup", value, f"{detail}{whole}")
+
+
+def _predicted(report: Report) -> KeyFigure:
+    value, rest = factor(report.speedup.predicted, missing=NOT_MEASURED), report.speedup.rest
+    if value == NOT_MEASURED:
+        return KeyFigure("Predicted speedup", value, "no costs to predict from")
+    known = finite(rest) is not None
+    ratio = f"measured / predicted {decimals(rest, 2)}" if known else "from the decisions made"
+    return KeyFigure("Predicted speedup", value, ratio)
+
+
+def _quality(report: Report) -> Iterator[KeyFigure]:
+    if not report.quality:
+        yield KeyFigure("Quality", NOT_MEASURED, "nothing to compare the video with")
+    for name, number in (report.quality or {}).items():
+        value = metric(name).value(number)
+        compared = "with the bare run" if value == IDENTICAL else "to the bare run"
+        yield KeyFigure(metric(name).title, value if value != DASH else NOT_MEASURED, compared)
+
+
+def _cost(report: Report) -> Iterator[KeyFigure]:
+    detail = f"bare {_loop(report.baseline)}; {report.num_inference_steps} steps"
+    yield KeyFigure("Denoising", _loop(report.accelerated), detail)
+    cuda = report.environment.get("device", "").startswith("cuda")
+    meaning = "allocated by torch in the run" if cuda else "most that the process has held so far"
+    peak = size(report.peak_memory_bytes)
+    yield KeyFigure("Peak memory", peak, "" if peak == NOT_MEASURED else meaning)
+
+
+def _loop(timing: Timing | None) -> str:
+    return duration(timing.seconds if timing else None)
+
+
+def switch_facts(report: Report) -> Facts:
+    """Where the model was switched and by whom, and how the hand-off went."""
+    facts: Facts = []
+    at = report.switch_step
+    if at is not None:
+        calls = [call for step in report.steps if step.index == at for call in step.calls]
+        chosen = [f", where {call.chosen_by} chose {call.denoiser}" for call in calls[:1]]
+        facts.append(("switch", "".join([f"at step {at}", *chosen])))
+    return facts + (list(_handoff(report.handoff)) if report.handoff else [])
+
+
+def _handoff(handoff: HandoffRecord) -> Iterator[tuple[str, str]]:
+    yield "hand-off", handoff.kind
+    before, after = handoff.noise_level_before, handoff.noise_level_after
+    if before is not None and after is not None:
+        yield "noise level", f"{digits(before)} before the switch, {digits(after)} after it"
+    if handoff.first_step is not None:
+        yield "next schedule", f"begun at step {handoff.first_step}"
+    if handoff.seconds is not None:
+        part = f", {share(handoff.share)} of the run" if finite(handoff.share) is not None else ""
+        work = {"decoding": handoff.decode_seconds, "encoding": handoff.encode_seconds}
+        parts = [f"{name} {duration(value)}" for name, value in work.items() if value is not None]
+        yield "hand-off time", with_remark(duration(handoff.seconds) + part, ", ".join(parts))
