@@ -2,6 +2,8 @@
 
 In comes a run that has ended (`build`), or its JSON. Out come `model.Report`, and what people see
 of it: `table` (terminal), `page` (HTML, and the timeline as SVG), `notebook`. They all take their
-words from `words`, `headline`, `contributions` and `steps`, which others may use, too. `origin` and
-`repetition` are about making a video again.
+words from `words`, `headline`, `contributions` and `steps`. `origin` and `repetition` are about
+making a video again.
+
+Others use: build, headline, model, origin, page, repetition, steps, table, words.
 """

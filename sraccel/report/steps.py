@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,10 @@ def role_letters(steps: list[StepRecord]) -> dict[str, str]:
     """A capital for each role that denoised, by order of appearance: `R` for `render`."""
     letters: dict[str, str] = {}
     for role in dict.fromkeys(call.denoiser for step in steps for call in step.calls):
-        candidates = role.upper() + "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-        letters[role] = next(
-            (
-                letter
-                for letter in candidates
-                if letter.isalpha() and letter not in letters.values()
-            ),
-            "?",
-        )
+        # `transformer_2` beside `transformer` is 2, not R, which is then left for `render`.
+        candidates = role[:1].upper() + role[-1:] + role.upper() + string.ascii_uppercase
+        free = (letter for letter in candidates if letter.isalnum())
+        letters[role] = next((letter for letter in free if letter not in letters.values()), "?")
     return letters
 
 

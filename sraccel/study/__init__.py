@@ -2,6 +2,7 @@
 
 `plan` says what is run, `analysis` what the runs mean, `runs` makes and keeps them, and `report`
 shows what came of it; each of these imports only those before it. `cell` (a way of running, and one
-run) and `results` (what a report holds) are what they share. Others call `run_study`,
-`forecast_study` and `write_report` of `measure`.
+run) and `results` (what a report holds) are what they share; `measure` is the way in.
+
+Others use: cell, measure, plan, report, results, runs.
 """

@@ -54,7 +54,7 @@ def test_a_real_ctrl_c_ends_the_command_and_keeps_what_was_done(tmp_path: Path) 
     assert report.outcome == "failed: KeyboardInterrupt"
     assert 0 < len(report.steps) < 5000
     assert f"{len(report.steps)} of 5000 steps were begun" in report.warnings[-1]
-    names = ["report.html", "report.json", "timeline.png"]
+    names = ["report.html", "report.json", "timeline.svg"]
     assert sorted(path.name for path in out.iterdir()) == names
 
 
@@ -100,7 +100,7 @@ def test_what_an_interrupted_command_leaves_says_so_and_can_be_made_again(
     command = ("generate", recipe, "--model", "demo", "--prompt", "a red circle", *size)
     result = sraccel(*command, *options, "--out", out)
     assert result.exit_code == 130, result.output
-    expected = sorted([*left, "report.html", "report.json", "timeline.png"])
+    expected = sorted([*left, "report.html", "report.json", "timeline.svg"])
     assert sorted(path.name for path in out.iterdir()) == expected
     report = Report.from_json((out / "report.json").read_text())
     assert warning in report.warnings[-1]

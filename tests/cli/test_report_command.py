@@ -225,9 +225,9 @@ def test_a_report_s_file_that_is_not_there_is_named(sraccel: Sraccel, tmp_path: 
         (b"\xff\xfe", "is not a text file"),
         (b"[]", "is not a report: it has no schema_version"),
         (b"{}", "is not a report: it has no schema_version"),
-        (b'{"schema_version": null}', "has schema_version null, and this sraccel reads 1"),
-        (b'{"schema_version": 2}', "has schema_version 2, and this sraccel reads 1"),
-        (b'{"schema_version": 1, "outcome": 3}', "is not a report: outcome:"),
+        (b'{"schema_version": null}', "has schema_version null, and this sraccel reads 2"),
+        (b'{"schema_version": 1}', "has schema_version 1, and this sraccel reads 2"),
+        (b'{"schema_version": 2, "outcome": 3}', "is not a report: outcome:"),
         (b"[" * 100_000, "is not JSON"),
     ],
 )

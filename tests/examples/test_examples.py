@@ -30,5 +30,5 @@ def test_own_loop_drives_a_denoiser_without_a_pipeline(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     run("own_loop.py", tmp_path, monkeypatch)
-    assert "step 12 is the render model's first" in capsys.readouterr().out
+    assert "at step 12, where srdiffusion chose render" in capsys.readouterr().out
     assert load_video(tmp_path / "own_loop.mp4").ndim == 4

@@ -178,7 +178,7 @@ def test_the_report_joins_both_runs_and_names_the_cost(
     assert report.speedup.measured is None
     assert report.warnings == []
     assert Report.from_json(report.to_json()) == report
-    assert "hand-off" in str(report)
+    assert "Hand-off" in str(report)
     assert "re-encode" in str(report)
 
 

@@ -11,6 +11,7 @@ import pytest
 from sraccel.report.model import (
     AcceleratorRecord,
     CallRecord,
+    ColumnRecord,
     Report,
     Speedup,
     StepRecord,
@@ -46,7 +47,7 @@ def step(index: int, count: int, switch: int) -> StepRecord:
         timestep=1000 * (1 - index / count),
         sigma=1 - index / count,
         denoiser=denoiser,
-        noise_rel_l1=None if index == 0 or cached else 0.05 + 0.3 / (index + 1),
+        measured={} if index == 0 or cached else {"srdiffusion.d": 0.05 + 0.3 / (index + 1)},
         seconds=sum(item.seconds or 0 for item in calls) + 0.0002,
         calls=calls,
     )
@@ -65,7 +66,10 @@ def full(count: int = 50, switch: int = 18) -> Report:
         accelerated=Timing(seconds=0.529, call_seconds=0.67, repeats=[0.52, 0.529, 0.54]),
         quality={"psnr_db": 31.24, "ssim": 0.9531},
         switch_step=switch,
-        switch_rule="per-step change of D between computed steps, threshold 0.01",
+        columns={
+            "srdiffusion.d": ColumnRecord(label="D", description="change of the prediction"),
+            "srdiffusion.rate": ColumnRecord(label="D per step", description="the same per step"),
+        },
         accelerators=[
             AcceleratorRecord(
                 name="sageattention",
@@ -73,14 +77,14 @@ def full(count: int = 50, switch: int = 18) -> Report:
                 notes={"kernel": "emulated", "attention_calls": 1312},
             ),
             AcceleratorRecord(
-                name="srdiffusion", factor=1.98, chosen_calls=100, notes={"threshold": 0.01}
+                name="srdiffusion", factor=1.98, chosen_calls=100, notes={"switch_rule": "per_step"}
             ),
             AcceleratorRecord(
                 name="teacache",
                 factor=1.81,
                 estimated=True,
                 reused_calls=58,
-                notes={"reused": {"cond": 32, "uncond": 26}, "coefficients": "demo-sketch"},
+                notes={"reused": {"cond": 32, "uncond": 26}, "coefficients": "demo-transformer"},
             ),
         ],
         steps=[step(index, count, switch) for index in range(count)],

@@ -91,7 +91,7 @@ def test_html_says_what_a_stack_holds_and_did(stack: sraccel.Stack) -> None:
     for text in (
         "srdiffusion: finished",
         "not measured",
-        "step 2 is the render model's first",
+        "at step 2, where srdiffusion chose render",
         "4 calls",
     ):
         assert text in report
@@ -115,7 +115,7 @@ def test_reprs_are_one_short_line(
     assert repr(plain.recipe) == "Recipe(sageattention)"
     assert repr(plain.report) == "Report(sageattention: finished, 2 of 2 steps)"
     assert repr(stack.report) == "Report(srdiffusion: finished, 4 of 4 steps, switch at step 2)"
-    assert repr(stack.denoisers["transformer"]) == "Denoiser(sketch, WanTransformer3DModel)"
+    assert repr(stack.denoisers["transformer"]) == "Denoiser(transformer, WanTransformer3DModel)"
 
 
 def test_the_repr_of_a_report_says_what_was_measured_and_how_it_failed() -> None:

@@ -268,7 +268,8 @@ def test_models_from_the_hub_are_taken_at_their_commit_again() -> None:
         ("list.json", "[1]", "does not say which model made it"),
         ("python.json", made(origin=None).to_json(), "`sraccel generate` and `sraccel demo` write"),
         ("unseeded.json", made(call={"prompt": "a"}).to_json(), "its seed is not known"),
-        ("newer.json", json.dumps({**made().model_dump(), "schema_version": 2}), "schema_version"),
+        ("newer.json", json.dumps({**made().model_dump(), "schema_version": 3}), "schema_version"),
+        ("older.json", json.dumps({**made().model_dump(), "schema_version": 1}), "schema_version"),
         ("video.mp4", "no video", "is not a video that can be read"),
     ],
 )

@@ -24,6 +24,7 @@ from sraccel.recipe.recipe import Recipe
 from sraccel.report.model import (
     AcceleratorRecord,
     CallRecord,
+    ColumnRecord,
     HandoffRecord,
     Report,
     Speedup,
@@ -264,7 +265,7 @@ def test_every_call_is_a_cell_hatched_where_it_was_reused_and_lettered_where_not
     for cell, call in zip(drawing.cells, calls, strict=True):
         assert cell.reused == call.reused
         assert cell.letter == ("" if call.reused else call.denoiser[0].upper())
-    assert [box.title for box in drawing.band] == ["sketch, steps 0 to 4", "render, steps 5 to 11"]
+    assert [box.title for box in drawing.band] == ["transformer, steps 0 to 4", "render, steps 5 to 11"]
     (switch,) = drawing.switches
     assert switch.text == "switch to render at step 5"
 
@@ -277,9 +278,10 @@ def test_everything_stands_within_the_drawing(make_report: MakeReport, count: in
     assert max(box.x + box.width for box in boxes) <= drawing.width
     assert max(box.y + box.height for box in boxes) <= drawing.height
     assert all(drawing.seconds.top - 0.01 <= box.y for box in drawing.bars)
-    for x, y in drawing.curve:
+    (panel,) = drawing.measured
+    for x, y in [point for curve in panel.curves for point in curve.points]:
         assert 0 <= x <= drawing.width
-        assert drawing.metric.top - 0.01 <= y <= drawing.metric.bottom
+        assert panel.top - 0.01 <= y <= panel.bottom
 
 
 def test_a_step_s_bars_are_as_high_as_its_seconds(make_report: MakeReport):
@@ -293,12 +295,18 @@ def test_a_step_s_bars_are_as_high_as_its_seconds(make_report: MakeReport):
         assert share * panel.highest == pytest.approx(1000 * step.seconds)
 
 
-def test_a_metric_of_zero_was_measured_and_none_was_not(bare_minimum: Report):
-    assert timeline(bare_minimum).metric.missing == "not measured"
-    bare_minimum.steps[1].noise_rel_l1 = 0.0
+def test_each_accelerator_that_measures_has_a_panel_and_zero_was_measured(bare_minimum: Report):
+    assert timeline(bare_minimum).measured == []
+    columns = {key: ColumnRecord(label=key, description="some") for key in ("a.x", "a.y", "b.x")}
+    bare_minimum.columns = columns
+    assert [panel.missing for panel in timeline(bare_minimum).measured] == ["not measured"] * 2
+    bare_minimum.steps[1].measured = {"a.y": 0.0}
     drawing = timeline(bare_minimum)
-    assert not drawing.metric.missing
-    assert [y for _, y in drawing.curve] == [drawing.metric.bottom]
+    first, second = drawing.measured
+    assert (first.name, first.missing) == ("a", "")
+    assert [[y for _, y in curve.points] for curve in first.curves] == [[], [first.bottom]]
+    assert (second.name, second.missing) == ("b", "not measured")
+    assert [key.text for key in drawing.keys if key.mark == "diamond"] == ["a.y: some"]
 
 
 def test_all_of_a_hundred_steps_of_three_branches_are_drawn_and_in_the_table():
@@ -380,8 +388,7 @@ def test_any_report_makes_a_page(data: st.DataObject):
         StepRecord,
         index=st.integers(0, 99),
         denoiser=st.sampled_from(["transformer", "render", "none"]),
-        noise_rel_l1=ANY,
-        noise_rel_l1_per_step=ANY,
+        measured=st.dictionaries(st.sampled_from(["a.x", "a.y", "b.x"]), ANY),
         seconds=ANY,
         calls=st.lists(call, max_size=4),
     )

@@ -17,7 +17,7 @@ import sraccel
 from sraccel.plugin import hookimpl
 from sraccel.report.model import CallRecord, Report, StepRecord
 from sraccel.report.page import save_page
-from sraccel.report.timeline import save_timeline
+from sraccel.report.page.picture import save_timeline
 from sraccel.video.mp4 import save_video
 
 
@@ -44,7 +44,7 @@ REPORT = Report(outcome="finished", num_inference_steps=len(STEPS), steps=STEPS)
 WRITERS: dict[str, Callable[[Path], object]] = {
     "video.mp4": lambda path: save_video(FRAMES, path),
     "report.json": REPORT.save,
-    "timeline.png": lambda path: save_timeline(REPORT, path),
+    "timeline.svg": lambda path: save_timeline(REPORT, path),
     "report.html": lambda path: save_page(REPORT, path),
 }
 

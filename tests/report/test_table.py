@@ -32,7 +32,7 @@ def test_the_headline_says_what_was_measured_and_what_was_predicted(make_report:
     assert rows["Denoising"] == "529 ms (bare 1.81 s; 50 steps)"
     assert rows["PSNR"] == "31.2 dB (to the bare run)"
     assert rows["SSIM"] == "0.953 (to the bare run)"
-    assert rows["Switch"] == "step 18 is the render model's first"
+    assert rows["Switch"] == "at step 18, where srdiffusion chose render"
     assert rows["Peak memory"].startswith("831 MiB")
 
 
@@ -89,12 +89,12 @@ def test_an_accelerator_shows_a_factor_or_an_overhead_and_says_if_it_is_an_estim
                 share=0.12,
                 decode_seconds=0.9,
                 encode_seconds=0.5,
-                sketch_noise_level=0.8335,
-                render_noise_level=0.8,
+                noise_level_before=0.8335,
+                noise_level_after=0.8,
             ),
             [
                 "re-encode",
-                "0.8335 where the sketch ended, 0.8 where the render began",
+                "0.8335 before the switch, 0.8 after it",
                 "1.5 s, 12 % of the run (decoding 900 ms, encoding 500 ms)",
             ],
         ),
@@ -125,7 +125,7 @@ def test_the_strip_has_a_letter_a_computed_step_a_dot_a_reused_one_and_a_bar_at_
     make_report: MakeReport,
 ):
     lines = StepStrip(make_report(count=8, switch=4).steps).lines()
-    assert lines == {"cond": "S..S|R.R.", "uncond": "SS.S|R.R."}
+    assert lines == {"cond": "T..T|R.R.", "uncond": "TT.T|R.R."}
 
 
 def test_branches_that_did_the_same_share_a_line(make_report: MakeReport):
@@ -138,7 +138,7 @@ def test_branches_that_did_the_same_share_a_line(make_report: MakeReport):
 def test_a_branch_that_a_step_lacks_leaves_a_gap(make_report: MakeReport):
     report = make_report(count=4, switch=4)
     del report.steps[2].calls[1]
-    assert StepStrip(report.steps).lines()["uncond"] == "SS S"
+    assert StepStrip(report.steps).lines()["uncond"] == "TT T"
 
 
 def test_a_folded_strip_keeps_every_step(make_report: MakeReport):
@@ -151,7 +151,7 @@ def test_every_role_has_a_letter_of_its_own():
     roles = ["transformer", "transformer_2", "render"]
     calls = [CallRecord(branch="cond", requested=role, denoiser=role) for role in roles]
     steps = [StepRecord(index=0, denoiser="transformer", calls=calls)]
-    assert role_letters(steps) == {"transformer": "S", "transformer_2": "K", "render": "R"}
+    assert role_letters(steps) == {"transformer": "T", "transformer_2": "2", "render": "R"}
 
 
 def test_square_brackets_in_notes_and_warnings_are_shown_as_they_are(make_report: MakeReport):
