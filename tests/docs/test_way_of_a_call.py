@@ -18,13 +18,10 @@ from sraccel.loop.seams.block_stack import BlockStackSeam
 from sraccel.loop.seams.denoiser_call import DenoiserCallSeam
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "explanation" / "how-it-works.md"
-STATIONS = re.findall(
-    r"^\| (\d+) \| `([\w/]+\.py)` \| `([\w.]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE
-)
-
+PAGE = (ROOT / "docs" / "explanation" / "how-it-works.md").read_text(encoding="utf-8")
+STATIONS = re.findall(r"^\| (\d+) \| `([\w/]+\.py)` \| `([\w.]+)` \|", PAGE, re.MULTILINE)
 FILES = [path for _, path, _ in STATIONS]
-TOOLS = set(re.findall(r"`(sraccel/loop/\w+\.py)`", PAGE.read_text("utf-8"))) - set(FILES)
+TOOLS = set(re.findall(r"`(sraccel/loop/\w+\.py)`", PAGE)) - set(FILES)
 
 
 def defined_in(path: Path) -> set[str]:
@@ -48,20 +45,13 @@ def test_a_call_passes_at_most_eight_files_and_none_twice() -> None:
     assert len(set(FILES)) == len(FILES)
 
 
-@pytest.mark.parametrize(("path", "name"), [station[1:] for station in STATIONS])
-def test_every_station_is_in_the_code(path: str, name: str) -> None:
-    assert name in defined_in(ROOT / path)
-
-
-@pytest.mark.parametrize("name", re.findall(r"as (\w+)<br>", PAGE.read_text(encoding="utf-8")))
-def test_every_participant_of_the_picture_is_a_station(name: str) -> None:
-    assert name in {station.partition(".")[0] for _, _, station in STATIONS}
-
-
-@pytest.mark.parametrize("name", ["call_sibling"])
-def test_what_the_page_names_beside_the_stations_is_in_the_code(name: str) -> None:
-    assert name in PAGE.read_text(encoding="utf-8")
-    assert name in defined_in(ROOT / "sraccel/loop/seams/sibling_call.py")
+def test_every_name_on_the_page_is_in_the_code() -> None:
+    for _, path, name in STATIONS:
+        assert name in defined_in(ROOT / path)
+    defined = set().union(*map(defined_in, (ROOT / "sraccel/loop").rglob("*.py")))
+    classes = {*re.findall(r"`([A-Z][a-z]\w+)`", PAGE), *re.findall(r" as (\w+)<br>", PAGE)}
+    assert {*classes, "call_sibling"} <= defined
+    assert {station for *_, station in STATIONS if "." not in station} <= classes
 
 
 class Followed:
