@@ -105,9 +105,9 @@ def named(name: str, denoiser: Denoiser, variant: Variant) -> Coefficients:
         differs = f"its name says {', '.join(item.model for item in matching(denoiser))}"
     if differs:
         raise ModelError(
-            f"teacache: the recipe names the coefficients of {name}, but the denoiser "
-            f"{denoiser.role!r} is another model: {differs}. Take `coefficients: auto`, or fit "
-            f"your own: {CALIBRATE}"
+            f"teacache: the recipe names the coefficients of {name}, but the "
+            f"denoiser {denoiser.role!r} is another model: {differs}. Take `coefficients: auto`, "
+            f"or fit your own: {CALIBRATE}"
         )
     return _published(entry, denoiser, variant)
 
