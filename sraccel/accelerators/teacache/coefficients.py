@@ -105,8 +105,8 @@ def named(name: str, denoiser: Denoiser, variant: Variant) -> Coefficients:
         differs = f"its name says {', '.join(item.model for item in matching(denoiser))}"
     if differs:
         raise ModelError(
-            f"teacache: the recipe names the coefficients of {name}, but the {denoiser.role} "
-            f"denoiser is another model: {differs}. Take `coefficients: auto`, or fit your own: "
+            f"teacache: the recipe names the coefficients of {name}, but the "
+            f"denoiser {denoiser.role!r} is another model: {differs}. Take `coefficients: auto`, or fit your own: "
             f"{CALIBRATE}"
         )
     return _published(entry, denoiser, variant)
