@@ -106,8 +106,8 @@ def named(name: str, denoiser: Denoiser, variant: Variant) -> Coefficients:
     if differs:
         raise ModelError(
             f"teacache: the recipe names the coefficients of {name}, but the "
-            f"denoiser {denoiser.role!r} is another model: {differs}. Take `coefficients: auto`, or fit your own: "
-            f"{CALIBRATE}"
+            f"denoiser {denoiser.role!r} is another model: {differs}. Take `coefficients: auto`, "
+            f"or fit your own: {CALIBRATE}"
         )
     return _published(entry, denoiser, variant)
 
