@@ -197,8 +197,8 @@ class Store:
             return Header.model_validate_json(content)
         except ValidationError as error:
             raise ConflictError(
-                f"{self.path} was written by another version of sraccel, or is damaged "
-                f"({error.error_count()} problems in its header): choose another output"
+                f"{self.path} {_why_unread(error)}: use the sraccel that wrote it, or choose "
+                "another output"
             ) from None
 
     def end_session(self, why: str) -> None:
@@ -329,6 +329,15 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _why_unread(error: ValidationError) -> str:
+    """What is wrong with a header."""
+    known = Header.model_fields["schema_version"].default
+    for problem in error.errors():
+        if problem["loc"] == ("schema_version",):
+            return f"has schema_version {problem['input']}, and this sraccel reads {known}"
+    return f"is damaged ({error.error_count()} problems in its header)"
 
 
 @contextmanager

@@ -159,6 +159,15 @@ def test_a_file_that_is_no_study_is_refused(tmp_path: Path) -> None:
             opening()
 
 
+def test_a_study_of_an_older_sraccel_is_refused_naming_both_versions(tmp_path: Path) -> None:
+    with Store.begin(tmp_path, HEADER.model_copy(update={"schema_version": 1})) as store:
+        store.start_session({})
+        store.add(run(), "the report of that version")
+    for opening in (lambda: Store.begin(tmp_path, HEADER), lambda: Store.read(tmp_path)):
+        with pytest.raises(ConflictError, match=r"schema_version 1, and this sraccel reads 2: use"):
+            opening()
+
+
 def test_another_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / FILE)
     connection.execute("CREATE TABLE precious (content)")
