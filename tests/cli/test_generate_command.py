@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from command import Sraccel, unframed
 
+from sraccel.cli import main
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.hookspecs import hookimpl
@@ -151,11 +153,31 @@ def test_an_output_folder_that_cannot_be_written_is_noticed_before_the_work(
     assert "cannot write to the folder" in result.stderr
 
 
-def test_debug_keeps_the_traceback(sraccel: Sraccel, recipe: Path):
-    result = sraccel(
-        "generate", recipe, "--model", "/none", "--prompt", "", "--out", "x", "--debug"
-    )
-    assert type(result.exception).__name__ == "ModelError"
+def test_debug_shows_what_is_decided_at_every_call_and_tears_no_bar(
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "200"}.items():
+        monkeypatch.setenv(name, value)  # bars are drawn, and drawn again
+    size = ("--height", "32", "--width", "32", "--frames", "5", "--steps", "4")
+    command = ("sraccel", "generate", str(recipe), "--model", "demo", "--prompt", PROMPT, *size)
+
+    def logged(*options: str) -> list[str]:
+        monkeypatch.setattr("sys.argv", [*command, "--out", str(tmp_path / "out"), *options])
+        with pytest.raises(SystemExit, match="^0$"):
+            main()
+        shown = re.sub(r"\x1b\[[\d;?]*\w", "", capsys.readouterr().err)
+        assert re.search(r"accelerated ━+ 4/4 steps", shown)
+        return [line for line in re.split(r"[\r\n]+", shown) if re.search(r"tep[ (]3|cache", line)]
+
+    calls = "DEBUG sraccel.loop.seams.denoiser_call: Call(step 3, {}, render) answered, computed"
+    steps = "DEBUG sraccel.loop.step: Step(3, timestep=500.0, denoiser='render') begins, chosen by"
+    *way, warning, _ = logged("--debug")
+    assert way == [f"{steps} srdiffusion", calls.format("cond"), calls.format("uncond")]
+    assert warning.startswith("WARNING sraccel: teacache: 4 steps leave little to skip")
+    assert logged() == []
 
 
 class PressesCtrlC(Accelerator):
