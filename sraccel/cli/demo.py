@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sraccel.cli.failures import Debug, reported, stderr
-from sraccel.cli.options import STEPS, Overrides, Steps, given
+from sraccel.cli.options import STEPS, Overrides, call_options
 from sraccel.cli.pipelines import refusals
 from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError
 from sraccel.models.loading import load_pipeline, locate
+from sraccel.recipe.sampling import USUAL_STEPS
 
 if TYPE_CHECKING:
     from sraccel.recipe.recipe import Recipe
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 EXAMPLE_PROMPT = "a green circle moving up left of a purple triangle moving down"
 
 
+@call_options(STEPS)
 def demo(
     prompt: Annotated[str, typer.Option(help="What to show.")] = EXAMPLE_PROMPT,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starting noise.")] = 0,
-    steps: Steps = None,
+    *,
+    call: dict[str, Any],
     recipe: Annotated[str, typer.Option(help="Recipe file, or name of a shipped one.")] = "demo",
     overrides: Overrides = None,
     repeats: Annotated[int, typer.Option(min=1, help="Timed pairs of runs.")] = 3,
@@ -40,8 +43,7 @@ def demo(
 
         loaded = Recipe.load(recipe, overrides or [])
         _check_model(loaded, recipe)
-        options = given(prompt=prompt, num_inference_steps=steps)
-        call = {"num_inference_steps": STEPS, **loaded.sampling.arguments(), **options}
+        call = {STEPS: USUAL_STEPS, **loaded.sampling.arguments(), "prompt": prompt, **call}
         _demo(loaded, call, seed, repeats, out)
 
 

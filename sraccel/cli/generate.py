@@ -13,25 +13,25 @@ import typer
 from sraccel.cli.failures import Debug, reported
 from sraccel.cli.generate_from import Earlier, known_from
 from sraccel.cli.options import (
+    FRAMES,
     STEPS,
-    Frames,
     FramesPerSecond,
-    GuidanceScale,
-    Height,
-    NegativePrompt,
-    Offloading,
     Overrides,
-    Place,
-    Precision,
     RecipesModel,
-    Steps,
-    Width,
-    given,
+    call_options,
 )
-from sraccel.cli.pipelines import Placing, check_room, load, refusals
-from sraccel.demo.pair import DEMO, DEMO_FPS
-from sraccel.errors import LoopError, ModelError, OutputError
-from sraccel.models.loading import FPS, locate
+from sraccel.cli.pipelines import (
+    Placing,
+    check_room,
+    load,
+    model_named,
+    placing_options,
+    refusals,
+    usual_fps,
+)
+from sraccel.errors import LoopError, OutputError
+from sraccel.models.loading import locate
+from sraccel.recipe.sampling import USUAL_STEPS
 
 if TYPE_CHECKING:
     from sraccel.cli.outputs import Outputs
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from sraccel.report.origin import Source
 
 
+@call_options(STEPS, *FRAMES)
+@placing_options
 def generate(
     recipe: Annotated[
         str | None,
@@ -72,19 +74,12 @@ def generate(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     overrides: Overrides = None,
-    negative_prompt: NegativePrompt = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the starting noise. Default: 0.")
     ] = None,
-    steps: Steps = None,
-    guidance_scale: GuidanceScale = None,
-    height: Height = None,
-    width: Width = None,
-    frames: Frames = None,
+    call: dict[str, Any],
     fps: FramesPerSecond = None,
-    dtype: Precision = "auto",
-    device: Place = "auto",
-    offload: Offloading = "none",
+    placing: Placing,
     compare: Annotated[
         bool, typer.Option(help="Run bare too: adds measured speedup and quality.")
     ] = False,
@@ -106,31 +101,22 @@ def generate(
         raise typer.BadParameter("give a recipe, or an earlier run with --from")
     if prompt is None and again is None:
         raise typer.BadParameter("give a --prompt")
-    call = given(
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        num_inference_steps=steps,
-        guidance_scale=guidance_scale,
-        height=height,
-        width=width,
-        num_frames=frames,
-    )
+    if prompt is not None:
+        call = {"prompt": prompt, **call}
     with reported(debug):
         earlier = None if again is None else Earlier.read(again, accept_changes)
         known = known_from(recipe, overrides or [], earlier)
-        name = model or known.model
-        if name is None:
-            raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
+        name = model_named(model, known.model)
         generation = _Generation(
             name,
-            {"num_inference_steps": STEPS, **known.call, **call},
+            {STEPS: USUAL_STEPS, **known.call, **call},
             known.seed if seed is None else seed,
-            fps or known.fps or (DEMO_FPS if name == DEMO else FPS),
+            fps or known.fps or usual_fps(name),
             out,
             repeats if compare else 0,
             earlier,
         )
-        generation.run(known.recipe, Placing(dtype, device, offload))
+        generation.run(known.recipe, placing)
 
 
 @dataclass

@@ -12,25 +12,20 @@ import typer
 from rich.console import Console
 
 from sraccel.cli.failures import Debug, reported, stderr
-from sraccel.cli.model_options import model_options
-from sraccel.cli.options import (
-    STEPS,
-    Frames,
-    FramesPerSecond,
-    GuidanceScale,
-    Height,
-    NegativePrompt,
-    Offloading,
-    Place,
-    Precision,
-    RecipesModel,
-    Steps,
-    Width,
+from sraccel.cli.option_groups import model_options
+from sraccel.cli.options import FRAMES, STEPS, FramesPerSecond, RecipesModel, call_options
+from sraccel.cli.pipelines import (
+    Placing,
+    check_known,
+    check_room,
+    load,
+    model_named,
+    placing_options,
+    usual_fps,
 )
-from sraccel.cli.pipelines import Placing, check_known, check_room, load
-from sraccel.demo.pair import DEMO, DEMO_FPS
-from sraccel.errors import ModelError, RecipeError
-from sraccel.models.loading import FPS, locate
+from sraccel.errors import RecipeError
+from sraccel.models.loading import locate
+from sraccel.recipe.sampling import USUAL_STEPS
 from sraccel.study.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -40,7 +35,9 @@ if TYPE_CHECKING:
     from sraccel.study.results import StudyReport
 
 
-@model_options(Plan, into="plan", without={"sweep"})
+@model_options(Plan, "plan", without={"sweep"})
+@call_options(STEPS, *FRAMES)
+@placing_options
 def study(
     recipe: Annotated[
         str, typer.Argument(help="Recipe or study file, or name of a shipped recipe.")
@@ -68,33 +65,20 @@ def study(
             "nothing.",
         ),
     ] = False,
-    steps: Steps = None,
-    negative_prompt: NegativePrompt = None,
-    guidance_scale: GuidanceScale = None,
-    height: Height = None,
-    width: Width = None,
-    frames: Frames = None,
+    call: dict[str, Any],
     fps: FramesPerSecond = None,
-    dtype: Precision = "auto",
-    device: Place = "auto",
-    offload: Offloading = "none",
+    placing: Placing,
     debug: Debug = False,
 ) -> None:
     """Measure how the accelerators of a recipe go together: which add up, and which do not.
+
+    What no option says of the call, the recipe's `sampling` says, else the pipeline.
 
     Runs the bare pipeline and every cell of a design in random order within blocks of one prompt
     and seed. Each run is on disk before the next begins: after Ctrl-C, a crash or a full disk the
     same command goes on. Writes report.html, report.json, cells.csv and effects.csv; the runs are
     in study.sqlite.
     """
-    call = {
-        "num_inference_steps": steps,
-        "negative_prompt": negative_prompt,
-        "guidance_scale": guidance_scale,
-        "height": height,
-        "width": width,
-        "num_frames": frames,
-    }
     with reported(debug):
         from sraccel.study.measure import check_folder
         from sraccel.study.plan.study import Study
@@ -102,15 +86,11 @@ def study(
         loaded = Study.load(recipe, overrides or [], **plan)
         if not loaded.study.prompts:
             raise RecipeError("no prompts: give --prompts FILE, or list them in a study file")
-        name = model or loaded.model
-        if name is None:
-            raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
+        name = model_named(model, loaded.model)
         locate(name)
-        given = {key: value for key, value in call.items() if value is not None}
-        arguments = {"num_inference_steps": STEPS, **loaded.sampling.arguments(), **given}
-        rate = fps or (DEMO_FPS if name == DEMO else FPS)
-        check_folder(loaded, out, arguments)
-        command = _StudyCommand(loaded, name, arguments, rate, out, Placing(dtype, device, offload))
+        call = {STEPS: USUAL_STEPS, **loaded.sampling.arguments(), **call}
+        check_folder(loaded, out, call)
+        command = _StudyCommand(loaded, name, call, fps or usual_fps(name), out, placing)
         if dry_run:
             command.forecast()
         else:
