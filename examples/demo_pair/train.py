@@ -197,7 +197,7 @@ class Run:
             "max_sequence_length": MAX_SEQUENCE_LENGTH,
         }
         path = self.work / "teacache.json"
-        for role, model in (("sketch", pair.sketch), ("render", pair.render)):
+        for role, model in (("transformer", pair.sketch), ("render", pair.render)):
             pair.pipeline.transformer = model
             for retention in (False, True):  # the second takes the first one's runs
                 calibrate(pair.pipeline, captions, path, role=role, retention=retention, **call)

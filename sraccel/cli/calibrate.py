@@ -160,6 +160,8 @@ class _Fitting:
 
 def show(made: Calibration, out: Path) -> None:
     """Print the fits, warnings first, what they promise, and how to use them."""
+    from sraccel.cli.outputs import print_written
+
     console = Console(highlight=False)
     for entry in made.entries:
         for warning in entry.warnings:
@@ -171,9 +173,7 @@ def show(made: Calibration, out: Path) -> None:
         console.print(_fit(entry), "", _thresholds(entry), sep="\n")
     console.print("\nuse it in a recipe\n", style="bold")
     console.print(snippet(made.entries[0], out), markup=False, soft_wrap=True)
-    console.print("\nwrote", style="bold")
-    for path in made.paths:
-        console.print(f"  {path}", soft_wrap=True, markup=False)
+    print_written(made.paths)
 
 
 def _fit(entry: CalibrationEntry) -> Table:

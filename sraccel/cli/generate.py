@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -107,7 +107,7 @@ def generate(
         earlier = None if again is None else Earlier.read(again, accept_changes)
         known = known_from(recipe, overrides or [], earlier)
         name = model_named(model, known.model)
-        generation = _Generation(
+        generation = Generation(
             name,
             {STEPS: USUAL_STEPS, **known.call, **call},
             known.seed if seed is None else seed,
@@ -120,8 +120,14 @@ def generate(
 
 
 @dataclass
-class _Generation:
-    """What is to be made; `repeats` of 0 means: without comparison. Maybe it is made again."""
+class Generation:
+    """What is to be made.
+
+    Attributes:
+        repeats: 0: without comparison.
+        earlier: the run that is made again, if any.
+        names: of the videos' files, by way of running.
+    """
 
     model: str
     call: dict[str, Any]
@@ -130,8 +136,10 @@ class _Generation:
     out: Path
     repeats: int
     earlier: Earlier | None = None
+    names: Mapping[str, str] = field(default_factory=lambda: {"accelerated": "video"})
 
     def run(self, recipe: Recipe, placing: Placing) -> None:
+        """Make it, write its files, and print the report."""
         from sraccel.cli.generate_reencoded import render_pipeline_of
         from sraccel.cli.outputs import show
 
@@ -184,7 +192,7 @@ class _Generation:
             offload=placing.offload,
             fps=self.fps,
         )
-        return Outputs(self.out, origin, {**self.call, "seed": self.seed}, recipe)
+        return Outputs(self.out, origin, {**self.call, "seed": self.seed}, recipe, self.names)
 
     def _compare(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         from sraccel.cli.progress import denoising

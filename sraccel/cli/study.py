@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from sraccel.cli.failures import Debug, reported, stderr
+from sraccel.cli.failures import Debug, note, reported
 from sraccel.cli.option_groups import model_options
 from sraccel.cli.options import FRAMES, STEPS, FramesPerSecond, RecipesModel, call_options
 from sraccel.cli.pipelines import (
@@ -115,14 +115,8 @@ class _StudyCommand:
 
         pipe = self._pipeline()
         with StudyProgress() as watcher:
-            forecast = forecast_study(
-                pipe,
-                self.study,
-                out=self.out,
-                watcher=watcher,
-                sources=self._sources(),
-                **self.call,
-            )
+            given = {"watcher": watcher, "sources": self._sources(), **self.call}
+            forecast = forecast_study(pipe, self.study, out=self.out, **given)
         Console().print(forecast_table(forecast))
 
     def run(self) -> None:
@@ -136,15 +130,8 @@ class _StudyCommand:
         pipe = self._pipeline()
         watcher = StudyProgress()
         with self._kept(watcher), watcher:
-            report = run_study(
-                pipe,
-                self.study,
-                self.out,
-                watcher=watcher,
-                sources=self._sources(),
-                fps=self.fps,
-                **self.call,
-            )
+            given = {"watcher": watcher, "sources": self._sources(), **self.call}
+            report = run_study(pipe, self.study, self.out, fps=self.fps, **given)
         show(report, self.out)
 
     def _sources(self) -> list[Source]:
@@ -168,20 +155,14 @@ class _StudyCommand:
             yield
         except BaseException:
             if watcher.begun_runs:
-                stderr().print(
-                    f"what was run is kept in {self.out}; the same command goes on",
-                    soft_wrap=True,
-                    highlight=False,
-                )
+                note(f"what was run is kept in {self.out}; the same command goes on")
             raise
 
 
 def show(report: StudyReport, out: Path) -> None:
     """Print the figures, and where everything is."""
+    from sraccel.cli.outputs import print_written
     from sraccel.study.report.outputs import FILES
 
-    console = Console()
-    console.print(report)
-    console.print("\nwrote", style="bold")
-    for name in FILES:
-        console.print(f"  {out / name}", soft_wrap=True, markup=False, highlight=False)
+    Console().print(report)
+    print_written(out / name for name in FILES)
