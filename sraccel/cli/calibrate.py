@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sraccel.cli.failures import Debug, note, reported
-from sraccel.cli.options import FRAMES, call_options
+from sraccel.cli.options import WITHOUT_STEPS, call_options
 from sraccel.cli.pipelines import Placing, check_room, load, placing_options, refusals
 from sraccel.errors import ConflictError, ModelError
 from sraccel.models.loading import Role
@@ -35,7 +35,7 @@ def _root() -> None:
 
 
 @calibrate.command()
-@call_options(*FRAMES)
+@call_options(*WITHOUT_STEPS)
 @placing_options
 def teacache(
     model: Annotated[

@@ -13,7 +13,7 @@ import typer
 from sraccel.cli.failures import Debug, reported
 from sraccel.cli.generate_from import Earlier, known_from
 from sraccel.cli.options import (
-    FRAMES,
+    CALL,
     STEPS,
     FramesPerSecond,
     Overrides,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from sraccel.report.origin import Source
 
 
-@call_options(STEPS, *FRAMES)
+@call_options(*CALL)
 @placing_options
 def generate(
     recipe: Annotated[

@@ -73,7 +73,7 @@ def _option(name: str, field: FieldInfo) -> inspect.Parameter:
     """Numbers are read as such; the model reads everything else, from text."""
     types = {field.annotation, *get_args(field.annotation)}
     kind: Any = next((number for number in (int, float) if number in types), str)
-    least = next((rule.ge for rule in field.metadata if kind is int and isinstance(rule, Ge)), None)
+    least = next((rule.ge for rule in field.metadata if isinstance(rule, Ge)), None)
     annotation = Annotated[kind | None, typer.Option(help=_help(field), min=least)]
     return inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation

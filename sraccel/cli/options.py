@@ -32,9 +32,10 @@ Overrides = Annotated[
         "in a file.",
     ),
 ]
-FRAMES = ("negative_prompt", "guidance_scale", "height", "width", "num_frames")
-"""Arguments of the call that have an option, besides the number of steps."""
 STEPS = "num_inference_steps"
+WITHOUT_STEPS = ("negative_prompt", "guidance_scale", "height", "width", "num_frames")
+CALL = (STEPS, *WITHOUT_STEPS)
+"""Arguments of the pipeline's call that have an option."""
 NAMES = {STEPS: "steps", "num_frames": "frames"}
 """Options that are not called as the call's argument."""
 
@@ -48,6 +49,6 @@ def call_options(*arguments: str) -> Callable[[Command], Command]:
 
 def option_of(argument: str) -> str:
     """What gives an argument of the call: an option, or the recipe alone."""
-    if argument in Sampling.model_fields.keys() - {STEPS, *FRAMES}:
+    if argument in Sampling.model_fields.keys() - {*CALL}:
         return f"sampling.{argument}"
     return "--" + NAMES.get(argument, argument).replace("_", "-")

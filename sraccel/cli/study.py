@@ -13,7 +13,7 @@ from rich.console import Console
 
 from sraccel.cli.failures import Debug, note, reported
 from sraccel.cli.option_groups import model_options
-from sraccel.cli.options import FRAMES, STEPS, FramesPerSecond, RecipesModel, call_options
+from sraccel.cli.options import CALL, STEPS, FramesPerSecond, RecipesModel, call_options
 from sraccel.cli.pipelines import (
     Placing,
     check_known,
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @model_options(Plan, "plan", without={"sweep"})
-@call_options(STEPS, *FRAMES)
+@call_options(*CALL)
 @placing_options
 def study(
     recipe: Annotated[

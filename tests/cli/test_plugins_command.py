@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import Sraccel
+from distribution import make_distribution
 
 RUN = """
 import sys
@@ -87,14 +88,6 @@ def test_plugins_of_an_unknown_name_says_what_is_installed(sraccel: Sraccel):
     assert "teacache" in result.stderr
 
 
-def fake_distribution(folder: Path, name: str, module: str, code: str) -> None:
-    info = folder / f"{name}-1.2.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-    (info / "entry_points.txt").write_text(f"[sraccel]\n{name} = {module}\n")
-    (folder / f"{module}.py").write_text(code)
-
-
 THIRD_PARTY = '''
 from sraccel.plugin import Accelerator, hookimpl
 
@@ -109,11 +102,11 @@ def sraccel_accelerators():
 
 
 def test_a_third_party_s_plugin_is_listed_beside_one_that_cannot_be_imported(tmp_path: Path):
-    fake_distribution(tmp_path, "halver", "halver_module", THIRD_PARTY)
-    fake_distribution(tmp_path, "broken", "broken_module", "import a_module_that_is_missing")
+    make_distribution(tmp_path, "halver", THIRD_PARTY)
+    make_distribution(tmp_path, "broken", "import a_module_that_is_missing")
     done = in_a_fresh_process("plugins", path=tmp_path)
     assert done.returncode == 0
     assert "Halves [everything]." in done.stdout
-    assert "halver 1.2" in done.stdout
-    assert "cannot be imported: broken (broken 1.2): ModuleNotFoundError" in done.stdout
+    assert "halver 9.9" in done.stdout
+    assert "cannot be imported: broken (broken 9.9): ModuleNotFoundError" in done.stdout
     assert "a_module_that_is_missing" in done.stdout

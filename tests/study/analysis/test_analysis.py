@@ -34,9 +34,13 @@ def tables(draw: st.DrawFn, least: int = 1) -> tuple[str, Table]:
     return names, {"bare": 0.0} | dict(zip(cells, logs, strict=True))
 
 
+def full(runs: Sequence[CellRun], names: str, **more: Any) -> Analysis:
+    """Of a full factorial."""
+    return analyse(runs, factorial(names), names, design="full", **more)
+
+
 def of_table(names: str, table: Mapping[str, float], blocks: int = 1) -> Analysis:
-    runs = runs_of(table, blocks=blocks)
-    return analyse(runs, factorial(names), names, design="full", resamples=50)
+    return full(runs_of(table, blocks=blocks), names, resamples=50)
 
 
 def key(uses: Sequence[str]) -> str:
@@ -153,7 +157,7 @@ class TestPairs:
 
     def test_no_index_where_the_two_change_too_little_to_tell(self) -> None:
         logs = {"bare": [0.0] * 4, "a": [0.1, -0.1, 0.1, -0.1], "b": [0.0] * 4, "a + b": [0.1] * 4}
-        found = analyse(runs_of(logs), factorial("ab"), "ab", design="full")
+        found = full(runs_of(logs), "ab")
         (pair,) = found.pairs
         assert pair.index is None
         assert pair.why is not None
@@ -163,7 +167,7 @@ class TestPairs:
 
     def test_no_share_of_a_speedup_that_may_be_none(self) -> None:
         logs = {"bare": [0.0] * 4, "a": [0.3] * 4, "b": [0.2] * 4, "a + b": [0.1, -0.1] * 2}
-        found = analyse(runs_of(logs), factorial("ab"), "ab", design="full")
+        found = full(runs_of(logs), "ab")
         assert [share.share for share in found.speed.shapley] == [None, None]
         assert found.speed.shapley[0].value.value == pytest.approx(math.exp(0.1 / 2))
 
@@ -173,15 +177,13 @@ class TestLosses:
 
     def test_they_are_attributed_as_speed_is(self) -> None:
         quality = {"bare": 1.0, "a": 0.9, "b": 0.8, "a + b": 0.6}
-        found = analyse(
+        found = full(
             runs_of(
                 dict.fromkeys(quality, 0.0),
                 blocks=3,
                 quality={name: {"ssim": value} for name, value in quality.items()},
             ),
-            factorial("ab"),
             "ab",
-            design="full",
         )
         losses = found.losses["ssim"]
         assert {
@@ -200,23 +202,16 @@ class TestLosses:
         assert both.loss["ssim"].value == pytest.approx(0.4)
 
     def test_a_named_loss_is_given_the_value_and_that_of_bare(self) -> None:
-        found = analyse(
+        found = full(
             runs_of({"bare": 0.0, "a": 0.1}, quality={"bare": {"size": 4.0}, "a": {"size": 12.0}}),
-            factorial("a"),
             "a",
-            design="full",
             losses={"size": lambda value, bare: value / bare},
         )
         assert by_name(found)["a"].loss["size"].value == 3
         assert by_name(found)["bare"].loss["size"].value == 1
 
     def test_a_metric_that_a_cell_lacks_is_named_in_the_reason(self) -> None:
-        found = analyse(
-            runs_of({"bare": 0.0, "a": 0.1}, quality={"bare": {"ssim": 1.0}}),
-            factorial("a"),
-            "a",
-            design="full",
-        )
+        found = full(runs_of({"bare": 0.0, "a": 0.1}, quality={"bare": {"ssim": 1.0}}), "a")
         assert found.losses["ssim"].shapley == []
         assert found.losses["ssim"].shapley_why == "a has no ssim in any block where bare has one"
         assert by_name(found)["a"].quality == {}
@@ -257,10 +252,7 @@ class TestIntervals:
 
     def test_the_same_seed_gives_the_same_analysis(self) -> None:
         runs = world_of_two().runs(0, 8)
-        first, again, other = (
-            analyse(runs, factorial("ab"), "ab", design="full", resamples=200, seed=seed)
-            for seed in (1, 1, 2)
-        )
+        first, again, other = (full(runs, "ab", resamples=200, seed=seed) for seed in (1, 1, 2))
         assert first == again != other
 
     @settings(max_examples=10, deadline=None)
@@ -272,15 +264,12 @@ class TestIntervals:
         ]
         shuffled = list(runs)
         shuffler.shuffle(shuffled)
-        one, other = (
-            analyse(each, factorial("ab"), "ab", design="full", losses=LOSSES, resamples=100)
-            for each in (runs, shuffled)
-        )
+        one, other = (full(each, "ab", losses=LOSSES, resamples=100) for each in (runs, shuffled))
         assert one == other
 
     def test_precision_is_half_of_the_widest_main_effect(self) -> None:
         runs = world_of_two().runs(0, 12)
-        found = analyse(runs, factorial("ab"), "ab", design="full")
+        found = full(runs, "ab")
         averages = [effects_of(found.speed)[name,].average for name in "ab"]
         halves = [math.sqrt(each.high / each.low) - 1 for each in averages if each]
         assert found.precision == pytest.approx(max(halves))
@@ -317,7 +306,7 @@ class TestPairing:
     def test_which_runs_count(self, given: list[tuple[Any, ...]]) -> None:
         names = ("name", "repeat", "seconds", "started", "session")
         runs = [self.run(**dict(zip(names, each, strict=False))) for each in given]
-        found = analyse(runs, factorial("a"), "a", design="full").cells[1].speedup
+        found = full(runs, "a").cells[1].speedup
         assert found is not None
         assert found.value == pytest.approx(2)
 
@@ -328,7 +317,7 @@ class TestPairing:
             self.run("a", 1, 1.0, quality={"ssim": 0.7}),
             self.run("a", 2, 1.0, quality={"ssim": 0.2}),
         ]
-        found = analyse(runs, factorial("a"), "a", design="full").cells[1]
+        found = full(runs, "a").cells[1]
         assert found.quality["ssim"].value == 0.7
         assert found.loss["ssim"].value == pytest.approx(0.3)
 
@@ -351,7 +340,7 @@ class TestMissing:
             lost = {"outcome": "failed", "seconds": None, "error": "OutOfMemoryError: 80 GiB"}
             if not gone or failed:
                 runs.append(run.model_copy(update=lost if gone else {}))
-        return analyse(runs, factorial("abc"), "abc", design="full")
+        return full(runs, "abc")
 
     def test_a_cell_that_never_finished(self) -> None:
         found = self.without("a + b", failed=True)
@@ -389,7 +378,7 @@ class TestMissing:
             else run
             for run in runs_of(logs)
         ]
-        effect = effects_of(analyse(runs, factorial("abc"), "abc", design="f").speed)["a",]
+        effect = effects_of(full(runs, "abc").speed)["a",]
         assert logs_of(effect) == pytest.approx((0.2, (0.9 + 3 * 0.2) / 4))
         assert effect.why is None
 
@@ -399,7 +388,7 @@ class TestMissing:
             for run in runs_of({"bare": 0.0, "a": 0.1, "b": 0.1, "a + b": 0.2}, blocks=2)
             if (run.cell, run.prompt) not in {("a", "prompt 0"), ("b", "prompt 1")}
         ]
-        found = analyse(runs, factorial("ab"), "ab", design="full")
+        found = full(runs, "ab")
         assert found.pairs[0].why == "in no block did all of these finish: a, b, a + b"
 
     def test_cells_that_the_design_does_not_have(self) -> None:
@@ -415,7 +404,7 @@ class TestMissing:
         assert found.precision is not None
 
     def test_a_bare_pipeline_that_never_finished(self) -> None:
-        found = analyse(runs_of({"a": 0.1}, blocks=2), factorial("a"), "a", design="full")
+        found = full(runs_of({"a": 0.1}, blocks=2), "a")
         assert found.blocks == 0
         assert found.cells[1].blocks == 2
         assert found.cells[1].speedup is None
@@ -423,13 +412,13 @@ class TestMissing:
 
     def test_reasons_stay_short(self) -> None:
         runs = runs_of({"bare": 0.0}, blocks=2)
-        found = analyse(runs, factorial("abcd"), "abcd", design="full")
+        found = full(runs, "abcd")
         assert found.speed.shapley_why == (
             "a was not run; b was not run; c was not run; and 12 more like these"
         )
 
     def test_no_runs_at_all(self) -> None:
-        found = analyse([], factorial("ab"), "ab", design="full")
+        found = full([], "ab")
         assert found.blocks == 0
         assert found.precision is None
         assert found.speed.effects[0].why == "bare was not run"
@@ -443,7 +432,7 @@ def test_sixteen_cells_in_24_blocks_take_seconds() -> None:
     quality = {name: dict.fromkeys(["psnr_db", "ssim", "semantic"], 0.9) for name in logs}
     runs = [run for run in runs_of(logs, quality=quality) if rng.random() < 0.97]
     started = time.perf_counter()
-    found = analyse(runs, factorial("abcd"), "abcd", design="full")
+    found = full(runs, "abcd")
     assert time.perf_counter() - started < 3
     assert found.speed.shapley_why is None
 
@@ -470,9 +459,7 @@ class TestWhichCellsAreOfTheFactorial:
         assert logs_of(effects_of(found.speed)["a", "b"]) == pytest.approx((0, 0), abs=CLOSE)
 
     def test_runs_of_unknown_cells_are_left_out(self) -> None:
-        found = analyse(
-            runs_of({"bare": 0.0, "a": 0.3, "gone": 1.0}), factorial("a"), "a", design="full"
-        )
+        found = full(runs_of({"bare": 0.0, "a": 0.3, "gone": 1.0}), "a")
         assert list(by_name(found)) == ["bare", "a"]
 
 
@@ -482,7 +469,7 @@ class TestFront:
     def front(self, logs: Mapping[str, Any], ssim: Mapping[str, float]) -> dict[str, float]:
         quality = {name: {"ssim": value} for name, value in ssim.items()}
         runs = runs_of(logs, blocks=4, quality=quality)
-        found = analyse(runs, factorial("ab"), "ab", design="full")
+        found = full(runs, "ab")
         return {cell.name: cell.front["ssim"] for cell in found.cells if cell.front}
 
     @pytest.mark.parametrize(
@@ -568,7 +555,7 @@ class TestCells:
             for name, steps in {"bare": [None], **switches}.items()
             for seed, step in enumerate(steps)
         ]
-        return by_name(analyse(runs, factorial("ab"), "ab", design="full"))
+        return by_name(full(runs, "ab"))
 
     def test_switches(self) -> None:
         found = self.results(a=[8, 10, None], b=[None, None], a_b=[None])
@@ -600,7 +587,7 @@ class TestCells:
             CellRun(**common, seed=4, outcome="failed", error="B: 2", started="3"),
             CellRun(**common, seed=2, outcome="failed", error="B: 2", started="1"),
         ]
-        found = analyse(runs, factorial("a"), "a", design="full").cells[1]
+        found = full(runs, "a").cells[1]
         assert (found.blocks, found.finished, found.failed) == (2, 3, 3)
         assert found.errors == ["B: 2", "A: 1"]
         assert found.seconds == 3
@@ -616,6 +603,6 @@ def test_runs_of_a_block_that_was_stopped_are_compared_within_their_session() ->
         return CellRun(cell=cell_name, prompt="p", seed=0, seconds=seconds, session=session)
 
     runs = [run("bare", 6, 1), run("a", 3, 1), run("bare", 18, 2), run("b", 6, 2)]
-    found = by_name(analyse(runs, factorial("ab"), "ab", design="full", resamples=50))
+    found = by_name(full(runs, "ab", resamples=50))
     assert found["a"].speedup.value == pytest.approx(2)
     assert found["b"].speedup.value == pytest.approx(3)

@@ -173,11 +173,6 @@ def test_a_file_of_prompts_that_holds_none_is_refused_where_it_is_named(
     assert problem.given == "'promts.txt'"
 
 
-def test_a_prompt_that_is_no_file_says_how_prompts_are_given(write: Callable[..., Path]) -> None:
-    path = write("include: demo\nstudy: {prompts: a red circle}\n")
-    assert "`prompts: [a red circle]`" in the_problem(lambda: Study.load(path)).message
-
-
 def test_all_mistakes_are_reported_at_once_with_their_places(write: Callable[..., Path]) -> None:
     path = write(
         "include: demo\n"
@@ -286,6 +281,7 @@ def test_a_value_may_contradict_the_recipe_where_another_swept_value_corrects_it
         ("{prompts: [3]}", "study.prompts[0]", "string"),
         ("{prompts: [' ']}", "study.prompts[0]", "at least 1 character"),
         ("full", "study", "dictionary"),
+        ("{prompts: a red circle}", "study.prompts", "`prompts: [a red circle]`"),
     ],
 )
 def test_what_makes_no_plan_is_refused(plan: str, path: str, message: str) -> None:

@@ -19,6 +19,7 @@ from diffusers import FirstBlockCacheConfig, WanPipeline
 from diffusers.hooks import apply_group_offloading
 from diffusers.models import attention_dispatch
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
+from distribution import make_distribution
 from PIL import Image
 from small_study import CALL, TWO
 from tiny_models import tiny_pipeline
@@ -248,16 +249,6 @@ def test_the_version_of_a_cells_plugin_counts(sketch: WanPipeline) -> None:
     assert found["versions.sraccel-example"] == (None, "0.1.0")
 
 
-def make_distribution(folder: Path, name: str, source: str) -> None:
-    """A distribution as an installer leaves it: a module, and metadata with an entry point."""
-    module = f"{name}_of_this_test"
-    (folder / f"{module}.py").write_text(source)
-    info = folder / f"{name}-9.9.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
-    (info / "entry_points.txt").write_text(f"[sraccel]\n{name} = {module}\n")
-
-
 JUDGE = """
 from sraccel.plugin import Metric, hookimpl
 
@@ -292,7 +283,9 @@ def swept(folder: Path) -> list[Cell]:
     ]
 
 
-def test_models_that_only_cells_name_are_sources(sketch: WanPipeline, tmp_path: Path) -> None:
+def test_models_and_files_that_only_cells_name_are_sources(
+    sketch: WanPipeline, tmp_path: Path
+) -> None:
     folder = tmp_path / "render"
     tiny_pipeline().transformer.save_pretrained(folder)
     base = Source(name="base", fingerprint="a")
@@ -303,9 +296,6 @@ def test_models_that_only_cells_name_are_sources(sketch: WanPipeline, tmp_path: 
     assert set(changed(before, after)) == {"sources[1].fingerprint"}
     given = Source(name=str(folder), revision="as it was given")  # goes over what cells name
     assert header(sketch, *swept(folder), sources=[given], composed=False).sources == [given]
-
-
-def test_files_that_swept_options_name_are_sources(sketch: WanPipeline, tmp_path: Path) -> None:
     path = tmp_path / "calibrated.json"
     path.write_text("{}")
     cell = stack_cell({"use": "teacache", "coefficients": str(path)})
