@@ -16,19 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from sraccel.cli.failures import Debug, note, reported
-from sraccel.cli.options import (
-    Frames,
-    GuidanceScale,
-    Height,
-    Model,
-    NegativePrompt,
-    Offloading,
-    Place,
-    Precision,
-    Width,
-    given,
-)
-from sraccel.cli.pipelines import Placing, check_room, load, refusals
+from sraccel.cli.options import WITHOUT_STEPS, call_options
+from sraccel.cli.pipelines import Placing, check_room, load, placing_options, refusals
 from sraccel.errors import ConflictError, ModelError
 from sraccel.models.loading import Role
 
@@ -46,8 +35,12 @@ def _root() -> None:
 
 
 @calibrate.command()
+@call_options(*WITHOUT_STEPS)
+@placing_options
 def teacache(
-    model: Model,
+    model: Annotated[
+        str, typer.Option(help="Folder in diffusers' format, name on the hub, or `demo`.")
+    ],
     prompts: Annotated[
         Path,
         typer.Option(
@@ -68,33 +61,23 @@ def teacache(
     role: Annotated[
         Role, typer.Option(help="What the model plays in recipes; of `demo`, which of the pair.")
     ] = "transformer",
-    negative_prompt: NegativePrompt = None,
-    guidance_scale: GuidanceScale = None,
-    height: Height = None,
-    width: Width = None,
-    frames: Frames = None,
-    dtype: Precision = "auto",
-    device: Place = "auto",
-    offload: Offloading = "none",
+    *,
+    call: dict[str, Any],
+    placing: Placing,
     debug: Debug = False,
 ) -> None:
     """Fit TeaCache's coefficients for a model, by full runs over prompts and seeds.
 
+    What no option says of the call, the pipeline says.
+
     Writes the coefficients, a picture of each fit, and the runs. Each run is on disk before the
     next begins: after Ctrl-C, the same command goes on.
     """
-    call = given(
-        negative_prompt=negative_prompt,
-        guidance_scale=guidance_scale,
-        height=height,
-        width=width,
-        num_frames=frames,
-    )
     with reported(debug):
         fitting = _Fitting(
             model, _texts(prompts), _numbers(seeds), out, steps, retention, role, call
         )
-        fitting.run(Placing(dtype, device, offload))
+        fitting.run(placing)
 
 
 def _texts(path: Path) -> list[str]:
@@ -177,6 +160,8 @@ class _Fitting:
 
 def show(made: Calibration, out: Path) -> None:
     """Print the fits, warnings first, what they promise, and how to use them."""
+    from sraccel.cli.outputs import print_written
+
     console = Console(highlight=False)
     for entry in made.entries:
         for warning in entry.warnings:
@@ -188,9 +173,7 @@ def show(made: Calibration, out: Path) -> None:
         console.print(_fit(entry), "", _thresholds(entry), sep="\n")
     console.print("\nuse it in a recipe\n", style="bold")
     console.print(snippet(made.entries[0], out), markup=False, soft_wrap=True)
-    console.print("\nwrote", style="bold")
-    for path in made.paths:
-        console.print(f"  {path}", soft_wrap=True, markup=False)
+    print_written(made.paths)
 
 
 def _fit(entry: CalibrationEntry) -> Table:

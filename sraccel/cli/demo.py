@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sraccel.cli.failures import Debug, reported, stderr
-from sraccel.cli.options import STEPS, Overrides, Steps, given
-from sraccel.cli.pipelines import refusals
+from sraccel.cli.generate import Generation
+from sraccel.cli.options import STEPS, Overrides, call_options
+from sraccel.cli.pipelines import Placing
 from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError
-from sraccel.models.loading import load_pipeline, locate
+from sraccel.recipe.sampling import USUAL_STEPS
 
 if TYPE_CHECKING:
     from sraccel.recipe.recipe import Recipe
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 EXAMPLE_PROMPT = "a green circle moving up left of a purple triangle moving down"
 
 
+@call_options(STEPS)
 def demo(
     prompt: Annotated[str, typer.Option(help="What to show.")] = EXAMPLE_PROMPT,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the starting noise.")] = 0,
-    steps: Steps = None,
+    *,
+    call: dict[str, Any],
     recipe: Annotated[str, typer.Option(help="Recipe file, or name of a shipped one.")] = "demo",
     overrides: Overrides = None,
     repeats: Annotated[int, typer.Option(min=1, help="Timed pairs of runs.")] = 3,
@@ -40,9 +43,10 @@ def demo(
 
         loaded = Recipe.load(recipe, overrides or [])
         _check_model(loaded, recipe)
-        options = given(prompt=prompt, num_inference_steps=steps)
-        call = {"num_inference_steps": STEPS, **loaded.sampling.arguments(), **options}
-        _demo(loaded, call, seed, repeats, out)
+        call = {STEPS: USUAL_STEPS, **loaded.sampling.arguments(), "prompt": prompt, **call}
+        _note_on(prompt)
+        made = Generation(DEMO, call, seed, DEMO_FPS, out, repeats, names={})
+        made.run(loaded, Placing(device="cpu"))
 
 
 def _check_model(recipe: Recipe, name: str) -> None:
@@ -51,46 +55,6 @@ def _check_model(recipe: Recipe, name: str) -> None:
             f"the recipe {name} is for {recipe.model}, and `sraccel demo` runs the demo pair "
             "alone: use `sraccel generate`, or leave `model` out of the recipe"
         )
-
-
-def _demo(recipe: Recipe, call: dict[str, Any], seed: int, repeats: int, out: Path) -> None:
-    from sraccel.cli.outputs import Outputs, show
-    from sraccel.cli.progress import denoising, loading
-    from sraccel.files import output_folder
-    from sraccel.models.source import ModelSource
-    from sraccel.report.origin import Origin, sources_of
-
-    folder = output_folder(out)
-    _note_on(call["prompt"])
-    locate(DEMO)
-    with loading("the demo pair"):
-        from sraccel.comparison.compare import compare
-
-        pipe = load_pipeline(DEMO, device="cpu")
-    origin = Origin(
-        sources=sources_of([ModelSource(model=DEMO)], recipe),
-        dtype="float32",
-        device="cpu",
-        fps=DEMO_FPS,
-    )
-    names = {"bare": "bare", "accelerated": "accelerated"}
-    outputs = Outputs(folder, origin, {**call, "seed": seed}, recipe, names)
-    with (
-        refusals(pipe, call, " of the recipe"),
-        denoising(pipe) as progress,
-        outputs.kept_if_broken_off(),
-    ):
-        comparison = compare(
-            pipe,
-            recipe,
-            seed=seed,
-            repeats=repeats,
-            progress=progress,
-            keep=outputs.keep,
-            **call,
-        )
-    report = outputs.completed(comparison.report)
-    show(report, outputs.save(report))
 
 
 def _note_on(prompt: str) -> None:

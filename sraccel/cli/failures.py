@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
+import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Annotated
 
 import typer
@@ -29,25 +31,56 @@ HEADINGS: dict[type[SraccelError], str] = {
     ConflictError: "These do not go together",
     ModelError: "The model cannot be used",
 }
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        "--debug", help="Show the traceback of an error, and what is decided at each denoiser call."
+    ),
+]
 
 
 @contextmanager
 def reported(debug: bool) -> Iterator[None]:
     """Turn exceptions of a command into a message and an exit code.
 
-    With `debug`, an error keeps its traceback and reaches Python's own handler.
+    With `debug`, an error keeps its traceback and reaches Python's own handler, and what is logged
+    is shown.
     """
+    with ExitStack() as undo:
+        if debug:
+            undo.enter_context(_log_shown())
+        try:
+            yield
+        except KeyboardInterrupt:
+            stderr().print("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            if debug or isinstance(error, (typer.Exit, typer.BadParameter, typer.Abort)):
+                raise
+            stderr().print(_panel(error))
+            raise typer.Exit(_exit_code(error)) from None
+
+
+@contextmanager
+def _log_shown() -> Iterator[None]:
+    """Show all that `sraccel` logs."""
+    logger, shown = logging.getLogger("sraccel"), _Shown()
+    before = logger.level
+    shown.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+    logger.addHandler(shown)
+    logger.setLevel(logging.DEBUG)
     try:
         yield
-    except KeyboardInterrupt:
-        stderr().print("interrupted")
-        raise typer.Exit(INTERRUPTED) from None
-    except Exception as error:
-        if debug or isinstance(error, (typer.Exit, typer.BadParameter, typer.Abort)):
-            raise
-        stderr().print(_panel(error))
-        raise typer.Exit(_exit_code(error)) from None
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(shown)
+
+
+class _Shown(logging.Handler):
+    """Writes to what stderr is at that moment: bars that are drawn put text above themselves."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
 
 
 def stderr() -> Console:

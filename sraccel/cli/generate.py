@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,25 +13,25 @@ import typer
 from sraccel.cli.failures import Debug, reported
 from sraccel.cli.generate_from import Earlier, known_from
 from sraccel.cli.options import (
+    CALL,
     STEPS,
-    Frames,
     FramesPerSecond,
-    GuidanceScale,
-    Height,
-    NegativePrompt,
-    Offloading,
     Overrides,
-    Place,
-    Precision,
     RecipesModel,
-    Steps,
-    Width,
-    given,
+    call_options,
 )
-from sraccel.cli.pipelines import Placing, check_room, load, refusals
-from sraccel.demo.pair import DEMO, DEMO_FPS
-from sraccel.errors import LoopError, ModelError, OutputError
-from sraccel.models.loading import FPS, locate
+from sraccel.cli.pipelines import (
+    Placing,
+    check_room,
+    load,
+    model_named,
+    placing_options,
+    refusals,
+    usual_fps,
+)
+from sraccel.errors import LoopError, OutputError
+from sraccel.models.loading import locate
+from sraccel.recipe.sampling import USUAL_STEPS
 
 if TYPE_CHECKING:
     from sraccel.cli.outputs import Outputs
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from sraccel.report.origin import Source
 
 
+@call_options(*CALL)
+@placing_options
 def generate(
     recipe: Annotated[
         str | None,
@@ -72,19 +74,12 @@ def generate(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     overrides: Overrides = None,
-    negative_prompt: NegativePrompt = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the starting noise. Default: 0.")
     ] = None,
-    steps: Steps = None,
-    guidance_scale: GuidanceScale = None,
-    height: Height = None,
-    width: Width = None,
-    frames: Frames = None,
+    call: dict[str, Any],
     fps: FramesPerSecond = None,
-    dtype: Precision = "auto",
-    device: Place = "auto",
-    offload: Offloading = "none",
+    placing: Placing,
     compare: Annotated[
         bool, typer.Option(help="Run bare too: adds measured speedup and quality.")
     ] = False,
@@ -106,36 +101,33 @@ def generate(
         raise typer.BadParameter("give a recipe, or an earlier run with --from")
     if prompt is None and again is None:
         raise typer.BadParameter("give a --prompt")
-    call = given(
-        prompt=prompt,
-        negative_prompt=negative_prompt,
-        num_inference_steps=steps,
-        guidance_scale=guidance_scale,
-        height=height,
-        width=width,
-        num_frames=frames,
-    )
+    if prompt is not None:
+        call = {"prompt": prompt, **call}
     with reported(debug):
         earlier = None if again is None else Earlier.read(again, accept_changes)
         known = known_from(recipe, overrides or [], earlier)
-        name = model or known.model
-        if name is None:
-            raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
-        generation = _Generation(
+        name = model_named(model, known.model)
+        generation = Generation(
             name,
-            {"num_inference_steps": STEPS, **known.call, **call},
+            {STEPS: USUAL_STEPS, **known.call, **call},
             known.seed if seed is None else seed,
-            fps or known.fps or (DEMO_FPS if name == DEMO else FPS),
+            fps or known.fps or usual_fps(name),
             out,
             repeats if compare else 0,
             earlier,
         )
-        generation.run(known.recipe, Placing(dtype, device, offload))
+        generation.run(known.recipe, placing)
 
 
 @dataclass
-class _Generation:
-    """What is to be made; `repeats` of 0 means: without comparison. Maybe it is made again."""
+class Generation:
+    """What is to be made.
+
+    Attributes:
+        repeats: 0: without comparison.
+        earlier: the run that is made again, if any.
+        names: of the videos' files, by way of running.
+    """
 
     model: str
     call: dict[str, Any]
@@ -144,8 +136,10 @@ class _Generation:
     out: Path
     repeats: int
     earlier: Earlier | None = None
+    names: Mapping[str, str] = field(default_factory=lambda: {"accelerated": "video"})
 
     def run(self, recipe: Recipe, placing: Placing) -> None:
+        """Make it, write its files, and print the report."""
         from sraccel.cli.generate_reencoded import render_pipeline_of
         from sraccel.cli.outputs import show
 
@@ -198,7 +192,7 @@ class _Generation:
             offload=placing.offload,
             fps=self.fps,
         )
-        return Outputs(self.out, origin, {**self.call, "seed": self.seed}, recipe)
+        return Outputs(self.out, origin, {**self.call, "seed": self.seed}, recipe, self.names)
 
     def _compare(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         from sraccel.cli.progress import denoising

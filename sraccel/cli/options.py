@@ -1,47 +1,26 @@
-"""Options that several commands share: the recipe, the model, where it runs, what it makes."""
+"""Options that several commands share: the recipe, the model, the pipeline's call."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
+from sraccel.cli.option_groups import Command, model_options
 from sraccel.demo.pair import DEMO_FPS
-from sraccel.models.loading import FPS, Device, DType, Offload
+from sraccel.models.loading import FPS
+from sraccel.recipe.sampling import Sampling
 
-STEPS = 50
-"""Denoising steps, where neither an option nor the recipe says."""
-
-Model = Annotated[
-    str, typer.Option(help="Folder in diffusers' format, name on the hub, or `demo`.")
-]
 RecipesModel = Annotated[
     str | None,
     typer.Option(
         help="Folder in diffusers' format, name on the hub, or `demo`. Default: the recipe's."
     ),
 ]
-Steps = Annotated[
-    int | None,
-    typer.Option(min=1, help=f"Denoising steps. Default: the recipe's, else {STEPS}."),
-]
 FramesPerSecond = Annotated[
     float | None,
     typer.Option(min=0.1, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."),
-]
-NegativePrompt = Annotated[str | None, typer.Option(help="What to avoid.")]
-GuidanceScale = Annotated[
-    float | None, typer.Option(help="Strength of guidance. Default: the pipeline's.")
-]
-Height = Annotated[int | None, typer.Option(min=1, help="In pixels. Default: the pipeline's.")]
-Width = Annotated[int | None, typer.Option(min=1, help="In pixels. Default: the pipeline's.")]
-Frames = Annotated[
-    int | None, typer.Option(min=1, help="Number of frames. Default: the pipeline's.")
-]
-Precision = Annotated[DType, typer.Option(help="Precision of the weights.")]
-Place = Annotated[Device, typer.Option(help="Where to run.")]
-Offloading = Annotated[
-    Offload, typer.Option(help="`model`: keep on the GPU only the part at work.")
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -53,8 +32,23 @@ Overrides = Annotated[
         "in a file.",
     ),
 ]
+STEPS = "num_inference_steps"
+WITHOUT_STEPS = ("negative_prompt", "guidance_scale", "height", "width", "num_frames")
+CALL = (STEPS, *WITHOUT_STEPS)
+"""Arguments of the pipeline's call that have an option."""
+NAMES = {STEPS: "steps", "num_frames": "frames"}
+"""Options that are not called as the call's argument."""
 
 
-def given(**options: Any) -> dict[str, Any]:
-    """The arguments of a pipeline's call that options give."""
-    return {name: value for name, value in options.items() if value is not None}
+def call_options(*arguments: str) -> Callable[[Command], Command]:
+    """Options for arguments of the pipeline's call, in the place of a command's `call`."""
+    return model_options(
+        Sampling, "call", without=Sampling.model_fields.keys() - arguments, names=NAMES
+    )
+
+
+def option_of(argument: str) -> str:
+    """What gives an argument of the call: an option, or the recipe alone."""
+    if argument in Sampling.model_fields.keys() - {*CALL}:
+        return f"sampling.{argument}"
+    return "--" + NAMES.get(argument, argument).replace("_", "-")

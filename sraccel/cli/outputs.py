@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from sraccel.report.model import Report
 
 
-VIDEOS = {"bare": "bare", "accelerated": "video"}
-
-
 @dataclass
 class Outputs:
     """Writes what a command makes as soon as it is there; each file says where it comes from.
@@ -35,7 +32,7 @@ class Outputs:
         origin: what makes the videos.
         call: the pipeline's call, and the seed.
         recipe: as it was given; models may be taken at a commit that `origin` has.
-        names: name of the video's file, without suffix, by way (`bare`, `accelerated`).
+        names: of a video's file, without suffix, by way (`bare`, `accelerated`), if it has another.
         videos: the files so far, by way.
     """
 
@@ -43,7 +40,7 @@ class Outputs:
     origin: Origin
     call: dict[str, Any]
     recipe: Recipe
-    names: Mapping[str, str] = field(default_factory=lambda: VIDEOS)
+    names: Mapping[str, str]
     videos: dict[str, Path] = field(default_factory=dict)
     _reports: dict[str, Report] = field(default_factory=dict)
 
@@ -66,7 +63,7 @@ class Outputs:
         self._reports[way] = kept
         self.videos[way] = save_video(
             frames.movedim(1, -1),
-            self.folder / f"{self.names[way]}.mp4",
+            self.folder / f"{self.names.get(way, way)}.mp4",
             fps=self.origin.fps,
             metadata={"comment": self._comment(way), **tags(kept)},
         )
@@ -125,8 +122,13 @@ def _first_video(output: Any) -> torch.Tensor:
 
 def show(report: Report, paths: list[Path]) -> None:
     """Print the report and where everything is, to stdout."""
+    Console().print(report)
+    print_written(paths)
+
+
+def print_written(paths: Iterable[Path]) -> None:
+    """Say on stdout where files are."""
     console = Console()
-    console.print(report)
     console.print("\nwrote", style="bold")
     for path in paths:
         console.print(f"  {path}", soft_wrap=True, markup=False, highlight=False)

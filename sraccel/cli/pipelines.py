@@ -6,12 +6,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from sraccel.demo.pair import DEMO
+import typer
+
+from sraccel.cli.option_groups import options_of
+from sraccel.cli.options import option_of
+from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError
 from sraccel.models.arguments import check_arguments
 from sraccel.models.loading import (
+    FPS,
     Device,
     DType,
     Offload,
@@ -27,24 +32,16 @@ if TYPE_CHECKING:
 
     from sraccel.models.source import ModelSource
 
-OPTIONS = {
-    "negative_prompt": "--negative-prompt",
-    "guidance_scale": "--guidance-scale",
-    "num_frames": "--frames",
-    "num_inference_steps": "--steps",
-    "guidance_scale_2": "sampling.guidance_scale_2",
-    "max_sequence_length": "sampling.max_sequence_length",
-}
-"""Options whose name is not that of the pipeline's argument."""
-
 
 @dataclass(frozen=True)
 class Placing:
     """How models are loaded."""
 
-    dtype: DType
-    device: Device
-    offload: Offload
+    dtype: Annotated[DType, typer.Option(help="Precision of the weights.")] = "auto"
+    device: Annotated[Device, typer.Option(help="Where to run.")] = "auto"
+    offload: Annotated[
+        Offload, typer.Option(help="`model`: keep on the GPU only the part at work.")
+    ] = "none"
 
     def target(self) -> str:
         """The device; errors as `device_of`."""
@@ -53,6 +50,26 @@ class Placing:
     def precision(self) -> torch.dtype:
         """Of the weights; errors as `device_of`."""
         return precision_of(self.dtype, self.target())
+
+
+placing_options = options_of(Placing, "placing")
+
+
+def model_named(option: str | None, recipes: str | None) -> str:
+    """The model of the option, else the recipe's.
+
+    Raises:
+        ModelError: neither names one.
+    """
+    name = option or recipes
+    if name is None:
+        raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
+    return name
+
+
+def usual_fps(model: str) -> float:
+    """Frames per second of a model's videos, where nothing says otherwise."""
+    return DEMO_FPS if model == DEMO else FPS
 
 
 def check_room(
@@ -114,5 +131,5 @@ def check_known(pipe: Any, call: dict[str, Any], where: str = "") -> None:
         call.keys(),
         unknown=f"leave it out{where}",
         missing="the command line cannot give it, Python can",
-        option_of=lambda name: OPTIONS.get(name, f"--{name}"),
+        option_of=option_of,
     )

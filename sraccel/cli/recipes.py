@@ -49,18 +49,15 @@ def _row(name: str) -> dict[str, Any]:
     from sraccel.recipe.catalogue import installed
     from sraccel.recipe.recipe import Recipe
 
-    row = {"name": name, "file": str(installed().recipes[name]), "error": None}
+    path = installed().recipes[name]
+    row = {"name": name, "file": str(path), "error": None}
     try:
-        recipe = Recipe.load(installed().recipes[name])
+        recipe = Recipe.load(path)
     except SraccelError as error:  # another package's: the list goes on
         return {**row, "description": "", "model": None, "accelerators": [], "error": str(error)}
     uses = [item.use for item in recipe.accelerators]
-    return {
-        **row,
-        "description": recipe.description,
-        "model": recipe.model,
-        "accelerators": uses,
-    }
+    about = {"description": recipe.description, "model": recipe.model, "accelerators": uses}
+    return {**row, **about}
 
 
 def _text(name: str) -> str:

@@ -11,26 +11,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from sraccel.cli.failures import Debug, reported, stderr
-from sraccel.cli.model_options import model_options
-from sraccel.cli.options import (
-    STEPS,
-    Frames,
-    FramesPerSecond,
-    GuidanceScale,
-    Height,
-    NegativePrompt,
-    Offloading,
-    Place,
-    Precision,
-    RecipesModel,
-    Steps,
-    Width,
+from sraccel.cli.failures import Debug, note, reported
+from sraccel.cli.option_groups import model_options
+from sraccel.cli.options import CALL, STEPS, FramesPerSecond, RecipesModel, call_options
+from sraccel.cli.pipelines import (
+    Placing,
+    check_known,
+    check_room,
+    load,
+    model_named,
+    placing_options,
+    usual_fps,
 )
-from sraccel.cli.pipelines import Placing, check_known, check_room, load
-from sraccel.demo.pair import DEMO, DEMO_FPS
-from sraccel.errors import ModelError, RecipeError
-from sraccel.models.loading import FPS, locate
+from sraccel.errors import RecipeError
+from sraccel.models.loading import locate
+from sraccel.recipe.sampling import USUAL_STEPS
 from sraccel.study.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -40,7 +35,9 @@ if TYPE_CHECKING:
     from sraccel.study.results import StudyReport
 
 
-@model_options(Plan, into="plan", without={"sweep"})
+@model_options(Plan, "plan", without={"sweep"})
+@call_options(*CALL)
+@placing_options
 def study(
     recipe: Annotated[
         str, typer.Argument(help="Recipe or study file, or name of a shipped recipe.")
@@ -68,33 +65,20 @@ def study(
             "nothing.",
         ),
     ] = False,
-    steps: Steps = None,
-    negative_prompt: NegativePrompt = None,
-    guidance_scale: GuidanceScale = None,
-    height: Height = None,
-    width: Width = None,
-    frames: Frames = None,
+    call: dict[str, Any],
     fps: FramesPerSecond = None,
-    dtype: Precision = "auto",
-    device: Place = "auto",
-    offload: Offloading = "none",
+    placing: Placing,
     debug: Debug = False,
 ) -> None:
     """Measure how the accelerators of a recipe go together: which add up, and which do not.
+
+    What no option says of the call, the recipe's `sampling` says, else the pipeline.
 
     Runs the bare pipeline and every cell of a design in random order within blocks of one prompt
     and seed. Each run is on disk before the next begins: after Ctrl-C, a crash or a full disk the
     same command goes on. Writes report.html, report.json, cells.csv and effects.csv; the runs are
     in study.sqlite.
     """
-    call = {
-        "num_inference_steps": steps,
-        "negative_prompt": negative_prompt,
-        "guidance_scale": guidance_scale,
-        "height": height,
-        "width": width,
-        "num_frames": frames,
-    }
     with reported(debug):
         from sraccel.study.measure import check_folder
         from sraccel.study.plan.study import Study
@@ -102,15 +86,11 @@ def study(
         loaded = Study.load(recipe, overrides or [], **plan)
         if not loaded.study.prompts:
             raise RecipeError("no prompts: give --prompts FILE, or list them in a study file")
-        name = model or loaded.model
-        if name is None:
-            raise ModelError("no model: give --model, or name one in the recipe (`model: ...`)")
+        name = model_named(model, loaded.model)
         locate(name)
-        given = {key: value for key, value in call.items() if value is not None}
-        arguments = {"num_inference_steps": STEPS, **loaded.sampling.arguments(), **given}
-        rate = fps or (DEMO_FPS if name == DEMO else FPS)
-        check_folder(loaded, out, arguments)
-        command = _StudyCommand(loaded, name, arguments, rate, out, Placing(dtype, device, offload))
+        call = {STEPS: USUAL_STEPS, **loaded.sampling.arguments(), **call}
+        check_folder(loaded, out, call)
+        command = _StudyCommand(loaded, name, call, fps or usual_fps(name), out, placing)
         if dry_run:
             command.forecast()
         else:
@@ -135,14 +115,8 @@ class _StudyCommand:
 
         pipe = self._pipeline()
         with StudyProgress() as watcher:
-            forecast = forecast_study(
-                pipe,
-                self.study,
-                out=self.out,
-                watcher=watcher,
-                sources=self._sources(),
-                **self.call,
-            )
+            given = {"watcher": watcher, "sources": self._sources(), **self.call}
+            forecast = forecast_study(pipe, self.study, out=self.out, **given)
         Console().print(forecast_table(forecast))
 
     def run(self) -> None:
@@ -156,15 +130,8 @@ class _StudyCommand:
         pipe = self._pipeline()
         watcher = StudyProgress()
         with self._kept(watcher), watcher:
-            report = run_study(
-                pipe,
-                self.study,
-                self.out,
-                watcher=watcher,
-                sources=self._sources(),
-                fps=self.fps,
-                **self.call,
-            )
+            given = {"watcher": watcher, "sources": self._sources(), **self.call}
+            report = run_study(pipe, self.study, self.out, fps=self.fps, **given)
         show(report, self.out)
 
     def _sources(self) -> list[Source]:
@@ -188,20 +155,14 @@ class _StudyCommand:
             yield
         except BaseException:
             if watcher.begun_runs:
-                stderr().print(
-                    f"what was run is kept in {self.out}; the same command goes on",
-                    soft_wrap=True,
-                    highlight=False,
-                )
+                note(f"what was run is kept in {self.out}; the same command goes on")
             raise
 
 
 def show(report: StudyReport, out: Path) -> None:
     """Print the figures, and where everything is."""
+    from sraccel.cli.outputs import print_written
     from sraccel.study.report.outputs import FILES
 
-    console = Console()
-    console.print(report)
-    console.print("\nwrote", style="bold")
-    for name in FILES:
-        console.print(f"  {out / name}", soft_wrap=True, markup=False, highlight=False)
+    Console().print(report)
+    print_written(out / name for name in FILES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from rich import box
@@ -29,7 +27,6 @@ class StudyProgress(Watcher):
     """
 
     def __init__(self) -> None:
-        self._undo = ExitStack()
         self._tasks: dict[str, TaskID] = {}
         self._failed = 0
         self.begun_runs = 0
@@ -39,16 +36,11 @@ class StudyProgress(Watcher):
         self._bars = Progress(*columns, *more, console=stderr(), refresh_per_second=2)
 
     def __enter__(self) -> Self:
-        self._undo.enter_context(self._bars)
+        self._bars.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._undo.close()
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
 
     def planned(self, forecast: StudyForecast) -> None:
         """The forecast stays above the bars."""

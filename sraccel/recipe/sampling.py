@@ -8,13 +8,17 @@ from pydantic import ConfigDict, Field, model_serializer
 
 from sraccel.loop.numbers_only import NoBooleans
 
+USUAL_STEPS = 50
+
 
 class Sampling(NoBooleans):
     """Arguments of the pipeline's call; what is left out keeps the pipeline's default."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    num_inference_steps: int | None = Field(None, ge=1, description="Denoising steps.")
+    num_inference_steps: int | None = Field(
+        None, ge=1, description=f"Denoising steps. Default: {USUAL_STEPS}."
+    )
     guidance_scale: float | None = Field(
         None, allow_inf_nan=False, description="Strength of guidance; 1 is without."
     )

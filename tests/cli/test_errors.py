@@ -7,19 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import Result
+from command import Sraccel
 
 from sraccel.plugin import Accelerator, hookimpl
 from sraccel.recipe.catalogue import installed
 from sraccel.report.model import Report
-
-Sraccel = Callable[..., Result]
-
 
 PRESS = """
 import signal, sys
@@ -108,6 +104,18 @@ def test_what_an_interrupted_command_leaves_says_so_and_can_be_made_again(
     assert result.exit_code == 0, result.output
     made = Report.from_json((again / "report.json").read_text())
     assert (made.outcome, made.call) == ("finished", report.call)
+
+
+@pytest.mark.parametrize(
+    "command", [("demo",), ("generate", "demo", "--prompt", "x")], ids=["demo", "generate"]
+)
+def test_a_folder_that_cannot_be_written_is_noticed_before_the_work(
+    sraccel: Sraccel, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("")
+    result = sraccel(*command, "--out", tmp_path / "file")
+    assert result.exit_code == 1
+    assert "cannot write to the folder" in result.stderr
 
 
 def test_a_command_that_cannot_write_says_so_and_exits_with_1(

@@ -1,19 +1,16 @@
 from __future__ import annotations
 
 import json
-import signal
+import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from command import Sraccel, unframed
 
+from sraccel.cli import main
 from sraccel.demo.pair import DEMO_WEIGHTS
-from sraccel.loop.accelerator import Accelerator
-from sraccel.loop.hookspecs import hookimpl
 from sraccel.models import loading, room
-from sraccel.recipe.catalogue import installed
 from sraccel.report.model import Report
 from sraccel.video.mp4 import load_video
 
@@ -35,16 +32,11 @@ def test_generate_writes_a_video_a_report_and_a_timeline(
     sraccel: Sraccel, recipe: Path, tmp_path: Path
 ):
     out = tmp_path / "new" / "folder"
-    result = sraccel(
-        "generate", recipe, "--model", "demo", "--prompt", PROMPT, "--steps", 6, "--out", out
-    )
+    command = ("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--steps", 6)
+    result = sraccel(*command, "--out", out)
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in out.iterdir()) == [
-        "report.html",
-        "report.json",
-        "timeline.svg",
-        "video.mp4",
-    ]
+    names = ["report.html", "report.json", "timeline.svg", "video.mp4"]
+    assert sorted(path.name for path in out.iterdir()) == names
     report = Report.from_json((out / "report.json").read_text())
     assert report.switch_step == 3
     assert [step.denoiser for step in report.steps] == ["transformer"] * 3 + ["render"] * 3
@@ -52,7 +44,7 @@ def test_generate_writes_a_video_a_report_and_a_timeline(
     assert report.quality is None
     assert load_video(out / "video.mp4").shape[1:] == (288, 288, 3)
     assert "not measured" in result.stdout
-    for name in ("video.mp4", "report.json", "timeline.svg"):
+    for name in names:
         assert name in result.stdout
 
 
@@ -94,34 +86,23 @@ def test_a_folder_a_size_and_a_seed_do_what_they_say(
 
 
 @pytest.mark.parametrize(
-    ("model", "advice"),
+    ("options", "said"),
     [
-        ("/no/such/folder", "no model folder"),
-        ("{tmp}", "no model_index.json"),
-        ("{tmp}/recipe.yaml", "is a file"),
+        (("--model", "/no/such/folder"), "no model folder"),
+        (("--model", "{tmp}"), "no model_index.json"),
+        (("--model", "{tmp}/recipe.yaml"), "is a file"),
+        (("--height", "50"), "divisible by 16"),
+        (("--steps", "0"), "'--steps': Input should be greater than or equal to 1"),
     ],
 )
-def test_a_wrong_model_is_one_message_and_exit_code_2(
-    sraccel: Sraccel, recipe: Path, tmp_path: Path, model: str, advice: str
+def test_bad_input_is_one_message_and_exit_code_2(
+    sraccel: Sraccel, recipe: Path, tmp_path: Path, options: tuple[str, ...], said: str
 ):
-    name = model.format(tmp=tmp_path)
-    result = sraccel("generate", recipe, "--model", name, "--prompt", PROMPT, "--out", tmp_path)
+    command = ("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--out", tmp_path)
+    result = sraccel(*command, *(option.format(tmp=tmp_path) for option in options))
     assert result.exit_code == 2
-    assert advice in unframed(result.stderr)
+    assert said in unframed(result.stderr)
     assert "Traceback" not in result.output
-
-
-def test_a_wrong_recipe_names_every_problem_before_anything_is_loaded(
-    sraccel: Sraccel, tmp_path: Path
-):
-    recipe = tmp_path / "wrong.yaml"
-    recipe.write_text("accelerators: [{use: teacash}, {use: teacache, threshold: -1}]\n")
-    out = tmp_path / "out"
-    result = sraccel("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--out", out)
-    assert result.exit_code == 2
-    for part in ("wrong.yaml", "teacash", "accelerators[1].threshold"):
-        assert part in result.stderr
-    assert not out.exists()
 
 
 def test_two_models_that_do_not_fit_together_are_refused_before_one_is_loaded(
@@ -136,57 +117,28 @@ def test_two_models_that_do_not_fit_together_are_refused_before_one_is_loaded(
     assert "loading demo and demo needs 0.03 GiB" in " ".join(result.stderr.split())
 
 
-def test_what_a_pipeline_refuses_is_bad_input_too(sraccel: Sraccel, recipe: Path, tmp_path: Path):
-    command = ("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--out", tmp_path)
-    result = sraccel(*command, "--height", 50)
-    assert result.exit_code == 2
-    assert "divisible by 16" in result.stderr
-
-
-def test_an_output_folder_that_cannot_be_written_is_noticed_before_the_work(
-    sraccel: Sraccel, recipe: Path
-):
-    result = sraccel("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--out", recipe)
-    assert result.exit_code == 1
-    assert "cannot write to the folder" in result.stderr
-
-
-def test_debug_keeps_the_traceback(sraccel: Sraccel, recipe: Path):
-    result = sraccel(
-        "generate", recipe, "--model", "/none", "--prompt", "", "--out", "x", "--debug"
-    )
-    assert type(result.exception).__name__ == "ModelError"
-
-
-class PressesCtrlC(Accelerator):
-    """Interrupts the run in its third step."""
-
-    name = "presses-ctrl-c"
-
-    @hookimpl
-    def select_denoiser(self, step: Any) -> None:
-        if step.index == 2:
-            signal.raise_signal(signal.SIGINT)
-
-
-def test_ctrl_c_says_so_and_keeps_the_report_of_the_steps_taken(
-    sraccel: Sraccel,
+def test_debug_shows_what_is_decided_at_every_call_and_tears_no_bar(
+    recipe: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ):
-    monkeypatch.setitem(installed().accelerators, PressesCtrlC.name, PressesCtrlC)
-    # A shell that starts a job in the background has it ignore Ctrl-C; Python inherits that.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text("accelerators: [{use: presses-ctrl-c}]\n")
-    out = tmp_path / "out"
-    result = sraccel("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--out", out)
-    assert result.exit_code == 130
-    assert "interrupted" in result.stderr
-    assert "Traceback" not in result.output
-    report = Report.from_json((out / "report.json").read_text())
-    assert "KeyboardInterrupt" in report.outcome
-    assert [len(step.calls) for step in report.steps][:2] == [2, 2]
-    assert not (out / "video.mp4").exists()
+    for name, value in {"FORCE_COLOR": "1", "TERM": "xterm", "COLUMNS": "200"}.items():
+        monkeypatch.setenv(name, value)  # bars are drawn, and drawn again
+    size = ("--height", "32", "--width", "32", "--frames", "5", "--steps", "4")
+    command = ("sraccel", "generate", str(recipe), "--model", "demo", "--prompt", PROMPT, *size)
+
+    def logged(*options: str) -> list[str]:
+        monkeypatch.setattr("sys.argv", [*command, "--out", str(tmp_path / "out"), *options])
+        with pytest.raises(SystemExit, match=r"^0$"):
+            main()
+        shown = re.sub(r"\x1b\[[\d;?]*\w", "", capsys.readouterr().err)
+        assert re.search(r"accelerated ━+ 4/4 steps", shown)
+        return [line for line in re.split(r"[\r\n]+", shown) if re.search(r"tep[ (]3|cache", line)]
+
+    calls = "DEBUG sraccel.loop.seams.denoiser_call: Call(step 3, {}, render) answered, computed"
+    steps = "DEBUG sraccel.loop.step: Step(3, timestep=500.0, denoiser='render') begins, chosen by"
+    *way, warning, _ = logged("--debug")
+    assert way == [f"{steps} srdiffusion", calls.format("cond"), calls.format("uncond")]
+    assert warning.startswith("WARNING sraccel: teacache: 4 steps leave little to skip")
+    assert logged() == []

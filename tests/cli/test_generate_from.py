@@ -162,14 +162,10 @@ def test_options_overrides_and_another_recipe_go_before_what_was_then(
     assert other.report.call == first.report.call | {"num_inference_steps": 2}
     assert other.report.accelerators == []
     assert other.report.origin.sources[0].name == "demo"
-    told = [text for text in other.report.warnings if text.startswith("made again from report")]
-    assert any(str(first.report.origin.sources[0].name) in text for text in told)
+    warned = [text for text in other.report.warnings if text.startswith("made again from report")]
+    assert any(str(first.report.origin.sources[0].name) in text for text in warned)
 
-
-def test_a_recipe_that_names_no_model_acts_on_that_of_then(
-    first: Made, generate: Callable[..., Made], tmp_path: Path
-) -> None:
-    (tmp_path / "none.yaml").write_text("accelerators: []\n")
+    (tmp_path / "none.yaml").write_text("accelerators: []\n")  # acts on the model of then
     made = generate(tmp_path / "none.yaml", "--from", first.folder / "video.mp4")
     assert made.report.origin.sources == first.report.origin.sources[:1]
     assert made.report.call == first.report.call
@@ -220,17 +216,17 @@ def test_other_versions_another_device_and_other_frames_are_warnings(
         origin={"device": "cuda", "offload": "model", "frames_sha256": "0" * 64},
     )
     again = generate("--from", elsewhere)
-    told = [
+    warned = [
         text.removeprefix("made again from elsewhere.json: ")
         for text in again.report.warnings
         if text.startswith("made again")
     ]
-    assert told[0].startswith("torch: 1.0 then, ")
-    assert told[-1] == "the frames are not the same"
-    assert any(text.startswith("threads: 64 then, ") for text in told)
+    assert warned[0].startswith("torch: 1.0 then, ")
+    assert warned[-1] == "the frames are not the same"
+    assert any(text.startswith("threads: 64 then, ") for text in warned)
     if not torch.cuda.is_available():
-        assert any(text.startswith("device: cuda: NVIDIA H200 then, cpu") for text in told)
-        assert "offload: model then, none now" in told
+        assert any(text.startswith("device: cuda: NVIDIA H200 then, cpu") for text in warned)
+        assert "offload: model then, none now" in warned
     assert "the same frames" not in again.said
 
 

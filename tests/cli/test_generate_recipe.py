@@ -56,39 +56,43 @@ def test_the_recipe_gives_model_and_sampling(generate: Generate):
 def test_options_go_before_overrides_and_overrides_before_the_file(generate: Generate):
     overrides = ("--set", "sampling.num_inference_steps=6", "--set", "sampling.height=48")
     assert call_of(generate(*overrides))["num_inference_steps"] == 6
-    report = generate(*overrides, "--steps", 4, "--frames", 8)
+    more = ("--set", "srdiffusion.switch_step=2", "--model", "demo")
+    report = generate(*overrides, *more, "--steps", 4, "--frames", 8)
+    assert report.switch_step == 2
     assert call_of(report) == {"num_inference_steps": 4, "height": 48, "num_frames": 8}
 
 
-def test_an_option_of_an_accelerator_is_overridden(generate: Generate):
-    report = generate("--set", "srdiffusion.switch_step=2", "--model", "demo")
-    assert report.switch_step == 2
-
-
-def test_the_shipped_recipe_demo_needs_no_model(sraccel: Sraccel, tmp_path: Path):
-    size = ("--height", 32, "--width", 32, "--frames", 5, "--steps", 2)
-    result = sraccel("generate", "demo", "--prompt", "x", *size, "--out", tmp_path / "out")
-    assert result.exit_code == 0, result.output
-
-
-def test_without_a_model_anywhere_it_says_so(sraccel: Sraccel, recipe: Path, tmp_path: Path):
-    recipe.write_text("accelerators: []\n")
-    result = sraccel("generate", recipe, "--prompt", "x", "--out", tmp_path / "out")
-    assert result.exit_code == 2
-    assert "no model: give --model, or name one in the recipe" in result.stderr
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_wrong_override_is_refused_before_anything_is_loaded(
-    sraccel: Sraccel, recipe: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        ("accelerators: []", (), ["no model: give --model, or name one in the recipe"]),
+        (
+            RECIPE,
+            ("--set", "teacash.threshold=1"),
+            ["The recipe is not valid", "teacash.threshold=1: the recipe has no accelerator 'teac"],
+        ),
+        (
+            "accelerators: [{use: teacash}, {use: teacache, threshold: -1}]",
+            (),
+            ["recipe.yaml", "teacash", "accelerators[1].threshold"],
+        ),
+    ],
+)
+def test_a_wrong_recipe_is_refused_with_every_problem_before_anything_is_loaded(
+    sraccel: Sraccel,
+    recipe: Path,
+    tmp_path: Path,
+    content: str,
+    options: tuple[str, ...],
+    said: list[str],
 ):
-    command = ("generate", recipe, "--prompt", "x", "--out", tmp_path / "out")
-    result = sraccel(*command, "--set", "teacash.threshold=1")
+    recipe.write_text(content)
+    out = tmp_path / "out"
+    result = sraccel("generate", recipe, "--prompt", "x", "--out", out, *options)
     assert result.exit_code == 2
-    shown = unframed(result.stderr)
-    assert "The recipe is not valid" in shown
-    assert "--set teacash.threshold=1: the recipe has no accelerator 'teacash'" in shown
-    assert not (tmp_path / "out").exists()
+    for text in said:
+        assert text in unframed(result.stderr)
+    assert not out.exists()
 
 
 def test_sampling_that_the_pipeline_does_not_know_is_refused(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from command import Sraccel
+from distribution import make_distribution
 
 RUN = """
 import sys
@@ -16,7 +17,7 @@ sys.argv = ["sraccel", *sys.argv[1:]]
 try:
     main()
 finally:
-    heavy = {"torch", "diffusers", "transformers", "numpy"} & sys.modules.keys()
+    heavy = {"torch", "diffusers", "transformers", "numpy", "jsonschema"} & sys.modules.keys()
     print("imported:", *sorted(heavy), file=sys.stderr)
 """
 
@@ -31,20 +32,16 @@ def in_a_fresh_process(*arguments: str, path: Path | None = None) -> subprocess.
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "command",
     [
-        ["--help"],
-        ["--version"],
-        ["plugins"],
-        ["plugins", "teacache"],
-        ["plugins", "--json"],
-        ["demo", "--help"],
-        ["generate", "--help"],
+        *("--help", "--version", "demo --help", "generate --help", "plugins", "plugins teacache"),
+        *("plugins --json", "pairs --json", "recipes", "recipes demo", "schema"),
+        *("check demo", "check none"),
     ],
 )
-def test_help_version_and_plugins_import_neither_torch_nor_diffusers(arguments: list[str]):
-    done = in_a_fresh_process(*arguments)
-    assert done.returncode == 0
+def test_what_runs_no_model_imports_neither_torch_nor_diffusers(command: str):
+    done = in_a_fresh_process(*command.split())
+    assert done.returncode == (2 if "none" in command else 0)
     assert done.stdout
     assert done.stderr.splitlines()[-1] == "imported:"
 
@@ -91,14 +88,6 @@ def test_plugins_of_an_unknown_name_says_what_is_installed(sraccel: Sraccel):
     assert "teacache" in result.stderr
 
 
-def fake_distribution(folder: Path, name: str, module: str, code: str) -> None:
-    info = folder / f"{name}-1.2.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n")
-    (info / "entry_points.txt").write_text(f"[sraccel]\n{name} = {module}\n")
-    (folder / f"{module}.py").write_text(code)
-
-
 THIRD_PARTY = '''
 from sraccel.plugin import Accelerator, hookimpl
 
@@ -113,11 +102,11 @@ def sraccel_accelerators():
 
 
 def test_a_third_party_s_plugin_is_listed_beside_one_that_cannot_be_imported(tmp_path: Path):
-    fake_distribution(tmp_path, "halver", "halver_module", THIRD_PARTY)
-    fake_distribution(tmp_path, "broken", "broken_module", "import a_module_that_is_missing")
+    make_distribution(tmp_path, "halver", THIRD_PARTY)
+    make_distribution(tmp_path, "broken", "import a_module_that_is_missing")
     done = in_a_fresh_process("plugins", path=tmp_path)
     assert done.returncode == 0
     assert "Halves [everything]." in done.stdout
-    assert "halver 1.2" in done.stdout
-    assert "cannot be imported: broken (broken 1.2): ModuleNotFoundError" in done.stdout
+    assert "halver 9.9" in done.stdout
+    assert "cannot be imported: broken (broken 9.9): ModuleNotFoundError" in done.stdout
     assert "a_module_that_is_missing" in done.stdout

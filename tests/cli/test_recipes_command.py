@@ -34,12 +34,6 @@ def test_a_recipe_is_printed_as_its_file_with_its_comments(sraccel: Sraccel, nam
     assert result.stdout.startswith("#")
 
 
-def test_a_printed_recipe_is_a_file_that_works(sraccel: Sraccel, tmp_path: Path):
-    path = tmp_path / "mine.yaml"
-    path.write_text(sraccel("recipes", "wan2.1-14b-fast").stdout)
-    assert Recipe.load(path) == Recipe.load("wan2.1-14b-fast")
-
-
 def test_as_json_for_programs(sraccel: Sraccel):
     listed = json.loads(sraccel("recipes", "--json").stdout)
     assert [row["name"] for row in listed] == sorted(installed().recipes)
@@ -56,27 +50,20 @@ def test_an_unknown_name_says_what_may_be_meant(sraccel: Sraccel):
     assert "wan2.1-14b-fast" in result.stderr
 
 
-def test_a_broken_recipe_of_another_package_stops_nothing(
-    sraccel: Sraccel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    (tmp_path / "broken.yaml").write_text("accelerators: [{use: of-nobody}]\n")
-    monkeypatch.setitem(installed().recipes, "broken", tmp_path / "broken.yaml")
-    result = sraccel("recipes")
-    assert result.exit_code == 0
-    assert "of-nobody" in result.stdout
-    assert "of-nobody" in sraccel("recipes", "broken").stdout
-
-
-def test_a_broken_plugin_stops_only_the_recipes_that_need_it(
+def test_recipes_and_plugins_that_are_broken_stop_no_other_recipe(
     sraccel: Sraccel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     broken = Plugin("broken", "broken 1.2", ImportError("no such thing"))
     monkeypatch.setattr(installed(), "plugins", [*installed().plugins, broken])
-    (tmp_path / "theirs.yaml").write_text("accelerators: [{use: broken}]\n")
-    monkeypatch.setitem(installed().recipes, "theirs", tmp_path / "theirs.yaml")
+    for name, use in {"theirs": "broken", "wrong": "of-nobody"}.items():
+        (tmp_path / f"{name}.yaml").write_text(f"accelerators: [{{use: {use}}}]\n")
+        monkeypatch.setitem(installed().recipes, name, tmp_path / f"{name}.yaml")
     rows = {row["name"]: row for row in json.loads(sraccel("recipes", "--json").stdout)}
     assert "the plugin 'broken' (broken 1.2) is installed but" in rows["theirs"]["error"]
+    assert "of-nobody" in rows["wrong"]["error"]
     assert rows["demo"]["error"] is None
+    assert "of-nobody" in sraccel("recipes").stdout
+    assert "of-nobody" in sraccel("recipes", "wrong").stdout
 
 
 @pytest.mark.parametrize(

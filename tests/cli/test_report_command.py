@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +80,9 @@ def message(result: Result) -> str:
     return unframed(result.stderr)
 
 
-def test_the_page_is_made_of_the_report_and_the_videos(sraccel: Sraccel, folder: Path):
-    result = sraccel("report", folder)
+@pytest.mark.parametrize("name", ["", "report.json"])
+def test_the_page_is_made_of_the_report_and_the_videos(sraccel: Sraccel, folder: Path, name: str):
+    result = sraccel("report", folder / name)
     assert result.exit_code == 0, result.output
     assert f"wrote {folder / 'report.html'}" in result.stdout
     assert "a red circle" in (folder / "report.html").read_text(encoding="utf-8")
@@ -163,18 +165,6 @@ def test_after_an_interrupted_comparison_no_video_of_the_run_before_is_shown(
     assert embedded(out) == shown == videos(out, "bare.mp4")
 
 
-def test_a_video_of_an_accelerated_run_is_not_taken_for_the_bare_one(
-    sraccel: Sraccel, folder: Path
-):
-    made(folder / "bare.mp4", 0.2, RECIPE)
-    assert left_out(sraccel("report", folder), folder) == {"bare.mp4"}
-
-
-def test_a_video_that_does_not_say_which_run_made_it_stays_out(sraccel: Sraccel, folder: Path):
-    save_video(torch.zeros(4, 32, 32, 3), folder / "bare.mp4", fps=4)
-    assert left_out(sraccel("report", folder), folder) == {"bare.mp4"}
-
-
 def test_frames_that_nobody_knows_are_not_taken_for_the_same(sraccel: Sraccel, folder: Path):
     report = report_of(torch.zeros(4, 32, 32, 3), RECIPE)
     report.origin = report.origin.model_copy(update={"frames_sha256": None})
@@ -182,6 +172,31 @@ def test_frames_that_nobody_knows_are_not_taken_for_the_same(sraccel: Sraccel, f
     video = folder / "accelerated.mp4"
     save_video(torch.ones(4, 32, 32, 3), video, fps=4, metadata=tags(report))
     assert left_out(sraccel("report", folder), folder) == {"accelerated.mp4"}
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: made(path, 0.2, RECIPE),  # of an accelerated run
+        lambda path: save_video(torch.zeros(4, 32, 32, 3), path, fps=4),  # without a tag
+        lambda path: path.write_bytes(b"cut short"),
+    ],
+)
+def test_a_video_that_is_not_known_to_be_of_the_bare_run_stays_out(
+    sraccel: Sraccel, folder: Path, spoil: Callable[[Path], object]
+):
+    spoil(folder / "bare.mp4")
+    assert left_out(sraccel("report", folder), folder) == {"bare.mp4"}
+    assert embedded(folder) == videos(folder, "accelerated.mp4")
+
+
+@pytest.mark.parametrize("key", [{"outcome": "failed: RuntimeError: boom"}, {"origin": None}])
+def test_a_report_of_a_failed_run_or_of_no_command_has_no_videos(
+    sraccel: Sraccel, folder: Path, key: dict
+):
+    change(folder, **key)
+    assert left_out(sraccel("report", folder), folder) == {"bare.mp4", "accelerated.mp4"}
+    assert embedded(folder) == []
 
 
 def test_of_two_videos_of_the_same_run_the_newer_is_shown(sraccel: Sraccel, folder: Path):
@@ -193,34 +208,10 @@ def test_of_two_videos_of_the_same_run_the_newer_is_shown(sraccel: Sraccel, fold
     assert embedded(folder) == videos(folder, "bare.mp4", "video.mp4")
 
 
-def test_a_run_that_failed_has_no_video_of_its_own(sraccel: Sraccel, folder: Path):
-    change(folder, outcome="failed: RuntimeError: boom")
-    assert left_out(sraccel("report", folder), folder) == {"bare.mp4", "accelerated.mp4"}
-    assert embedded(folder) == []
-
-
-def test_a_report_of_no_command_has_no_videos(sraccel: Sraccel, folder: Path):
-    change(folder, origin=None)
-    assert left_out(sraccel("report", folder), folder) == {"bare.mp4", "accelerated.mp4"}
-
-
-def test_the_report_s_file_stands_for_its_folder(sraccel: Sraccel, folder: Path):
-    result = sraccel("report", folder / "report.json")
-    assert result.exit_code == 0, result.output
-    assert f"wrote {folder / 'report.html'}" in result.stdout
-    assert len(embedded(folder)) == 2
-
-
-def test_a_report_s_file_that_is_not_there_is_named(sraccel: Sraccel, tmp_path: Path):
-    result = sraccel("report", tmp_path / "other.json")
-    assert result.exit_code == 2
-    assert "/other.json: give a folder" in message(result)
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "there is no"),
+        (None, "/report.json: give a folder"),
         (b"{", "is not JSON"),
         (b"\xff\xfe", "is not a text file"),
         (b"[]", "is not a report: it has no schema_version"),
@@ -236,7 +227,7 @@ def test_what_is_no_report_of_this_version_is_bad_input(
 ):
     if content is not None:
         (tmp_path / "report.json").write_bytes(content)
-    result = sraccel("report", tmp_path)
+    result = sraccel("report", tmp_path / "report.json")
     assert result.exit_code == 2
     assert said in message(result)
     assert "Traceback" not in result.output
@@ -251,9 +242,3 @@ def test_a_page_that_cannot_be_written_fails_and_says_where(sraccel: Sraccel, fo
     assert sorted(path.name for path in folder.iterdir()) == [
         *("accelerated.mp4", "bare.mp4", "report.html", "report.json"),
     ]
-
-
-def test_a_video_that_cannot_be_read_stays_out(sraccel: Sraccel, folder: Path):
-    (folder / "accelerated.mp4").write_bytes(b"cut short")
-    assert left_out(sraccel("report", folder), folder) == {"accelerated.mp4"}
-    assert embedded(folder) == videos(folder, "bare.mp4")

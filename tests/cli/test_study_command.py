@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command import Sraccel, unframed
 from small_study import PROMPTS, untimed
 from typer.testing import CliRunner, Result
 
@@ -81,31 +82,29 @@ def test_it_writes_the_report_and_prints_it(whole: tuple[Result, Path]) -> None:
 
 
 def test_a_dry_run_says_cells_runs_and_time_and_writes_nothing(
-    sraccel: Callable[..., Result], files: Path, tmp_path: Path
+    sraccel: Sraccel, files: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     options = ("--seeds", "0,1,2", "--budget", "30m", "--dry-run")
     result = sraccel(*command(files, out, *options))
     assert result.exit_code == 0, result.stderr
     assert "srdiffusion + teacache" in result.stdout
-    words = " ".join(result.stdout.split())
+    words = unframed(result.stdout)
     assert "30 runs a round (6 blocks of prompt and seed), at most about" in words
     assert "measured for 30 min at most" in words
     assert not out.exists()
 
 
 def test_a_dry_run_goes_by_the_runs_that_are_there(
-    sraccel: Callable[..., Result], files: Path, done: Path
+    sraccel: Sraccel, files: Path, done: Path
 ) -> None:
     result = sraccel(*command(files, done, "--dry-run"))
     assert result.exit_code == 0, result.stderr
-    assert "one round; all of them are on disk already." in " ".join(result.stdout.split())
+    assert "one round; all of them are on disk already." in unframed(result.stdout)
     assert "at most" not in result.stdout
 
 
-def test_several_values_make_a_sweep(
-    sraccel: Callable[..., Result], files: Path, tmp_path: Path
-) -> None:
+def test_several_values_make_a_sweep(sraccel: Sraccel, files: Path, tmp_path: Path) -> None:
     sweep = ("--design", "sweep", "--set", "teacache.threshold=0,10", "--dry-run")
     result = sraccel(*command(files, tmp_path / "out", *sweep))
     assert result.exit_code == 0, result.stderr
@@ -130,7 +129,7 @@ def test_several_values_make_a_sweep(
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(
-    sraccel: Callable[..., Result],
+    sraccel: Sraccel,
     files: Path,
     tmp_path: Path,
     options: tuple[str, ...],
@@ -139,27 +138,25 @@ def test_bad_input_is_one_message_and_exit_code_2(
     given = [str(files / "prompts.txt") if option == "PROMPTS" else option for option in options]
     result = sraccel("study", files / "two.yaml", *given, "-o", tmp_path / "out")
     assert result.exit_code == 2, result.stderr
-    assert words in " ".join(result.stderr.split())
+    assert words in unframed(result.stderr)
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["run", "dry run"])
 def test_another_study_in_the_folder_is_refused_and_kept(
-    sraccel: Callable[..., Result], files: Path, done: Path, more: tuple[str, ...]
+    sraccel: Sraccel, files: Path, done: Path, more: tuple[str, ...]
 ) -> None:
     before = (done / FILE).read_bytes()
     result = sraccel(*command(files, done, "--set", "teacache.threshold=9", *more))
     assert result.exit_code == 2
-    words = " ".join(result.stderr.split())
+    words = unframed(result.stderr)
     assert "holds runs of another study" in words
     assert "threshold: 10.0 there, 9.0 now" in words
     assert (done / FILE).read_bytes() == before
 
 
-def test_the_report_can_be_made_again_from_the_runs(
-    sraccel: Callable[..., Result], done: Path
-) -> None:
+def test_the_report_can_be_made_again_from_the_runs(sraccel: Sraccel, done: Path) -> None:
     before = {name: (done / name).read_text() for name in FILES}
     for name in FILES:
         (done / name).unlink()
@@ -195,7 +192,7 @@ def wait_for_runs(process: subprocess.Popen[str], out: Path) -> None:
 
 
 def test_kill_9_costs_one_run_and_the_same_command_ends_with_the_same_table(
-    sraccel: Callable[..., Result], files: Path, whole: tuple[Result, Path], tmp_path: Path
+    sraccel: Sraccel, files: Path, whole: tuple[Result, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
     killed = start(command(files, out))
@@ -232,7 +229,7 @@ def test_ctrl_c_keeps_the_runs_and_leaves_a_report(files: Path, tmp_path: Path) 
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "the same command goes on" in " ".join(stderr.split())
+    assert "the same command goes on" in unframed(stderr)
     assert "Traceback" not in stderr
     content = json.loads((out / "report.json").read_text())
     assert content["stopped"] == "interrupted"
@@ -241,7 +238,7 @@ def test_ctrl_c_keeps_the_runs_and_leaves_a_report(files: Path, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_disk_that_fills_up_is_one_message_and_the_runs_are_kept(
-    sraccel: Callable[..., Result], files: Path, tmp_path: Path
+    sraccel: Sraccel, files: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
 

@@ -69,33 +69,21 @@ def test_each_wrong_attribute_costs_that_attribute_only() -> None:
 
 
 def test_a_swapped_caption_fails_where_the_objects_differ() -> None:
-    swapped = (
-        Figure("blue", "circle", "moving left"),
-        Figure("red", "square", "moving right"),
-    )
+    swapped = (Figure("blue", "circle", "moving left"), Figure("red", "square", "moving right"))
     score = score_of(TWO, figures=swapped)
     assert (score.colour, score.shape, score.motion) == (1.0, 0.0, 0.0)
     assert not score.whole
 
 
-def test_a_missing_object_costs_every_attribute_it_carries() -> None:
+def test_a_missing_object_costs_every_attribute_it_carries_and_a_lone_one_has_no_relation() -> None:
     one = Scene(Description((LEFT,)), TWO.placements[:1])
+    halves = dict.fromkeys(("colour", "shape", "motion"), 0.5)
     score = score_video(render(one), TWO.description)
-    assert score.values() == {
-        "colour": 0.5,
-        "shape": 0.5,
-        "motion": 0.5,
-        "relation": 0.0,
-        "count": 0.0,
-    }
-
-
-def test_a_lone_figure_has_no_relation() -> None:
-    one = Scene(Description((LEFT,)), TWO.placements[:1])
-    score = score_video(render(one), one.caption)
-    assert score.relation is None
-    assert score.mean == 1.0
-    assert score.whole
+    assert score.values() == {**halves, "relation": 0.0, "count": 0.0}
+    alone = score_video(render(one), one.caption)
+    assert alone.relation is None
+    assert alone.whole
+    assert alone.mean == 1.0
 
 
 def test_an_empty_and_a_noisy_clip_score_nothing() -> None:

@@ -142,20 +142,16 @@ def test_runs_of_other_settings_are_refused(load: Load, tmp_path: Path) -> None:
             experiment(load, tmp_path, *options)
 
 
-def test_runs_of_other_weights_are_refused(load: Load, tmp_path: Path) -> None:
-    journal = load("journal")
+def test_runs_of_other_weights_and_a_damaged_file_are_refused(load: Load, tmp_path: Path) -> None:
+    journal, path = load("journal"), tmp_path / "runs.jsonl"
     one, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
     header, changed = ({"weights": weights_checksum(each)} for each in (one, other))
-    journal.Journal(tmp_path / "runs.jsonl", header)
+    journal.Journal(path, header)
     with pytest.raises(OutputError, match="runs with other weights"):
-        journal.Journal(tmp_path / "runs.jsonl", changed)
-
-
-def test_a_damaged_file_is_refused(load: Load, tmp_path: Path) -> None:
-    path = tmp_path / "runs.jsonl"
+        journal.Journal(path, changed)
     path.write_text('{"steps": 4}\n{"seed": \n{"seed": 1}\n')
     with pytest.raises(OutputError, match="is damaged"):
-        load("journal").Journal(path, {"steps": 4})
+        journal.Journal(path, {"steps": 4})
 
 
 def test_prompts_beyond_the_demo_world_have_no_score(
@@ -169,10 +165,7 @@ def test_prompts_beyond_the_demo_world_have_no_score(
     assert content["prompts"] == ["two cats boxing"]
     assert content["rows"][0]["score"] is None
     assert "score, %" not in capsys.readouterr().out
-
-
-def test_another_model_needs_prompts(load: Load, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="give --prompts"):
+    with pytest.raises(ModelError, match="give --prompts"):  # another model has none of its own
         experiment(load, tmp_path, "--model", "someone/a-model")
 
 

@@ -245,6 +245,8 @@ def test_what_waits_for_a_bare_run_that_failed_goes_on_waiting(
 
 def test_a_study_that_is_done_is_only_reported_again(pipe: Any, finished: Path) -> None:
     heard = Heard()
+    forecast = forecast_study(pipe, small_study(), out=finished, **CALL)
+    assert (forecast.measured, forecast.done) == (True, 8)
     first, second = (
         run_study(pipe, small_study(), finished, watcher=heard, **CALL) for _ in range(2)
     )
@@ -260,15 +262,12 @@ def test_prompts_seeds_and_rounds_can_be_added(pipe: Any, finished: Path) -> Non
     )
     assert len(heard.records) == 4 * 2 * 2 - 4
     assert report.done == report.planned == 16
+    fewer = run_study(pipe, small_study(prompts=PROMPTS[1:]), finished, **CALL)
+    assert (fewer.done, fewer.analysis.blocks) == (4, 1)
     more = small_study(prompts=PROMPTS[:1], repeats=2, precision=0)
     report = run_study(pipe, more, finished, watcher=heard, **CALL)
     assert len(heard.records) == 12 + 4
     assert report.done == report.planned == 8
-
-
-def test_fewer_prompts_are_reported_alone(pipe: Any, finished: Path) -> None:
-    report = run_study(pipe, small_study(prompts=PROMPTS[1:]), finished, **CALL)
-    assert (report.done, report.analysis.blocks) == (4, 1)
 
 
 @pytest.mark.parametrize(
@@ -464,11 +463,6 @@ def test_rounds_go_on_until_the_intervals_are_narrow_by_whole_rounds_alone(
     assert (tight.repeats, tight.stopped) == (2, "repeats")
 
 
-def test_the_forecast_of_another_study_is_refused(pipe: Any, finished: Path) -> None:
-    with pytest.raises(ConflictError, match="another study"):
-        forecast_study(pipe, small_study(TWO[::-1]), out=finished, **CALL)
-
-
 def test_the_forecast_writes_nothing_and_says_what_cannot_run(pipe: Any, tmp_path: Path) -> None:
     study = small_study([TWO[1], SKIPS], seeds=[0, 1], budget="10m", plain_steps=[2])
     forecast = forecast_study(pipe, study, out=tmp_path / "none", **CALL)
@@ -479,12 +473,6 @@ def test_the_forecast_writes_nothing_and_says_what_cannot_run(pipe: Any, tmp_pat
     assert all((cell.seconds or 0) > 0 for cell in forecast.cells if not cell.refused)
     assert cells["2 plain steps"].steps == 2
     assert not forecast.measured
-
-
-def test_the_forecast_goes_by_finished_runs_where_there_are_some(pipe: Any, finished: Path) -> None:
-    forecast = forecast_study(pipe, small_study(), out=finished, **CALL)
-    assert forecast.measured
-    assert forecast.done == 8
 
 
 def test_a_render_model_is_loaded_once_for_all_cells(pipe: Any) -> None:

@@ -1,6 +1,7 @@
 """What a study is to run.
 
-In comes a file, a recipe or a mapping, with what a command line gives over it; out go a checked
+In: a file, a recipe or a mapping, and the command line's options, which go over it. Out: a checked
 `Study` (its section is a `Plan`) and the cells of its design. No model and no torch is needed.
-Others use `study.Study`, `plan.Plan` and `design.cells_of`; `sweep` serves these.
+
+Others use: `study`, `plan`, `design`, and the names in `sweep`.
 """

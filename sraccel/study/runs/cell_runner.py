@@ -220,24 +220,18 @@ class CellRunner:
             stack.reports.clear()
             raise
         report = finished(_taken(stack))
-        assert report.accelerated is not None
         report.call = call.describe()
         videos = frames_of(output)
         frames = None if videos is None else videos[0].contiguous()
-        calls = [call.reused for step in report.steps for call in step.calls]
         record = CellRun(
             cell=name,
             prompt=block.prompt,
             seed=block.seed,
             repeat=repeat,
-            seconds=report.accelerated.seconds,
             call_seconds=seconds,
             started=started,
             frames_sha256=None if frames is None else frames_sha256(frames),
-            reused_calls=sum(calls),
-            calls=len(calls),
-            switch_step=report.switch_step,
-            steps=report.num_inference_steps,
+            **_measured(report),
             warnings=[printable(text) for text in report.warnings] if cell.accelerators else [],
         )
         return FinishedRun(record, frames, report)
@@ -270,6 +264,19 @@ def _taken(stack: Stack) -> Report:
     report = stack.report
     stack.reports.clear()
     return report
+
+
+def _measured(report: Report) -> dict[str, Any]:
+    """What a run's record has of its report."""
+    assert report.accelerated is not None
+    calls = [call.reused for step in report.steps for call in step.calls]
+    return {
+        "seconds": report.accelerated.seconds,
+        "reused_calls": sum(calls),
+        "calls": len(calls),
+        "switch_step": report.switch_step,
+        "steps": report.num_inference_steps,
+    }
 
 
 def error_text(error: Exception) -> str:

@@ -118,12 +118,7 @@ class KeptFrames:
         self._folder = folder
 
     def save(self, cell: str, block: Block, frames: torch.Tensor) -> None:
-        """Keep the frames of a run.
-
-        Args:
-            cell: its name.
-            block: prompt and seed.
-            frames: float32 in [0, 1], of shape (frames, channels, height, width).
+        """Keep the frames of a run; its frames as `judge` takes them.
 
         Raises:
             OutputError: they cannot be written.
@@ -182,12 +177,7 @@ class ShownVideos:
         return shown and not (self._folder / video_path(cell, block)).is_file()
 
     def save(self, cell: str, block: Block, frames: torch.Tensor) -> None:
-        """Write the video of a run, if it is shown.
-
-        Args:
-            cell: its name.
-            block: prompt and seed.
-            frames: float32 in [0, 1], of shape (frames, channels, height, width).
+        """Write the video of a run, if it is shown; its frames as `judge` takes them.
 
         Raises:
             OutputError: it cannot be written.

@@ -197,8 +197,8 @@ class Store:
             return Header.model_validate_json(content)
         except ValidationError as error:
             raise ConflictError(
-                f"{self.path} was written by another version of sraccel, or is damaged "
-                f"({error.error_count()} problems in its header): choose another output"
+                f"{self.path} {_why_unread(error)}: use the sraccel that wrote it, or choose "
+                "another output"
             ) from None
 
     def end_session(self, why: str) -> None:
@@ -210,20 +210,16 @@ class Store:
 
     def ended(self) -> str:
         """Why the last session ended; empty if it was killed."""
-        with _as_ours(self.path):
-            rows = self._connection.execute(
-                "SELECT why FROM sessions LEFT JOIN ends ON session = id "
-                "ORDER BY id DESC, ends.rowid DESC LIMIT 1"
-            )
-            return next((why for (why,) in rows if why is not None), "")
+        rows = self._rows(
+            "SELECT why FROM sessions LEFT JOIN ends ON session = id "
+            "ORDER BY id DESC, ends.rowid DESC LIMIT 1"
+        )
+        return next((why for (why,) in rows if why is not None), "")
 
     def facts(self) -> dict[str, Any]:
         """What the last session was to do; empty if there was none."""
-        if not self._tables():
-            return {}
-        with _as_ours(self.path):
-            rows = self._connection.execute("SELECT facts FROM sessions ORDER BY id DESC LIMIT 1")
-            found: list[dict[str, Any]] = [json.loads(content) for (content,) in rows]
+        rows = self._rows("SELECT facts FROM sessions ORDER BY id DESC LIMIT 1")
+        found: list[dict[str, Any]] = [json.loads(content) for (content,) in rows]
         return found[0] if found else {}
 
     def add(self, record: CellRun, report: str | None = None) -> int:
@@ -268,17 +264,12 @@ class Store:
 
     def records(self) -> dict[int, CellRun]:
         """All runs by number, in the order in which they were made."""
-        if not self._tables():
-            return {}
-        with _as_ours(self.path):
-            rows = self._connection.execute(
-                f"SELECT id, {', '.join(COLUMNS)} FROM runs ORDER BY id"
-            )
-            found = {number: dict(zip(COLUMNS, row, strict=True)) for number, *row in rows}
-            for number, metric, value in self._connection.execute(
-                "SELECT run, metric, value FROM quality WHERE value IS NOT NULL"
-            ):
-                found[number].setdefault("quality", {})[metric] = value
+        rows = self._rows(f"SELECT id, {', '.join(COLUMNS)} FROM runs ORDER BY id")
+        found = {number: dict(zip(COLUMNS, row, strict=True)) for number, *row in rows}
+        for number, metric, value in self._rows(
+            "SELECT run, metric, value FROM quality WHERE value IS NOT NULL"
+        ):
+            found[number].setdefault("quality", {})[metric] = value
         return {
             number: CellRun.model_validate({**row, "warnings": json.loads(row["warnings"])})
             for number, row in found.items()
@@ -286,23 +277,23 @@ class Store:
 
     def report(self, number: int) -> Report | None:
         """The report of a run, if it was kept."""
-        with _as_ours(self.path):
-            rows = self._connection.execute("SELECT report FROM runs WHERE id = ?", (number,))
-            found = [content for (content,) in rows if content is not None]
+        rows = self._rows("SELECT report FROM runs WHERE id = ?", number)
+        found = [content for (content,) in rows if content is not None]
         return Report.from_json(found[0]) if found else None
 
     def judged(self) -> set[int]:
         """Numbers of the runs whose quality was measured, or cannot be."""
-        if not self._tables():
-            return set()
-        with _as_ours(self.path):
-            return {number for (number,) in self._connection.execute("SELECT run FROM quality")}
+        return {number for (number,) in self._rows("SELECT run FROM quality")}
 
     def lacks(self) -> list[str]:
         """Why values of quality are missing, each reason once."""
+        rows = self._rows("SELECT lack FROM quality WHERE lack IS NOT NULL")
+        return list(dict.fromkeys(lack for (lack,) in rows))
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """What a query finds; nothing before the first session."""
         with _as_ours(self.path):
-            rows = self._connection.execute("SELECT lack FROM quality WHERE lack IS NOT NULL")
-            return list(dict.fromkeys(lack for (lack,) in rows))
+            return self._connection.execute(query, values).fetchall() if self._tables() else []
 
     @contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
@@ -329,6 +320,15 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _why_unread(error: ValidationError) -> str:
+    """What is wrong with a header."""
+    known = Header.model_fields["schema_version"].default
+    for problem in error.errors():
+        if problem["loc"] == ("schema_version",):
+            return f"has schema_version {problem['input']}, and this sraccel reads {known}"
+    return f"is damaged ({error.error_count()} problems in its header)"
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from diffusers import FirstBlockCacheConfig, WanPipeline
 from diffusers.hooks import apply_group_offloading
 from diffusers.models import attention_dispatch
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
+from distribution import make_distribution
 from PIL import Image
 from small_study import CALL, TWO
 from tiny_models import tiny_pipeline
@@ -176,6 +177,10 @@ def offloaded_whole_and_hooked(pipe: WanPipeline) -> None:
     add_hook_to_module(pipe.text_encoder, SequentialHook(CpuOffload("cpu")))
 
 
+def offloaded_by_layers(pipe: WanPipeline) -> None:
+    cpu_offload(pipe.vae, execution_device=torch.device("cpu"))
+
+
 def offloaded_in_groups(pipe: WanPipeline) -> None:
     cpu = torch.device("cpu")
     apply_group_offloading(pipe.transformer, cpu, cpu, "block_level", num_blocks_per_group=1)
@@ -201,6 +206,7 @@ def compiled(pipe: WanPipeline) -> None:
         (slicing, "vae.use_slicing", "on"),
         (offloaded_whole, "text_encoder.hooks", "CpuOffload"),
         (offloaded_whole_and_hooked, "text_encoder.hooks", "CpuOffload"),
+        (offloaded_by_layers, "vae.hooks", "AlignDevicesHook"),
         (offloaded_in_groups, "transformer.hooks", "GroupOffloadingHook"),
         (cached, "transformer.cache", 'FirstBlockCacheConfig {"threshold": 0.25}'),
         (compiled, "transformer.compiled", "WanTransformerBlock"),
@@ -217,15 +223,6 @@ def test_how_a_part_computes_is_noticed(
     assert any(line.startswith(f"models.{path}: ") for line in after.difference_lines(before))
     part = path.split(".")[0]
     assert all(other.startswith(f"models.{part}.") for other in found)
-
-
-def test_offloading_by_layers_is_noticed(sketch: WanPipeline) -> None:
-    before = header(sketch)
-    for part in (sketch.text_encoder, sketch.transformer, sketch.vae):
-        cpu_offload(part, execution_device=torch.device("cpu"))
-    found = changed(before, header(sketch))
-    for name in ("text_encoder", "transformer", "vae"):
-        assert found[f"models.{name}.hooks"] == (None, "AlignDevicesHook")
 
 
 def test_other_tiles_are_noticed(sketch: WanPipeline) -> None:
@@ -250,16 +247,6 @@ def test_the_version_of_a_cells_plugin_counts(sketch: WanPipeline) -> None:
     cell = stack_cell(example.Bf16Linear.Options())
     found = changed(header(sketch), header(sketch, cell))
     assert found["versions.sraccel-example"] == (None, "0.1.0")
-
-
-def make_distribution(folder: Path, name: str, source: str) -> None:
-    """A distribution as an installer leaves it: a module, and metadata with an entry point."""
-    module = f"{name}_of_this_test"
-    (folder / f"{module}.py").write_text(source)
-    info = folder / f"{name}-9.9.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n")
-    (info / "entry_points.txt").write_text(f"[sraccel]\n{name} = {module}\n")
 
 
 JUDGE = """
@@ -296,7 +283,9 @@ def swept(folder: Path) -> list[Cell]:
     ]
 
 
-def test_models_that_only_cells_name_are_sources(sketch: WanPipeline, tmp_path: Path) -> None:
+def test_models_and_files_that_only_cells_name_are_sources(
+    sketch: WanPipeline, tmp_path: Path
+) -> None:
     folder = tmp_path / "render"
     tiny_pipeline().transformer.save_pretrained(folder)
     base = Source(name="base", fingerprint="a")
@@ -305,16 +294,8 @@ def test_models_that_only_cells_name_are_sources(sketch: WanPipeline, tmp_path: 
     tiny_pipeline(layers=2).transformer.save_pretrained(folder)
     after = header(sketch, *swept(folder), sources=[base], composed=False)
     assert set(changed(before, after)) == {"sources[1].fingerprint"}
-
-
-def test_what_is_given_goes_over_what_cells_name(sketch: WanPipeline, tmp_path: Path) -> None:
-    tiny_pipeline().transformer.save_pretrained(tmp_path)
-    given = Source(name=str(tmp_path), revision="as it was given")
-    found = header(sketch, *swept(tmp_path), sources=[given], composed=False)
-    assert found.sources == [given]
-
-
-def test_files_that_swept_options_name_are_sources(sketch: WanPipeline, tmp_path: Path) -> None:
+    given = Source(name=str(folder), revision="as it was given")  # goes over what cells name
+    assert header(sketch, *swept(folder), sources=[given], composed=False).sources == [given]
     path = tmp_path / "calibrated.json"
     path.write_text("{}")
     cell = stack_cell({"use": "teacache", "coefficients": str(path)})

@@ -109,16 +109,10 @@ def test_one_process_writes_at_a_time(store: Store, tmp_path: Path) -> None:
     ("change", "expected"),
     [
         ({"versions": {"torch": "3"}}, "versions.torch: '2' there, '3' now"),
-        ({"call": {"num_inference_steps": 5}}, "call.num_inference_steps: 4 there, 5 now"),
-        (
-            {"models": {"transformer": {**HEADER.models["transformer"], "weights": "b"}}},
-            "models.transformer.weights: 'a' there, 'b' now",
-        ),
         (
             {"cells": {**HEADER.cells, "more": {"name": "more", "accelerators": []}}},
             "cells.more: nothing there, 'a cell' now",
         ),
-        ({"environment": {"threads": "2"}}, "environment.threads: '1' there, '2' now"),
     ],
 )
 def test_another_study_is_refused_naming_what_differs(
@@ -152,25 +146,34 @@ def test_before_the_session_starts_nothing_is_written(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_no_study_is_refused(tmp_path: Path) -> None:
-    (tmp_path / FILE).write_bytes(b"no database at all" * 100)
+def test_a_study_of_an_older_sraccel_is_refused_naming_both_versions(tmp_path: Path) -> None:
+    with Store.begin(tmp_path, HEADER.model_copy(update={"schema_version": 1})) as store:
+        store.start_session({})
+        store.add(run(), "the report of that version")
     for opening in (lambda: Store.begin(tmp_path, HEADER), lambda: Store.read(tmp_path)):
-        with pytest.raises(ConflictError, match="not the file of a study"):
+        with pytest.raises(ConflictError, match=r"schema_version 1, and this sraccel reads 2: use"):
             opening()
 
 
-def test_another_database_is_refused_and_left_alone(tmp_path: Path) -> None:
-    connection = sqlite3.connect(tmp_path / FILE)
-    connection.execute("CREATE TABLE precious (content)")
-    connection.commit()
-    connection.close()
+@pytest.mark.parametrize("database", [True, False])
+def test_a_file_that_is_no_study_is_refused_and_left_alone(tmp_path: Path, database: bool) -> None:
+    if database:
+        connection = sqlite3.connect(tmp_path / FILE)
+        connection.execute("CREATE TABLE precious (content)")
+        connection.commit()
+        connection.close()
+    else:
+        (tmp_path / FILE).write_bytes(b"no database at all" * 100)
     before = (tmp_path / FILE).read_bytes()
-    with pytest.raises(ConflictError, match="not the file of a study"):
-        Store.begin(tmp_path, HEADER)
+    for opening in (lambda: Store.begin(tmp_path, HEADER), lambda: Store.read(tmp_path)):
+        with pytest.raises(ConflictError, match="not the file of a study"):
+            opening()
     assert (tmp_path / FILE).read_bytes() == before
 
 
 def test_a_file_that_a_killed_warm_up_left_is_no_study_yet(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="holds no study"):
+        Store.read(tmp_path)
     (tmp_path / FILE).touch()
     assert Store.find(tmp_path) is None
     with pytest.raises(OutputError, match="no run was begun"):
@@ -189,12 +192,6 @@ def test_why_a_session_ended_is_kept(store: Store, tmp_path: Path) -> None:
     assert store.ended() == ""
     store.end_session("precise")
     assert store.ended() == "precise"
-
-
-def test_reading_where_nothing_is_says_so(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="holds no study"):
-        Store.read(tmp_path)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_costs_the_run_under_way_and_no_other(store: Store) -> None:
