@@ -170,7 +170,8 @@ def environment(device: torch.device) -> dict[str, str]:
     """The device and the number of threads."""
     import torch
 
-    name = _processor() if device.type == "cpu" else torch.cuda.get_device_name(device)
+    cuda = device.type == "cuda"
+    name = torch.cuda.get_device_name(device) if cuda else _processor()
     return {
         "platform": platform.platform(),
         "device": f"{device.type}: {name}",
