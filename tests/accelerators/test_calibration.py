@@ -30,7 +30,7 @@ from sraccel.accelerators.teacache.calibration.runs import count_runs, runs_path
 from sraccel.accelerators.teacache.calibration_file import (
     CalibrationEntry,
     CalibrationFile,
-    matching,
+    entry_for,
     signature_of,
 )
 from sraccel.accelerators.teacache.coefficients import Coefficients
@@ -449,39 +449,39 @@ def file_of(*entries: CalibrationEntry) -> CalibrationFile:
 def test_a_model_finds_its_entry_whatever_its_role() -> None:
     ours, other = denoiser("render"), denoiser(layers=2)
     file = file_of(entry_of(other), entry_of(denoiser("transformer_2")))
-    assert matching(file, ours, Variant.PLAIN).role == "transformer_2"
+    assert entry_for(file, ours, Variant.PLAIN).role == "transformer_2"
     file = file_of(entry_of(denoiser()), entry_of(ours))
-    assert matching(file, ours, Variant.PLAIN).role == "render"
+    assert entry_for(file, ours, Variant.PLAIN).role == "render"
 
 
 def test_a_file_of_another_model_is_refused_naming_what_differs() -> None:
     file = file_of(entry_of(denoiser(layers=2, ffn_dim=64)))
     with pytest.raises(sraccel.ModelError) as raised:
-        matching(file, denoiser(), Variant.PLAIN)
+        entry_for(file, denoiser(), Variant.PLAIN)
     assert "ffn_dim: 64 (file, transformer), 32 (model)" in str(raised.value)
     assert "num_layers: 2 (file, transformer), 3 (model)" in str(raised.value)
     assert "text_dim" not in str(raised.value)
     with pytest.raises(sraccel.ModelError, match="holds no coefficients"):
-        matching(CalibrationFile(), denoiser(), Variant.PLAIN)
+        entry_for(CalibrationFile(), denoiser(), Variant.PLAIN)
 
 
 def test_the_other_variant_is_refused() -> None:
     file = file_of(entry_of(denoiser()))
     with pytest.raises(sraccel.ModelError, match=r"holds the plain variant.*`retention: false`"):
-        matching(file, denoiser(), Variant.RETENTION)
+        entry_for(file, denoiser(), Variant.RETENTION)
 
 
 def test_experts_are_told_apart_by_their_role_and_from_a_model_of_their_configuration() -> None:
     first, second = denoiser("transformer", experts=2), denoiser("transformer_2", experts=2)
     file = file_of(entry_of(first, num_experts=2), entry_of(second, num_experts=2))
     for model in (first, second):
-        assert matching(file, model, Variant.PLAIN).role == model.role
+        assert entry_for(file, model, Variant.PLAIN).role == model.role
     with pytest.raises(sraccel.ModelError, match=r"experts: 2 \(file, transformer\), 1 \(model\)"):
-        matching(file, denoiser(), Variant.PLAIN)
+        entry_for(file, denoiser(), Variant.PLAIN)
     with pytest.raises(
         sraccel.ModelError, match=r"role: 'transformer' \(file, transformer\), 'transformer_2'"
     ):
-        matching(file_of(entry_of(first, num_experts=2)), second, Variant.PLAIN)
+        entry_for(file_of(entry_of(first, num_experts=2)), second, Variant.PLAIN)
 
 
 SHIPPED = {  # the first coefficient and R^2 of each fit in the package
@@ -496,7 +496,7 @@ SHIPPED = {  # the first coefficient and R^2 of each fit in the package
 def test_the_shipped_coefficients_are_the_demo_pair_s(role: Any, variant: str) -> None:
     file = CalibrationFile.load(DEMO_WEIGHTS / "teacache.json")
     model = Denoiser(role, load_demo(role).transformer, WanAdapter())
-    entry = matching(file, model, Variant(variant))
+    entry = entry_for(file, model, Variant(variant))
     assert (entry.coefficients[0], entry.r2) == SHIPPED[role, variant]
     assert entry.signature.keys() == signature_of(model.config).keys()
 
@@ -506,7 +506,7 @@ def test_keys_that_another_version_of_diffusers_adds_say_nothing() -> None:
     entry = entry_of(model)
     del entry.signature["rope_max_seq_len"]
     entry.signature["of_tomorrow"] = 3
-    assert matching(file_of(entry), model, Variant.PLAIN) == entry
+    assert entry_for(file_of(entry), model, Variant.PLAIN) == entry
 
 
 @pytest.mark.parametrize(
