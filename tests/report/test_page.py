@@ -265,10 +265,7 @@ def test_every_call_is_a_cell_hatched_where_it_was_reused_and_lettered_where_not
     for cell, call in zip(drawing.cells, calls, strict=True):
         assert cell.reused == call.reused
         assert cell.letter == ("" if call.reused else call.denoiser[0].upper())
-    assert [box.title for box in drawing.band] == [
-        "transformer, steps 0 to 4",
-        "render, steps 5 to 11",
-    ]
+    assert [box.title for box in drawing.band] == ["transformer, steps 0 to 4", "render, steps 5 to 11"]
     (switch,) = drawing.switches
     assert switch.text == "switch to render at step 5"
 
