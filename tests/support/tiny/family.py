@@ -83,7 +83,7 @@ class BlockStack:
         return (*output[:position], hidden, *output[position + 1 :])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TinyFamily:
     """What the tests of one pair need.
 
