@@ -292,7 +292,9 @@ def test_a_calibration_file_beside_the_weights_is_found_for_its_own_model_only(
         generate(pipe, steps=12)
     assert stack.report.accelerators[0].reused_calls > 0
     calibration_of(tiny_transformer(layers=4)).save(beside)
-    with pytest.raises(sraccel.ModelError, match=r"teacache.json was not made for the denoiser 'transformer'"):
+    with pytest.raises(
+        sraccel.ModelError, match=r"teacache.json was not made for the denoiser 'transformer'"
+    ):
         sraccel.compose(pipe, [{"use": "teacache"}])
 
 
