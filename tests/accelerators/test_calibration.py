@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from calibrations import fitted_entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny.family import Watch, argument_of, output_of
@@ -409,18 +410,7 @@ def denoiser(role: str = "transformer", experts: int = 1, **config: Any) -> Deno
 
 
 def entry_of(model: Denoiser, **more: Any) -> CalibrationEntry:
-    facts = {
-        "role": model.role,
-        "family": model.family,
-        "class_name": type(model.module).__name__,
-        "signature": signature_of(model.config),
-        "variant": "plain",
-        "coefficients": [0, 0, 0, 1, 0],
-        "r2": 0.9,
-        "x_range": (0.1, 0.2),
-        "num_points": 9,
-    }
-    return CalibrationEntry(**{**facts, **more})
+    return fitted_entry(model.module, model.role, **more)
 
 
 def file_of(*entries: CalibrationEntry) -> CalibrationFile:

@@ -10,17 +10,14 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from calibrations import fitted_entry
 from diffusers import WanPipeline, WanTransformer3DModel
 from tiny import LTX, QWEN_IMAGE, TinyFamily
 from tiny import WAN as TINY_WAN
 from tiny_models import IDENTITY, tiny_transformer
 
 import sraccel
-from sraccel.accelerators.teacache.calibration_file import (
-    CalibrationEntry,
-    CalibrationFile,
-    signature_of,
-)
+from sraccel.accelerators.teacache.calibration_file import CalibrationFile
 from sraccel.accelerators.teacache.coefficients import Coefficients, choose, known, named
 from sraccel.accelerators.teacache.published import PUBLISHED
 from sraccel.accelerators.teacache.rule import Variant
@@ -245,18 +242,7 @@ def test_polynomials_are_evaluated_as_numpy_does_it() -> None:
 
 def calibration_of(model: WanTransformer3DModel, **changed: Any) -> CalibrationFile:
     """A calibration file with the identity for this model."""
-    entry: dict[str, Any] = {
-        "role": "transformer",
-        "family": "wan",
-        "class_name": "WanTransformer3DModel",
-        "signature": signature_of(model.config),
-        "variant": "plain",
-        "coefficients": IDENTITY,
-        "r2": 0.9,
-        "x_range": (0.0, 1.0),
-        "num_points": 100,
-    }
-    return CalibrationFile(models={"transformer": CalibrationEntry(**{**entry, **changed})})
+    return CalibrationFile(models={"transformer": fitted_entry(model, **changed)})
 
 
 def test_a_recipe_takes_a_calibration_file_and_names_it_in_the_report(
