@@ -2,6 +2,8 @@
 
 `srdiffusion`: a large model sketches, a small one renders. `teacache`: skips steps whose input
 hardly changed. `sageattention`: 8-bit attention. Each is a plugin of its own (pyproject.toml).
+In: a recipe's options, and the stack, runs, steps and calls that hooks are given. Out: a model that
+renders, residuals to reuse, attention by a kernel, and what the report says of each.
 
 Others use: srdiffusion, teacache.
 """

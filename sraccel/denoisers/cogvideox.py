@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument
 
 if TYPE_CHECKING:
     import torch
@@ -66,9 +65,3 @@ class CogVideoXAdapter(DenoiserAdapter):
             "ofs": config.get("ofs_embed_dim") is not None,
         }
         return {name: value for name, value in arguments.items() if takes.get(name, True)}
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [CogVideoXAdapter()]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
+from sraccel.plugin import Call, DenoiserAdapter, argument
 
 if TYPE_CHECKING:
     import torch
@@ -63,9 +62,3 @@ class Cosmos2Adapter(CosmosAdapter):
 
 def _has_learned_positions(module: nn.Module) -> bool:
     return cast(Any, module).config["extra_pos_embed_type"] is not None
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapters of both families."""
-    return [CosmosAdapter(), Cosmos2Adapter()]

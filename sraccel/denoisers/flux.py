@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument
 
 if TYPE_CHECKING:
     import torch
@@ -65,9 +65,3 @@ class FluxAdapter(DenoiserAdapter):
 
 def _takes_guidance(module: Any) -> bool:
     return bool(module.config["guidance_embeds"])
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [FluxAdapter()]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
+from sraccel.plugin import Call, DenoiserAdapter, argument
 
 if TYPE_CHECKING:
     import torch
@@ -46,9 +46,3 @@ class HiDreamAdapter(DenoiserAdapter):
 
     def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
         return (carried, *output[1:]) if isinstance(output, tuple) else carried
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [HiDreamAdapter()]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument
 
 if TYPE_CHECKING:
     import torch
@@ -53,9 +52,3 @@ class HunyuanVideoAdapter(DenoiserAdapter):
                 "the render model needs the guidance scale as an input, which not every pipeline "
                 "of a model without it passes: take a render model without guidance embedding"
             )
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [HunyuanVideoAdapter()]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
+from sraccel.plugin import Call, DenoiserAdapter, argument
 
 if TYPE_CHECKING:
     import torch
@@ -41,9 +40,3 @@ class LTXAdapter(DenoiserAdapter):
         shift, scale = values[:, :, 0], values[:, :, 1]
         modulated: torch.Tensor = block.norm1(call.block_input) * (1 + scale) + shift
         return modulated
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [LTXAdapter()]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
+from sraccel.plugin import Call, DenoiserAdapter, argument
 
 if TYPE_CHECKING:
     import torch
@@ -34,9 +33,3 @@ class Lumina2Adapter(DenoiserAdapter):
         temb = argument(*call.block_arguments, 3, "temb")
         modulated: torch.Tensor = block.norm1(call.block_input, temb)[0]  # then scale and gates
         return modulated
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [Lumina2Adapter()]

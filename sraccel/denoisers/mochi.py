@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, argument
 
 if TYPE_CHECKING:
     import torch
@@ -31,9 +30,3 @@ class MochiAdapter(DenoiserAdapter):
         temb = argument(*call.block_arguments, 2, "temb")
         modulated: torch.Tensor = block.norm1(call.block_input, temb)[0]
         return modulated
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [MochiAdapter()]

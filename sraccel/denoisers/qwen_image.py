@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, argument
 
 if TYPE_CHECKING:
     import torch
@@ -48,9 +48,3 @@ class QwenImageAdapter(DenoiserAdapter):
         config = cast(Any, module).config
         of_layers = ("use_additional_t_cond", "use_layer3d_rope")
         return {**super().interface(module), **{key: bool(config.get(key)) for key in of_layers}}
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [QwenImageAdapter()]

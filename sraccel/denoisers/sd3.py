@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument
 
 if TYPE_CHECKING:
     import torch
@@ -54,9 +54,3 @@ class SD3Adapter(DenoiserAdapter):
                 "IP-Adapter: load one on it too, or leave the image prompt out"
             )
         return arguments
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [SD3Adapter()]

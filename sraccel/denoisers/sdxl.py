@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from sraccel.plugin import Call, ConflictError, DenoiserAdapter, ModelError, hookimpl
+from sraccel.plugin import Call, ConflictError, DenoiserAdapter, ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -72,9 +72,3 @@ def _skip_connections(config: Mapping[str, Any]) -> int:
     downs, layers = len(config["down_block_types"]), config["layers_per_block"]
     per_block = [layers] * downs if isinstance(layers, int) else layers
     return 1 + sum(per_block) + downs - 1
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [SDXLAdapter()]

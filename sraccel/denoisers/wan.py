@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from sraccel.plugin import Call, DenoiserAdapter, argument, hookimpl
+from sraccel.plugin import Call, DenoiserAdapter, argument
 
 if TYPE_CHECKING:
     import torch
@@ -39,9 +39,3 @@ class WanAdapter(DenoiserAdapter):
             return call.taps[name]
         temb: torch.Tensor = argument(*call.block_arguments, 2, "temb")
         return temb
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [WanAdapter()]

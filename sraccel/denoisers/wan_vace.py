@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from sraccel.denoisers.wan import WanAdapter
-from sraccel.plugin import Call, DenoiserAdapter, ModelError, argument, hookimpl
+from sraccel.plugin import Call, ModelError, argument
 
 if TYPE_CHECKING:
     import torch
@@ -61,9 +60,3 @@ class WanVACEAdapter(WanAdapter):
             return hidden
         # A control block: a hint that adds nothing, and the control stream.
         return hidden.new_zeros(()), argument(args, kwargs, 2, CONTROL)
-
-
-@hookimpl
-def sraccel_denoiser_adapters() -> Iterable[DenoiserAdapter]:
-    """The adapter of this family."""
-    return [WanVACEAdapter()]

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from calibrations import fitted_entry
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny.family import Watch, argument_of, output_of
 from tiny.ltx import LTX
 from tiny.sdxl import SDXL
 from tiny.wan import WAN, WAN_2_2, WAN_IMAGE_TO_VIDEO
@@ -30,7 +32,7 @@ from sraccel.accelerators.teacache.calibration.runs import count_runs, runs_path
 from sraccel.accelerators.teacache.calibration_file import (
     CalibrationEntry,
     CalibrationFile,
-    matching,
+    entry_for,
     signature_of,
 )
 from sraccel.accelerators.teacache.coefficients import Coefficients
@@ -79,27 +81,13 @@ def relative_l1(tensors: list[torch.Tensor]) -> list[float]:
     ]
 
 
-class Watched:
-    """What torch's own hooks see of a model: outputs of submodules, inputs of others."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.model = model
-        self.outputs: list[torch.Tensor] = []
-        model.register_forward_hook(lambda _m, _a, output: self.outputs.append(output[0]))
-
-    def output_of(self, module: nn.Module) -> list[torch.Tensor]:
-        seen: list[torch.Tensor] = []
-        module.register_forward_hook(lambda _m, _a, output: seen.append(output))
-        return seen
-
-    def argument_of(self, module: nn.Module, which: int | str) -> list[torch.Tensor]:
-        seen: list[torch.Tensor] = []
-
-        def keep(_module: nn.Module, args: Any, kwargs: Any) -> None:
-            seen.append(args[which] if isinstance(which, int) else kwargs[which])
-
-        module.register_forward_pre_hook(keep, with_kwargs=True)
-        return seen
+def watched(model: nn.Module, *watches: Watch) -> list[list[torch.Tensor]]:
+    """What torch's own hooks see: the model's predictions, then what each of these watches."""
+    seen: list[list[torch.Tensor]] = []
+    for watch in (output_of("", 0), *watches):
+        seen.append([])
+        watch(model, seen[-1])
+    return seen
 
 
 def recorded(pipe: Any, arguments: dict[str, Any]) -> Recorder:
@@ -111,15 +99,16 @@ def recorded(pipe: Any, arguments: dict[str, Any]) -> Recorder:
 
 def test_recorded_distances_of_both_branches_are_those_of_a_plain_computation() -> None:
     pipe = WAN.pipeline()
-    watched = Watched(pipe.transformer)
-    embeddings = watched.output_of(pipe.transformer.condition_embedder.time_embedder)
-    projections = watched.argument_of(pipe.transformer.blocks[0], 2)
+    time_embedding = output_of("condition_embedder.time_embedder")
+    outputs, embeddings, projections = watched(
+        pipe.transformer, time_embedding, argument_of("blocks.0", 2)
+    )
     series = recorded(pipe, WAN.arguments(STEPS)).series
     assert [item.branch for item in series] == ["cond", "uncond"]
     for number, item in enumerate(series):
         assert item.steps == list(range(STEPS))
         for ours, theirs in (
-            (item.outputs, watched.outputs),
+            (item.outputs, outputs),
             (item.inputs["time_embedding"], embeddings),
             (item.inputs["time_projection"], projections),
         ):
@@ -129,14 +118,14 @@ def test_recorded_distances_of_both_branches_are_those_of_a_plain_computation() 
 
 def test_a_family_that_batches_its_branches_is_recorded_by_its_own_modulated_input() -> None:
     pipe = LTX.pipeline()
-    watched = Watched(pipe.transformer)
-    modulated = watched.argument_of(pipe.transformer.transformer_blocks[0].attn1, "hidden_states")
+    assert LTX.blocks is not None
+    outputs, modulated = watched(pipe.transformer, LTX.blocks.modulated)
     (series,) = recorded(pipe, LTX.arguments(STEPS)).series
-    assert series.outputs[1:] == pytest.approx(relative_l1(watched.outputs), rel=1e-4)
+    assert series.outputs[1:] == pytest.approx(relative_l1(outputs), rel=1e-4)
     assert series.inputs["modulated_hidden_states"][1:] == pytest.approx(
         relative_l1(modulated), rel=1e-4
     )
-    assert series.latent_shape == list(watched.outputs[0].shape)
+    assert series.latent_shape == list(outputs[0].shape)
 
 
 def test_recording_changes_nothing() -> None:
@@ -149,15 +138,12 @@ def test_recording_changes_nothing() -> None:
 def test_two_experts_are_recorded_and_fitted_apart(tmp_path: Path) -> None:
     """Each has the distances of its own steps, and none to the other's last step."""
     pipe = WAN_2_2.pipeline()
-    models = WAN_2_2.denoisers(pipe)
-    watched = [Watched(model) for model in models]
+    seen = [watched(model)[0] for model in WAN_2_2.denoisers(pipe)]
     recorder = recorded(pipe, WAN_2_2.arguments(16))
-    for role, watch in zip(("transformer", "transformer_2"), watched, strict=True):
+    for role, outputs in zip(WAN_2_2.attributes, seen, strict=True):
         for number, item in enumerate(item for item in recorder.series if item.role == role):
             assert item.outputs[0] is None
-            assert item.outputs[1:] == pytest.approx(
-                relative_l1(watch.outputs[number::2]), rel=1e-4
-            )
+            assert item.outputs[1:] == pytest.approx(relative_l1(outputs[number::2]), rel=1e-4)
     steps = [item.steps for item in recorder.series if item.branch == "cond"]
     assert steps[0] + steps[1] == list(range(16))
     first, second = calibrated(
@@ -198,7 +184,7 @@ def test_the_fit_recovers_a_polynomial(coefficients: list[float], places: list[i
     assert found.error_held_out < scale
 
 
-def test_held_out_prompts_are_foretold_by_the_others_alone() -> None:
+def test_held_out_prompts_are_predicted_by_the_others_alone() -> None:
     """A prompt of its own kind is explained in the fit, and not when it is left out."""
     rng = np.random.default_rng(0)
     x = rng.uniform(0.05, 0.5, 240)
@@ -334,18 +320,18 @@ def test_an_interrupted_calibration_goes_on_and_ends_in_the_same_file(tmp_path: 
         assert not out.exists()
     with runs_path(out, "transformer").open("ab") as file:
         file.write(b'{"prompt": "half writ')  # a crash
-    told: list[tuple[int, int]] = []
-    calibrated(out, progress=lambda _, done, total: told.append((done, total)))
-    assert told[-1] == (STEPS, STEPS)  # only the third run was left
+    seen: list[tuple[int, int]] = []
+    calibrated(out, progress=lambda _, done, total: seen.append((done, total)))
+    assert seen[-1] == (STEPS, STEPS)  # only the third run was left
     assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
 
 
 def test_prompts_may_be_added_and_both_variants_share_the_runs(tmp_path: Path) -> None:
     out = tmp_path / "c.json"
     calibrated(out, prompts=PROMPTS[:2])
-    told: list[int] = []
-    calibrated(out, progress=lambda _, done, total: told.append(total))
-    assert set(told) == {STEPS}
+    totals: list[int] = []
+    calibrated(out, progress=lambda _, done, total: totals.append(total))
+    assert set(totals) == {STEPS}
     calibrated(out, retention=True, progress=Interrupts(0))  # nothing is run
     assert CalibrationFile.load(out).models.keys() == {"transformer", "transformer-retention"}
 
@@ -405,6 +391,9 @@ def test_wrong_input_is_refused_before_the_first_run(tmp_path: Path) -> None:
 
     refused(sraccel.ConflictError, "5 steps are too few for a polynomial", num_inference_steps=5)
     refused(sraccel.ConflictError, "nothing to calibrate with", prompts=[])
+    refused(sraccel.ConflictError, "a list of texts", prompts="a cat")
+    refused(sraccel.ConflictError, "0 or more", seeds=[-1])
+    refused(sraccel.ConflictError, "gives generator itself", generator=None)
     refused(sraccel.ConflictError, r"name the output \*\.json", out="c.txt")
     ltx = speaking(LTX.pipeline(), masked=True)
     refused(sraccel.ModelError, "no retention variant for 'ltx'", pipe=ltx, retention=True)
@@ -415,31 +404,13 @@ def test_wrong_input_is_refused_before_the_first_run(tmp_path: Path) -> None:
     refused(sraccel.ModelError, "is not a calibration file", out="other.json")
 
 
-def test_ltx_is_calibrated_too(tmp_path: Path) -> None:
-    size = {"height": 32, "width": 32, "num_frames": 9}
-    pipe = speaking(LTX.pipeline(), masked=True)
-    (entry,) = calibrated(tmp_path / "c.json", pipe, **size).entries
-    assert entry.num_points == 3 * (STEPS - 1)  # branches in one batch
-
-
 def denoiser(role: str = "transformer", experts: int = 1, **config: Any) -> Denoiser:
     pipeline = WAN_2_2.pipeline() if experts == 2 else None
     return Denoiser(role, tiny_transformer(**config), WanAdapter(), pipeline)
 
 
 def entry_of(model: Denoiser, **more: Any) -> CalibrationEntry:
-    facts = {
-        "role": model.role,
-        "family": model.family,
-        "class_name": type(model.module).__name__,
-        "signature": signature_of(model.config),
-        "variant": "plain",
-        "coefficients": [0, 0, 0, 1, 0],
-        "r2": 0.9,
-        "x_range": (0.1, 0.2),
-        "num_points": 9,
-    }
-    return CalibrationEntry(**{**facts, **more})
+    return fitted_entry(model.module, model.role, **more)
 
 
 def file_of(*entries: CalibrationEntry) -> CalibrationFile:
@@ -449,39 +420,33 @@ def file_of(*entries: CalibrationEntry) -> CalibrationFile:
 def test_a_model_finds_its_entry_whatever_its_role() -> None:
     ours, other = denoiser("render"), denoiser(layers=2)
     file = file_of(entry_of(other), entry_of(denoiser("transformer_2")))
-    assert matching(file, ours, Variant.PLAIN).role == "transformer_2"
+    assert entry_for(file, ours, Variant.PLAIN).role == "transformer_2"
     file = file_of(entry_of(denoiser()), entry_of(ours))
-    assert matching(file, ours, Variant.PLAIN).role == "render"
+    assert entry_for(file, ours, Variant.PLAIN).role == "render"
 
 
 def test_a_file_of_another_model_is_refused_naming_what_differs() -> None:
     file = file_of(entry_of(denoiser(layers=2, ffn_dim=64)))
     with pytest.raises(sraccel.ModelError) as raised:
-        matching(file, denoiser(), Variant.PLAIN)
+        entry_for(file, denoiser(), Variant.PLAIN)
     assert "ffn_dim: 64 (file, transformer), 32 (model)" in str(raised.value)
     assert "num_layers: 2 (file, transformer), 3 (model)" in str(raised.value)
     assert "text_dim" not in str(raised.value)
     with pytest.raises(sraccel.ModelError, match="holds no coefficients"):
-        matching(CalibrationFile(), denoiser(), Variant.PLAIN)
+        entry_for(CalibrationFile(), denoiser(), Variant.PLAIN)
 
 
-def test_the_other_variant_is_refused() -> None:
-    file = file_of(entry_of(denoiser()))
-    with pytest.raises(sraccel.ModelError, match=r"holds the plain variant.*`retention: false`"):
-        matching(file, denoiser(), Variant.RETENTION)
-
-
-def test_experts_are_told_apart_by_their_role_and_from_a_model_of_their_configuration() -> None:
+def test_experts_differ_by_their_role_and_from_a_model_of_their_configuration() -> None:
     first, second = denoiser("transformer", experts=2), denoiser("transformer_2", experts=2)
     file = file_of(entry_of(first, num_experts=2), entry_of(second, num_experts=2))
     for model in (first, second):
-        assert matching(file, model, Variant.PLAIN).role == model.role
+        assert entry_for(file, model, Variant.PLAIN).role == model.role
     with pytest.raises(sraccel.ModelError, match=r"experts: 2 \(file, transformer\), 1 \(model\)"):
-        matching(file, denoiser(), Variant.PLAIN)
+        entry_for(file, denoiser(), Variant.PLAIN)
     with pytest.raises(
         sraccel.ModelError, match=r"role: 'transformer' \(file, transformer\), 'transformer_2'"
     ):
-        matching(file_of(entry_of(first, num_experts=2)), second, Variant.PLAIN)
+        entry_for(file_of(entry_of(first, num_experts=2)), second, Variant.PLAIN)
 
 
 SHIPPED = {  # the first coefficient and R^2 of each fit in the package
@@ -496,7 +461,7 @@ SHIPPED = {  # the first coefficient and R^2 of each fit in the package
 def test_the_shipped_coefficients_are_the_demo_pair_s(role: Any, variant: str) -> None:
     file = CalibrationFile.load(DEMO_WEIGHTS / "teacache.json")
     model = Denoiser(role, load_demo(role).transformer, WanAdapter())
-    entry = matching(file, model, Variant(variant))
+    entry = entry_for(file, model, Variant(variant))
     assert (entry.coefficients[0], entry.r2) == SHIPPED[role, variant]
     assert entry.signature.keys() == signature_of(model.config).keys()
 
@@ -506,7 +471,7 @@ def test_keys_that_another_version_of_diffusers_adds_say_nothing() -> None:
     entry = entry_of(model)
     del entry.signature["rope_max_seq_len"]
     entry.signature["of_tomorrow"] = 3
-    assert matching(file_of(entry), model, Variant.PLAIN) == entry
+    assert entry_for(file_of(entry), model, Variant.PLAIN) == entry
 
 
 @pytest.mark.parametrize(
@@ -564,16 +529,6 @@ class Listens(Accelerator):
         self.heard.append(output)
 
 
-def test_the_hook_sees_what_the_loop_gets() -> None:
-    pipe = WAN.pipeline()
-    watched = Watched(pipe.transformer)
-    with sraccel.compose(pipe, [Listens.Options()]) as stack:
-        WAN.generate(pipe)
-    (listens,) = stack.accelerators
-    assert len(listens.heard) == len(watched.outputs) == 12
-    assert all(map(torch.equal, listens.heard, watched.outputs))
-
-
 @pytest.mark.parametrize("return_dict", [False, True])
 def test_the_hook_finds_the_prediction_in_what_a_denoiser_returns(return_dict: bool) -> None:
     model = tiny_transformer()
@@ -589,19 +544,3 @@ def test_a_pipeline_that_needs_an_image_says_so_before_the_first_run(tmp_path: P
     with pytest.raises(sraccel.ModelError, match=r"needs image: .*image=\.\.\."):
         calibrate(pipe, ["a cat"], tmp_path / "fit.json")
     assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "what"),
-    [
-        ({"prompts": "a cat"}, "a list of texts"),
-        ({"seeds": [-1]}, "0 or more"),
-        ({"generator": None}, "gives generator itself"),
-    ],
-)
-def test_arguments_that_cannot_be_meant_are_refused(
-    arguments: dict[str, Any], what: str, tmp_path: Path
-) -> None:
-    given: dict[str, Any] = {"prompts": ["a cat"], "out": tmp_path / "fit.json", **arguments}
-    with pytest.raises(sraccel.ConflictError, match=what):
-        calibrate(WAN.pipeline(), **given)

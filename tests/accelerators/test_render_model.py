@@ -16,6 +16,7 @@ import torch
 from diffusers import (
     EDMEulerScheduler,
     FlowMatchEulerDiscreteScheduler,
+    UniPCMultistepScheduler,
     WanPipeline,
     WanTransformer3DModel,
 )
@@ -43,40 +44,42 @@ def expected(pipe: WanPipeline, render: WanTransformer3DModel, generate: Generat
         return generate(pipe)
 
 
-@pytest.mark.parametrize("given", ["pipeline", "folder", "its transformer's folder"])
-def test_a_render_model_comes_as_a_pipeline_a_folder_or_a_transformers_folder(
-    given: str,
+def as_given(how: str, pipe: WanPipeline, folder: Path) -> Any:
+    """A render model as a recipe may give it."""
+    pipe.save_pretrained(folder)
+    if how == "folder without an index":
+        (folder / "model_index.json").unlink()
+    if how == "lone model's folder":
+        pipe.transformer.save_pretrained(folder / "alone")
+    folders = {"its transformer's folder": "transformer", "lone model's folder": "alone"}
+    return pipe if how == "pipeline" else str(folder / folders.get(how, ""))
+
+
+WITH_A_VAE = ("pipeline", "folder", "folder without an index", "its transformer's folder")
+
+
+@pytest.mark.parametrize("how", [*WITH_A_VAE, "lone model's folder"])
+def test_a_render_model_comes_as_a_pipeline_or_a_folder(
+    how: str,
     pipe: WanPipeline,
     render_pipe: WanPipeline,
     expected: torch.Tensor,
     generate: Generate,
     tmp_path: Path,
 ) -> None:
-    render_pipe.save_pretrained(tmp_path)
-    renders = {
-        "pipeline": render_pipe,
-        "folder": str(tmp_path),
-        "its transformer's folder": str(tmp_path / "transformer"),
-    }
-    with sraccel.compose(pipe, recipe(renders[given])):
+    with sraccel.compose(pipe, recipe(as_given(how, render_pipe, tmp_path))):
         torch.testing.assert_close(generate(pipe), expected)
 
 
-@pytest.mark.parametrize("where", ["folder", "its transformer's folder", "pipeline object"])
+@pytest.mark.parametrize("how", WITH_A_VAE)
 def test_whatever_comes_with_the_render_model_is_compared(
-    where: str, pipe: WanPipeline, render_pipe: WanPipeline, tmp_path: Path
+    how: str, pipe: WanPipeline, render_pipe: WanPipeline, tmp_path: Path
 ) -> None:
     render_pipe.vae.register_to_config(latents_std=[2.0] * 4)
-    render_pipe.save_pretrained(tmp_path)
-    renders: dict[str, Any] = {
-        "folder": str(tmp_path),
-        "its transformer's folder": str(tmp_path / "transformer"),
-        "pipeline object": render_pipe,
-    }
     with pytest.raises(
         sraccel.ModelError, match=r"VAE latents_std: \[1.0.*transformer.*2.0.*render"
     ):
-        sraccel.compose(pipe, recipe(renders[where]))
+        sraccel.compose(pipe, recipe(as_given(how, render_pipe, tmp_path)))
 
 
 def test_a_vae_saved_by_an_older_diffusers_is_compared_with_the_defaults_filled_in(
@@ -166,20 +169,20 @@ def test_a_malformed_source_is_refused_where_it_is_wrong(render: Any, path: str)
         sraccel.Recipe(accelerators=recipe(render))
 
 
-def test_a_scheduler_whose_noise_levels_are_not_known_is_refused(
-    pipe: WanPipeline, render_pipe: WanPipeline
+@pytest.mark.parametrize(
+    ("own", "theirs"),
+    [
+        (UniPCMultistepScheduler(), EDMEulerScheduler()),
+        (FlowMatchEulerDiscreteScheduler(invert_sigmas=True), FlowMatchEulerDiscreteScheduler()),
+    ],
+    ids=["the render model's", "the pipeline's"],
+)
+def test_schedulers_are_refused_where_one_has_noise_levels_that_are_not_known(
+    own: Any, theirs: Any, pipe: WanPipeline, render_pipe: WanPipeline
 ) -> None:
-    render_pipe.scheduler = EDMEulerScheduler()
-    with pytest.raises(sraccel.ModelError, match=r"EDMEulerScheduler.*UniPCMultistepScheduler"):
-        sraccel.compose(pipe, recipe(render_pipe))
-
-
-def test_a_pipeline_whose_noise_levels_are_not_known_is_refused_too(
-    pipe: WanPipeline, render_pipe: WanPipeline
-) -> None:
-    pipe.scheduler = FlowMatchEulerDiscreteScheduler(invert_sigmas=True)
-    render_pipe.scheduler = FlowMatchEulerDiscreteScheduler()
-    with pytest.raises(sraccel.ModelError, match="how their noise levels compare is not known"):
+    pipe.scheduler, render_pipe.scheduler = own, theirs
+    kinds = f"{type(theirs).__name__}.*{type(own).__name__}.*how their noise levels compare"
+    with pytest.raises(sraccel.ModelError, match=kinds):
         sraccel.compose(pipe, recipe(render_pipe))
 
 
@@ -241,15 +244,9 @@ def lora_of(adapted: Any, folder: Path) -> str:
 @pytest.fixture
 def lora_folder(tmp_path: Path) -> Path:
     """A LoRA for the render model of the fixtures, as a Wan pipeline saves it."""
-    from peft import get_peft_model_state_dict
-
     adapted = tiny_transformer(seed=7, layers=1)
     add_lora(adapted, seed=3)
-    folder = tmp_path / "lora"
-    WanPipeline.save_lora_weights(
-        folder, transformer_lora_layers=get_peft_model_state_dict(adapted)
-    )
-    return folder
+    return Path(lora_of(adapted, tmp_path / "lora"))
 
 
 def test_render_lora_is_loaded_into_the_render_model(
@@ -303,23 +300,16 @@ def test_a_lora_on_the_sketch_model_alone_is_refused_and_none_says_that_it_is_me
     sraccel.compose(pipe, recipe(render))
 
 
-def test_a_lora_loaded_while_detached_is_refused_on_attaching(
-    pipe: WanPipeline, render: WanTransformer3DModel
-) -> None:
-    stack = sraccel.compose(pipe, recipe(render))
-    add_lora(pipe.transformer, seed=1)
-    with pytest.raises(sraccel.ModelError, match="LoRAs"):
-        stack.attach()
-
-
-def test_a_lora_loaded_while_attached_is_refused_by_the_next_run(
+def test_a_lora_loaded_later_is_refused_by_the_next_run_and_on_attaching(
     pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
 ) -> None:
-    with sraccel.compose(pipe, recipe(render)):
+    with sraccel.compose(pipe, recipe(render)) as stack:
         generate(pipe)
         add_lora(pipe.transformer, seed=1)
         with pytest.raises(sraccel.ModelError, match="LoRAs"):
             generate(pipe)
+    with pytest.raises(sraccel.ModelError, match="LoRAs"):
+        stack.attach()
 
 
 def test_a_fused_lora_counts_and_a_disabled_one_does_not(

@@ -149,7 +149,7 @@ def test_a_copy_that_fails_is_let_go_of_and_the_sketch_model_comes_back(
 
 
 class RaisesAtTheEnd(Accelerator):
-    """Raises when a run has finished, before those listed after it are told."""
+    """Raises when a run has finished, before those listed after it hear of that."""
 
     name = "raises-at-the-end"
 
@@ -180,9 +180,7 @@ def test_the_prefetch_begins_before_the_switch(
     pipe.transformer.register_forward_pre_hook(
         lambda *_: counted.append(moves.count("render comes"))
     )
-    settings = {name: value for name, value in options.items() if value is not None}
-    item = {"use": "srdiffusion", "render": render, "residency": "prefetch"}
-    with sraccel.compose(pipe, [{**item, **(settings or {"switch_step": 4})}]):
+    with sraccel.compose(pipe, recipe(render, "prefetch", **options)):
         generate(pipe)
     assert counted[:4] == [0] * 4  # steps 0 and 1, two branches each
     assert counted[-2:] == [1] * 2
@@ -287,7 +285,7 @@ def test_a_bare_denoiser_that_is_offloaded_takes_a_render_model_along(
     assert all(map(torch.equal, render.parameters(), weights))
 
 
-def test_swap_tells_model_offloading_to_let_go_and_moves_nothing_itself(
+def test_swap_lets_model_offloading_move_the_model_and_moves_nothing_itself(
     pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate, moves: list[str]
 ) -> None:
     model_offloading(pipe)

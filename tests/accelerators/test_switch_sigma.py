@@ -60,7 +60,7 @@ def test_where_the_scheduler_keeps_no_sigmas_it_is_noise_over_signal() -> None:
         assert (step.denoiser == "render") == (alpha >= 0.5)
 
 
-def test_an_own_loop_must_tell_the_noise_level(
+def test_an_own_loop_must_pass_the_noise_level(
     pipe: WanPipeline, render: WanTransformer3DModel
 ) -> None:
     with sraccel.compose(pipe.transformer, recipe(render, 0.5)) as stack:
@@ -69,17 +69,3 @@ def test_an_own_loop_must_tell_the_noise_level(
         with pytest.raises(sraccel.LoopError, match=r"pass `sigma` to `run\.step`"):
             with stack.run(2) as run, run.step(0):
                 pass
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"switch_sigma": 0.5, "switch_step": 3}, "both fix the switch"),
-        ({"switch_sigma": 0.5, "threshold": 0.02}, "switch_sigma fixes the switch, so threshold"),
-        ({"switch_sigma": 0.0}, "greater than 0"),
-        ({"switch_sigma": float("inf")}, "finite"),
-    ],
-)
-def test_contradictions_are_refused(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(sraccel.RecipeError, match=message):
-        sraccel.Recipe(accelerators=[{"use": "srdiffusion", "render": "demo", **options}])

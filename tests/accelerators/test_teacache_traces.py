@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tiny import BLOCK_STACKS, WAN, TinyFamily
 from tiny.family import BlockStack, Watch, argument_of
 from torch import nn
@@ -20,21 +22,21 @@ from torch import nn
 import sraccel
 
 STEPS = 14
-FORCED = {"hidream": (0.1 * STEPS, False)}
-"""(how many of the first steps, whether the last one), where it is not the first and the last."""
+FORCED = {"hidream": (0.1 * STEPS, None)}
+"""(how many of the first steps, which last one), where it is not the first and the last."""
 THRESHOLDS = (1.05, 1.3, 1.7, 2.2)
 """In units of the median rescaled distance."""
 RETENTION_INPUT = argument_of("blocks.0", 2)  # Wan's time projection
 
 
 def official_skips(
-    distances: list[float], polynomial: Any, threshold: float, first: float, last: bool
+    distances: list[float], polynomial: Any, threshold: float, first: float, last: int | None
 ) -> list[bool]:
     """The official rule on recorded distances; NaN stands for a step without a predecessor."""
     accumulated, skips = 0.0, []
     rescale = np.poly1d(polynomial)
     for step, distance in enumerate(distances):
-        forced = step < first or (last and step == STEPS - 1) or np.isnan(distance)
+        forced = step < first or step == last or np.isnan(distance)
         if forced:
             accumulated = 0.0
         else:
@@ -102,21 +104,30 @@ class Official:
 
 
 def reference(
-    tiny: TinyFamily, watch: Watch, rule: Any, guidance: float, dtype: torch.dtype
+    tiny: TinyFamily,
+    watch: Watch,
+    rule: Any,
+    guidance: float,
+    dtype: torch.dtype,
+    steps: int = STEPS,
 ) -> tuple[torch.Tensor, Official]:
     pipe = tiny.pipeline().to(dtype)
     official = Official(tiny, watch, tiny.calls_per_step if guidance > 1 else 1, rule)
     for model in tiny.denoisers(pipe):
         official.around(model)
-    return tiny.generate(pipe, STEPS, guidance=guidance, dtype=dtype), official
+    return tiny.generate(pipe, steps, guidance=guidance, dtype=dtype), official
 
 
 def ours(
-    tiny: TinyFamily, options: dict[str, Any], guidance: float, dtype: torch.dtype
+    tiny: TinyFamily,
+    options: dict[str, Any],
+    guidance: float,
+    dtype: torch.dtype,
+    steps: int = STEPS,
 ) -> tuple[torch.Tensor, list[bool]]:
     pipe = tiny.pipeline().to(dtype)
     with sraccel.compose(pipe, [{"use": "teacache", **options}]) as stack:
-        latents = tiny.generate(pipe, STEPS, guidance=guidance, dtype=dtype)
+        latents = tiny.generate(pipe, steps, guidance=guidance, dtype=dtype)
     return latents, [call.reused for step in stack.report.steps for call in step.calls]
 
 
@@ -136,7 +147,7 @@ def compare(
     thresholds: Sequence[float] = THRESHOLDS,
 ) -> list[float]:
     """Skip list and latents of both, for each polynomial and threshold; the shares skipped."""
-    first, last = (5, False) if retention else FORCED.get(tiny.family, (1, True))
+    first, last = (5, None) if retention else FORCED.get(tiny.family, (1, STEPS - 1))
     _, bare = reference(tiny, watch, ([0.0] * 5, 0.0, first, last), guidance, dtype)
     assert not any(bare.skipped)
     recorded = next(iter(bare.distances.values()))
@@ -180,3 +191,24 @@ def test_so_they_are_in_bfloat16_and_without_guidance(tiny: TinyFamily) -> None:
 )
 def test_so_they_are_in_the_retention_variant(tiny: TinyFamily, dtype: torch.dtype) -> None:
     compare(tiny, RETENTION_INPUT, retention=True, dtype=dtype, thresholds=THRESHOLDS[1:3])
+
+
+CURVED = [0.0, 0.0, 1.0, -0.3, -0.05]
+"""Coefficients that are negative below a distance of 0.42, as some published ones are near 0."""
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("retention", [False, True])
+@settings(max_examples=6)
+@given(threshold=st.floats(0.01, 3.0), steps=st.integers(9, 20))
+def test_so_they_are_at_any_threshold_in_runs_of_any_length(
+    dtype: torch.dtype, retention: bool, threshold: float, steps: int
+) -> None:
+    assert WAN.blocks is not None
+    watch = RETENTION_INPUT if retention else WAN.blocks.modulated
+    rule = (CURVED, threshold, *((5, None) if retention else (1, steps - 1)))
+    latents, official = reference(WAN, watch, rule, 4.0, dtype, steps)
+    options = {"coefficients": CURVED, "threshold": threshold, "retention": retention}
+    found, skipped = ours(WAN, options, 4.0, dtype, steps)
+    assert skipped == official.skipped
+    assert torch.equal(found, latents)

@@ -12,6 +12,7 @@ from tiny import (
     COGVIDEOX_DDIM,
     COGVIDEOX_IMAGE_TO_VIDEO,
     COSMOS,
+    COSMOS2,
     FLUX,
     FLUX_CONTROLNET,
     HIDREAM,
@@ -19,7 +20,9 @@ from tiny import (
     LTX,
     LUMINA2,
     MOCHI,
+    PAIRS,
     QWEN_IMAGE,
+    QWEN_IMAGE_CONTROLNET,
     SD3,
     SDXL,
     WAN,
@@ -30,38 +33,19 @@ from tiny import (
 from tiny.cogvideox import cogvideox_transformer
 from tiny.family import Watch, argument_of
 from torch import nn
+from two_models import switching, with_models_swapped
 
 import sraccel
 from sraccel.plugin import Accelerator, Call, ConflictError, ModelError, hookimpl
 from sraccel.recipe.catalogue import installed
 
+CONTROLNETS = [FLUX_CONTROLNET, QWEN_IMAGE_CONTROLNET]
 each_transformer = pytest.mark.parametrize("tiny", BLOCK_STACKS, ids=str)
 each_pair = pytest.mark.parametrize(  # what a ControlNet adds is refused for another model
-    "tiny", [tiny for tiny in BLOCK_STACKS if tiny is not FLUX_CONTROLNET], ids=str
+    "tiny", [tiny for tiny in BLOCK_STACKS if tiny not in CONTROLNETS], ids=str
 )
 FEW = 4
 """Steps that show every case: computed and reused ones, by both of Wan 2.2's experts."""
-in_each_precision = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-
-
-@each_transformer
-@in_each_precision
-@pytest.mark.parametrize("guidance", [1.0, 4.0], ids=["unguided", "guided"])
-def test_a_reused_residual_is_what_the_official_code_adds(
-    tiny: TinyFamily, dtype: torch.dtype, guidance: float
-):
-    branches = tiny.calls_per_step if guidance > 1 else 1
-    reference = tiny.pipeline().to(dtype)
-    arithmetic = [OfficialArithmetic(model, tiny, branches) for model in tiny.denoisers(reference)]
-    expected = tiny.generate(reference, FEW, guidance=guidance, dtype=dtype)
-    pipe = tiny.pipeline().to(dtype)
-    with sraccel.compose(pipe, [ReuseFromStep1.Options()]) as stack:
-        assert torch.equal(tiny.generate(pipe, FEW, guidance=guidance, dtype=dtype), expected)
-    assert all(each.replaced for each in arithmetic), "what is reused differs from what was made"
-    assert len(stack.report.steps) == FEW
-    roles = [None, *(step.denoiser for step in stack.report.steps)]
-    for step, previous in zip(stack.report.steps, roles, strict=False):
-        assert [call.reused for call in step.calls] == [step.denoiser == previous] * branches
 
 
 @each_transformer
@@ -78,19 +62,13 @@ def test_a_reused_call_runs_no_block(tiny: TinyFamily):
 
 @each_pair
 def test_the_render_model_reuses_residuals_of_its_own(tiny: TinyFamily):
-    def swap(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
-        if index + 1 == FEW // 2:
-            for attribute in tiny.attributes:
-                setattr(pipe, attribute, reference_render)
-        return {}
-
-    reference, reference_render = tiny.pipeline(), tiny.render()
-    for model in (*tiny.denoisers(reference), reference_render):
+    reference, render = tiny.pipeline(), tiny.render()
+    for model in (*tiny.denoisers(reference), render):
         OfficialArithmetic(model, tiny, tiny.calls_per_step)
-    expected = tiny.generate(reference, FEW, callback_on_step_end=swap)
+    expected = with_models_swapped(tiny, render, FEW // 2, pipe=reference, steps=FEW)
     pipe = tiny.pipeline()
-    switch = {"use": "srdiffusion", "render": tiny.render(), "switch_step": FEW // 2}
-    with sraccel.compose(pipe, [switch, ReuseFromStep1.Options()]):
+    recipe = [*switching(tiny.render(), FEW // 2), ReuseFromStep1.Options()]
+    with sraccel.compose(pipe, recipe):
         assert torch.equal(tiny.generate(pipe, FEW), expected)
 
 
@@ -184,9 +162,19 @@ def test_one_adapter_recognises_a_model_and_its_subclasses(tiny: TinyFamily):
     assert not any(adapter.recognises(nn.Linear(1, 1)) for adapter in installed().adapters)
 
 
-def test_a_unet_of_stable_diffusion_1_is_not_taken_for_sdxl():
-    unet = SDXL.render(addition_embed_type=None, projection_class_embeddings_input_dim=None)
-    assert not any(adapter.recognises(unet) for adapter in installed().adapters)
+@pytest.mark.parametrize(
+    ("tiny", "config"),
+    [
+        (SDXL, {"addition_embed_type": None, "projection_class_embeddings_input_dim": None}),
+        (COSMOS2, {"use_crossattn_projection": True, "crossattn_proj_in_channels": 16}),
+    ],
+    ids=["Stable Diffusion 1", "Cosmos Predict2.5"],
+)
+def test_a_model_of_the_same_class_is_not_taken_for_a_family_it_is_not_of(
+    tiny: TinyFamily, config: dict[str, Any]
+):
+    with pytest.raises(ModelError, match="no denoiser adapter knows"):
+        sraccel.compose(tiny.render(**config), [])
 
 
 @each_transformer
@@ -216,42 +204,47 @@ def test_what_was_made_for_one_sd3_model_is_refused_for_another():
     adapter = adapter_of(render)
     plain = {"hidden_states": torch.ones(1), "skip_layers": None}
     assert adapter.sibling_arguments(render, plain) == plain
-    with pytest.raises(ModelError, match="block_controlnet_hidden_states"):
-        adapter.sibling_arguments(render, {"block_controlnet_hidden_states": [torch.ones(1)]})
-    image = {"joint_attention_kwargs": {"ip_adapter_image_embeds": torch.ones(1)}}
-    with pytest.raises(ModelError, match="IP-Adapter"):
-        adapter.sibling_arguments(render, image)
-    render.image_proj = nn.Identity()
-    assert adapter.sibling_arguments(render, image) == image
+    for made in ({"skip_layers": [1]}, {"block_controlnet_hidden_states": [torch.ones(1)]}):
+        with pytest.raises(ModelError, match=next(iter(made))):
+            adapter.sibling_arguments(render, made)
 
 
 MISFITS = {
-    "wan-vace": ("text_dim", "vace_in_channels"),
-    "hunyuan-video": ("text_embed_dim", "pooled_projection_dim", "in_channels"),
-    "flux": ("joint_attention_dim", "pooled_projection_dim", "in_channels"),
-    "mochi": ("text_embed_dim", "in_channels"),
-    "lumina2": ("cap_feat_dim", "in_channels", "out_channels"),
-    "cosmos": ("text_embed_dim", "in_channels", "out_channels"),
-    "hidream": ("text_emb_dim", "in_channels", "out_channels"),
-    "qwen-image": ("joint_attention_dim", "in_channels", "out_channels"),
+    WAN: ("text_dim",),
+    COGVIDEOX_DDIM: ("text_embed_dim",),
+    SD3: ("pooled_projection_dim",),
+    LTX: ("caption_channels", "patch_size", "patch_size_t"),  # it packs its latents by patches
+    SDXL: ("projection_class_embeddings_input_dim",),
+    WAN_VACE: ("text_dim", "vace_in_channels"),
+    HUNYUAN_VIDEO: ("text_embed_dim", "pooled_projection_dim", "in_channels"),
+    FLUX: ("joint_attention_dim", "pooled_projection_dim", "in_channels"),
+    MOCHI: ("text_embed_dim", "in_channels"),
+    LUMINA2: ("cap_feat_dim", "in_channels", "out_channels"),
+    COSMOS: ("text_embed_dim", "in_channels", "out_channels"),
+    HIDREAM: ("text_emb_dim", "in_channels", "out_channels"),
+    QWEN_IMAGE: ("joint_attention_dim", "in_channels", "out_channels"),
 }
 
 
-@pytest.mark.parametrize(
-    "tiny", [WAN_VACE, HUNYUAN_VIDEO, FLUX, MOCHI, LUMINA2, COSMOS, HIDREAM, QWEN_IMAGE], ids=str
-)
-def test_models_of_other_channels_or_text_widths_cannot_take_turns(tiny: TinyFamily):
-    for key in MISFITS[tiny.family]:
-        switch = {"use": "srdiffusion", "render": tiny.render(**{key: 8})}
-        with pytest.raises(ModelError, match=rf"{key}: \d+ \(transformer\), 8 \(render\)"):
-            sraccel.compose(tiny.pipeline(), [switch])
+@pytest.mark.parametrize("tiny", [*PAIRS, *MISFITS], ids=str)
+def test_a_render_model_with_another_interface_is_refused(tiny: TinyFamily):
+    keys = next(keys for other, keys in MISFITS.items() if other.family == tiny.family)
+    for key in keys:
+        with pytest.raises(ModelError, match=rf"{key}: \d+ \({tiny.attributes[0]}\), 8 \(render\)"):
+            sraccel.compose(tiny.pipeline(), switching(tiny.render(**{key: 8})))
+
+
+@pytest.mark.parametrize(("own", "other"), [(COSMOS, COSMOS2), (COSMOS2, COSMOS)], ids=str)
+def test_a_model_of_one_generation_cannot_stand_in_for_another(own: TinyFamily, other: TinyFamily):
+    with pytest.raises(ModelError, match=rf"family: '{own.family}'.*'{other.family}'"):
+        sraccel.compose(own.pipeline(), switching(other.render()))
 
 
 @pytest.mark.parametrize("tiny", [FLUX, HUNYUAN_VIDEO], ids=str)
 def test_a_model_that_needs_the_guidance_scale_cannot_follow_one_that_does_not(tiny: TinyFamily):
     without, needing = tiny.pipeline(guidance_embeds=False), tiny.render(guidance_embeds=True)
     with pytest.raises(ModelError, match="needs the guidance scale"):
-        sraccel.compose(without, [{"use": "srdiffusion", "render": needing}])
+        sraccel.compose(without, switching(needing))
 
 
 def test_a_flux_model_without_guidance_scale_follows_one_with_it():
@@ -260,32 +253,35 @@ def test_a_flux_model_without_guidance_scale_follows_one_with_it():
     given = {"guidance": torch.ones(1), "timestep": torch.ones(1)}
     assert adapter_of(schnell).sibling_arguments(schnell, given).keys() == {"timestep"}
     assert adapter_of(dev).sibling_arguments(dev, given) == given
-    with sraccel.compose(pipe, [{"use": "srdiffusion", "render": schnell, "switch_step": 1}]):
+    with sraccel.compose(pipe, switching(schnell, 1)):
         assert FLUX.generate(pipe, FEW).isfinite().all()
 
 
-def test_what_a_controlnet_made_for_one_flux_model_is_refused_for_another():
-    pipe = FLUX_CONTROLNET.pipeline()
-    switch = {"use": "srdiffusion", "render": FLUX.render(), "switch_step": 1}
-    with pytest.raises(ModelError, match="`controlnet_block_samples`"):
-        with sraccel.compose(pipe, [switch]):
-            FLUX_CONTROLNET.generate(pipe, FEW)
+@pytest.mark.parametrize("tiny", CONTROLNETS, ids=str)
+def test_what_a_controlnet_made_for_one_model_is_refused_for_another(tiny: TinyFamily):
+    pipe = tiny.pipeline()
+    without = tiny.generate(pipe, FEW, controlnet_conditioning_scale=0.0)
+    assert not torch.equal(tiny.generate(pipe, FEW), without)
+    refused = pytest.raises(ModelError, match=r"`controlnet_block_samples`.*leave it out")
+    with sraccel.compose(pipe, switching(tiny.render(), 1)), refused:
+        tiny.generate(pipe, FEW)
 
 
-def test_an_image_prompt_needs_an_ip_adapter_on_the_flux_model_that_is_called():
-    render = FLUX.render()
-    adapter = adapter_of(render)
+@pytest.mark.parametrize(("tiny", "adapter"), [(FLUX, "encoder_hid_proj"), (SD3, "image_proj")])
+def test_an_image_prompt_needs_an_ip_adapter_on_the_model_that_is_called(
+    tiny: TinyFamily, adapter: str
+):
+    render = tiny.render()
     image = {"joint_attention_kwargs": {"ip_adapter_image_embeds": torch.ones(1)}}
     with pytest.raises(ModelError, match="IP-Adapter"):
-        adapter.sibling_arguments(render, image)
-    render.encoder_hid_proj = nn.Identity()
-    assert adapter.sibling_arguments(render, image) == image
+        adapter_of(render).sibling_arguments(render, image)
+    setattr(render, adapter, nn.Identity())
+    assert adapter_of(render).sibling_arguments(render, image) == image
 
 
 def test_a_wan_vace_model_with_more_hints_takes_the_one_scale_of_all_hints():
     pipe, render = WAN_VACE.pipeline(), WAN_VACE.render(layers=4, vace_layers=(0, 1, 2))
-    switch = {"use": "srdiffusion", "render": render, "switch_step": 1}
-    with sraccel.compose(pipe, [switch]):
+    with sraccel.compose(pipe, switching(render, 1)):
         one = WAN_VACE.generate(pipe, FEW, conditioning_scale=0.5)
         assert torch.equal(WAN_VACE.generate(pipe, FEW, conditioning_scale=[0.5, 0.5]), one)
         with pytest.raises(ModelError, match=r"scales 2 hints differently.* makes 3"):
@@ -366,10 +362,3 @@ def test_the_cogvideox_adapter_leaves_out_what_a_model_does_not_take():
     for_1_5 = adapter.sibling_arguments(cogvideox_transformer("5b", ofs_embed_dim=8), given)
     assert for_1_5.keys() == given.keys()
     assert given.keys() == {*kwargs, "ofs"}
-
-
-def test_ltx_packs_its_latents_by_patches_so_these_belong_to_the_interface():
-    for key in ("patch_size", "patch_size_t"):
-        switch = {"use": "srdiffusion", "render": LTX.render(**{key: 2})}
-        with pytest.raises(ModelError, match=rf"{key}: 1 \(transformer\), 2 \(render\)"):
-            sraccel.compose(LTX.pipeline(), [switch])

@@ -5,6 +5,7 @@ Lumina 2, Cosmos and HiDream say nowhere which guidance branch a call belongs to
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -67,17 +68,12 @@ def test_a_branch_has_one_name_in_every_step_and_every_run(tiny: TinyFamily, dty
             assert given[0] != given[1]
 
 
-@pytest.mark.parametrize("tiny", TWO_CALLS, ids=str)
-def test_without_guidance_there_is_one_branch_of_one_name(tiny: TinyFamily):
-    pipe = tiny.pipeline()
-    with sraccel.compose(pipe, []) as stack:
-        tiny.generate(pipe, guidance=1.0)
-    assert branches(stack) == [["branch0"]] * STEPS
-
-
-@pytest.mark.parametrize("tiny", ONE_BATCH, ids=str)
-@pytest.mark.parametrize("guidance", [1.0, 4.0], ids=["unguided", "guided"])
-def test_a_batch_of_both_is_one_branch_of_one_name(tiny: TinyFamily, guidance: float):
+@pytest.mark.parametrize(
+    ("tiny", "guidance"),
+    [*((tiny, 1.0) for tiny in TWO_CALLS), *itertools.product(ONE_BATCH, (1.0, 4.0))],
+    ids=str,
+)
+def test_one_call_a_step_is_one_branch_of_one_name(tiny: TinyFamily, guidance: float):
     pipe = tiny.pipeline()
     inputs = recorded(pipe.transformer, "hidden_states")
     with sraccel.compose(pipe, []) as stack:

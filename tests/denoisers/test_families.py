@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -94,11 +94,3 @@ def _through_blocks(
     for block in denoiser.blocks:
         encoder, hidden = block(encoder=encoder, hidden=hidden)
     return hidden
-
-
-def test_every_family_that_comes_with_sraccel_knows_its_model(
-    pipe: Any, generate: Callable[..., torch.Tensor]
-) -> None:
-    with sraccel.compose(pipe, []) as stack:
-        generate(pipe, steps=2)
-    assert stack.report.model["transformer"]["family"] == "wan"

@@ -1,4 +1,4 @@
-"""Qwen-Image, a family without published coefficients: ControlNets, given images, an own recipe."""
+"""Qwen-Image for editing: the tokens of a given image go along behind the noisy ones."""
 
 from __future__ import annotations
 
@@ -8,34 +8,10 @@ import pytest
 import torch
 from residual_rules import OfficialArithmetic, ReuseFromStep1, SeesModulatedInput
 from tiny import QWEN_IMAGE, STEPS
-from tiny.qwen_image import QWEN_IMAGE_CONTROLNET, qwen_image_transformer
-from tiny_models import IDENTITY, TEXT_DIM
+from tiny.qwen_image import qwen_image_transformer
+from tiny_models import TEXT_DIM
 
 import sraccel
-from sraccel.plugin import ModelError
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_what_a_controlnet_adds_is_part_of_the_residual(dtype: torch.dtype):
-    tiny = QWEN_IMAGE_CONTROLNET
-    reference = tiny.pipeline().to(dtype)
-    OfficialArithmetic(reference.transformer, tiny, branches=2)
-    expected = tiny.generate(reference, dtype=dtype)
-    pipe = tiny.pipeline().to(dtype)
-    with sraccel.compose(pipe, [ReuseFromStep1.Options()]) as stack:
-        assert torch.equal(tiny.generate(pipe, dtype=dtype), expected)
-    reused = [[call.reused for call in step.calls] for step in stack.report.steps]
-    assert reused == [[False] * 2] + [[True] * 2] * (STEPS - 1)
-    without = tiny.generate(pipe, dtype=dtype, controlnet_conditioning_scale=0.0)
-    assert not torch.equal(tiny.generate(pipe, dtype=dtype), without)
-
-
-def test_what_a_controlnet_made_for_one_model_is_refused_for_another():
-    pipe = QWEN_IMAGE_CONTROLNET.pipeline()
-    switch = {"use": "srdiffusion", "render": QWEN_IMAGE.render(), "switch_step": 2}
-    refused = pytest.raises(ModelError, match=r"controlnet_block_samples.*leave it out")
-    with sraccel.compose(pipe, [switch]), refused:
-        QWEN_IMAGE_CONTROLNET.generate(pipe)
 
 
 def edited(model: Any, step: int) -> torch.Tensor:
@@ -79,14 +55,3 @@ def test_tokens_of_a_given_image_may_have_a_timestep_of_their_own(given_is_clean
             torch.testing.assert_close(accelerator.seen, modulated[:STEPS], rtol=0, atol=0)
     torch.testing.assert_close(outputs[1], expected, rtol=0, atol=0)
     assert not torch.equal(outputs[0][-1], outputs[1][-1])
-
-
-def test_teacache_takes_coefficients_of_the_users_own():
-    pipe = QWEN_IMAGE.pipeline()
-    with pytest.raises(sraccel.SraccelError, match="coefficients"):
-        sraccel.compose(pipe, [{"use": "teacache", "threshold": 0.2}]).attach()
-    recipe = [{"use": "teacache", "threshold": 0.5, "coefficients": IDENTITY}]
-    with sraccel.compose(pipe, recipe) as stack:
-        QWEN_IMAGE.generate(pipe, steps=12)
-    (record,) = stack.report.accelerators
-    assert 0 < record.reused_calls < 24

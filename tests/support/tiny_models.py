@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,10 +19,24 @@ IDENTITY = [0.0, 0.0, 0.0, 1.0, 0.0]
 """Coefficients of the identity: TeaCache then accumulates the relative L1 distance itself."""
 
 
-def tiny_transformer(seed: int = 0, *, layers: int = 3, **config: Any) -> WanTransformer3DModel:
-    """A random Wan transformer; its output layer is not zero, so that it predicts something."""
+def frozen(build: Callable[..., Any], seed: int, **config: Any) -> Any:
+    """A random model that always has the same weights."""
     torch.manual_seed(seed)
-    settings: dict[str, Any] = {
+    return build(**config).eval().requires_grad_(False)
+
+
+def assembled(kind: Callable[..., Any], **components: Any) -> Any:
+    """A pipeline of these components, without progress bars and text encoders."""
+    parameters = inspect.signature(kind).parameters.values()
+    missing = (one.name for one in parameters if one.default is one.empty)
+    pipeline = kind(**{**dict.fromkeys(missing), **components})
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+def wan_settings(layers: int = 3, **config: Any) -> dict[str, Any]:
+    """Settings of a small Wan transformer."""
+    return {
         "patch_size": (1, 2, 2),
         "num_attention_heads": 2,
         "attention_head_dim": 16,
@@ -33,30 +49,30 @@ def tiny_transformer(seed: int = 0, *, layers: int = 3, **config: Any) -> WanTra
         "rope_max_seq_len": 32,
         **config,
     }
-    return WanTransformer3DModel(**settings).eval().requires_grad_(False)
 
 
-def tiny_vae() -> AutoencoderKLWan:
-    """A random VAE with 4 latent channels and 2x spatial compression."""
-    torch.manual_seed(0)
-    return (
-        AutoencoderKLWan(
-            base_dim=4,
-            z_dim=4,
-            dim_mult=[1, 1],
-            num_res_blocks=1,
-            temperal_downsample=[False],
-            latents_mean=[0.0] * 4,
-            latents_std=[1.0] * 4,
-        )
-        .eval()
-        .requires_grad_(False)
+def tiny_transformer(seed: int = 0, **config: Any) -> WanTransformer3DModel:
+    """A random Wan transformer; its output layer is not zero, so that it predicts something."""
+    return frozen(WanTransformer3DModel, seed, **wan_settings(**config))
+
+
+def tiny_vae(kind: Any = AutoencoderKLWan) -> Any:
+    """A random VAE with 4 latent channels and 2x spatial compression, of Wan's architecture."""
+    return frozen(
+        kind,
+        0,
+        base_dim=4,
+        z_dim=4,
+        dim_mult=[1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False],
+        latents_mean=[0.0] * 4,
+        latents_std=[1.0] * 4,
     )
 
 
 def wan_vae(seed: int, z_dim: int, *, spatial: int) -> AutoencoderKLWan:
     """A random VAE: 8x like Wan 2.1's, or 16x like Wan 2.2's TI2V-5B's; 4x in time."""
-    torch.manual_seed(seed)
     patches: dict[str, Any] = {
         "is_residual": True,
         "in_channels": 12,
@@ -65,7 +81,9 @@ def wan_vae(seed: int, z_dim: int, *, spatial: int) -> AutoencoderKLWan:
         "decoder_base_dim": 4,
         "scale_factor_spatial": 16,
     }
-    vae = AutoencoderKLWan(
+    return frozen(
+        AutoencoderKLWan,
+        seed,
         base_dim=4,
         z_dim=z_dim,
         dim_mult=[1, 1, 1, 1],
@@ -75,24 +93,23 @@ def wan_vae(seed: int, z_dim: int, *, spatial: int) -> AutoencoderKLWan:
         latents_std=[0.7] * z_dim,
         **(patches if spatial == 16 else {}),
     )
-    return vae.eval().requires_grad_(False)
+
+
+def wan_scheduler() -> UniPCMultistepScheduler:
+    """The scheduler of Wan's pipelines."""
+    return UniPCMultistepScheduler(
+        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
+    )
 
 
 def tiny_pipeline(seed: int = 0, scheduler: Any = None, **config: Any) -> WanPipeline:
     """A Wan pipeline without text encoder: it is called with prompt embeddings."""
-    if scheduler is None:
-        scheduler = UniPCMultistepScheduler(
-            prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
-        )
-    pipeline = WanPipeline(
-        tokenizer=None,
-        text_encoder=None,
+    return assembled(
+        WanPipeline,
         vae=tiny_vae(),
-        scheduler=scheduler,
+        scheduler=scheduler or wan_scheduler(),
         transformer=tiny_transformer(seed, **config),
     )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 def call_arguments(steps: int = 8, *, seed: int = 0, guidance: float = 4.0, **more: Any) -> dict:

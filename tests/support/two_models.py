@@ -18,10 +18,10 @@ def switching(render: Any, step: int = HALF) -> list[dict[str, Any]]:
 
 
 def with_models_swapped(
-    tiny: TinyFamily, render: nn.Module, switch_step: int, **arguments: Any
+    tiny: TinyFamily, render: nn.Module, switch_step: int, *, pipe: Any = None, **arguments: Any
 ) -> torch.Tensor:
     """A bare run in which a callback puts the render model in the pipeline's own models' place."""
-    pipe = tiny.pipeline().to(arguments.get("dtype", torch.float32))
+    pipe = pipe or tiny.pipeline().to(arguments.get("dtype", torch.float32))
 
     def swap_after(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
         if index + 1 == switch_step:

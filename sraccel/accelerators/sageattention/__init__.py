@@ -1,4 +1,9 @@
-"""SageAttention: 8-bit attention, installed per attention processor, never globally."""
+"""SageAttention: 8-bit attention, installed per attention processor, never globally.
+
+In: denoisers whose attention runs through diffusers' processors. Out: the same denoisers, their
+attention computed by a kernel where it can, and counts of the calls that it took.
+Others use: `SageAttention`.
+"""
 
 from __future__ import annotations
 

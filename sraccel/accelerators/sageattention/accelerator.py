@@ -136,7 +136,7 @@ class SageAttention(Accelerator):
                 yield Finding("warning", f"does nothing for the denoiser {role!r}: {lack}")
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
-        """Nothing where no kernel is usable; else only a run tells a kernel's speed."""
+        """Nothing where no kernel is usable; else only a run shows a kernel's speed."""
         return Forecast() if self._chosen().kernel is None else None
 
     def _chosen(self) -> Choice:

@@ -22,7 +22,7 @@ class Choice(NamedTuple):
 
     Attributes:
         kernel: the kernel, or None where `auto` found none.
-        missing: by kernel that was considered and cannot be used: why, and how to mend it.
+        missing: by kernel that was considered and cannot be used: why, and what to do.
     """
 
     kernel: Kernel | None
@@ -52,10 +52,6 @@ def choose(name: str, smooth_k: bool = True) -> Choice:
     if name != "auto":
         raise ModelError(f"sageattention: the kernel {name!r} cannot be used here: {missing[name]}")
     return Choice(None, missing)
-
-
-def _emulated_lacks() -> str | None:
-    return None
 
 
 def _triton_lacks() -> str | None:
@@ -102,7 +98,7 @@ _KERNELS: dict[str, tuple[Callable[[], str | None], Callable[[bool], Kernel]]] =
     "sage": (_sage_lacks, lambda _: BackendKernel()),
     "sage_hub": (_sage_hub_lacks, lambda _: HubKernel()),
     "triton": (_triton_lacks, PackageKernel),
-    "emulated": (_emulated_lacks, EmulatedKernel),
+    "emulated": (lambda: None, EmulatedKernel),
 }
 
 

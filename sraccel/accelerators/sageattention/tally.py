@@ -58,8 +58,8 @@ class Tally:
         if kept := self.fell_back.total():
             reasons = ", ".join(f"{why} ({n}x)" for why, n in self.fell_back.most_common())
             found.append(
-                f"sageattention: {kept} of {kept + self.served} attention calls of the "
-                f"denoiser {role!r} kept the original attention: {reasons}"
+                f"sageattention: {kept} of {kept + self.served} attention calls of the denoiser "
+                f"{role!r} kept the original attention: {reasons}"
             )
         if self.compiled_fell_back is not None:
             found.append(

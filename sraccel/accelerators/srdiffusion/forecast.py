@@ -1,4 +1,4 @@
-"""How many steps the render model will take, as far as the options tell."""
+"""How many steps the render model will take, as far as the options say."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _by_noise_level(sigma: float, stack: Stack, steps: int) -> Forecast:
 
 
 def _noise_levels(stack: Stack, steps: int) -> list[float] | None:
-    """The noise level of each step, by the pipeline's scheduler; None: it does not tell."""
+    """The noise level of each step, by the pipeline's scheduler; None: not known."""
     scheduler: Any = copy.deepcopy(getattr(stack.pipeline, "scheduler", None))
     if scheduler is None:
         return None

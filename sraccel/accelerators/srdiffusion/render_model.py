@@ -63,13 +63,8 @@ def bring_render_model(
     check_lora(stack, found.module, options.render_lora)
     _check_own_module(options)
     _check_movable(options, stack, found.module)
-    module = found.module
-    if isinstance(options.render, ModelSource):
-        lora = options.render_lora
-        adapts = lora is not None and lora.wanted
-        module = _load(options.render, module, options, stack, shared=not adapts)
-        if lora is not None and adapts:
-            lora.load_into(module, stack.pipeline)
+    by_name = isinstance(options.render, ModelSource)
+    module = _load(options.render, found.module, options, stack) if by_name else found.module
     return Contribution(module, space, placement)
 
 
@@ -142,15 +137,12 @@ def _check_schedulers(stack: Stack, found: _Found) -> None:
 
 
 def _load(
-    source: ModelSource,
-    outline: nn.Module,
-    options: SRDiffusionOptions,
-    stack: Stack,
-    *,
-    shared: bool,
+    source: ModelSource, outline: nn.Module, options: SRDiffusionOptions, stack: Stack
 ) -> nn.Module:
-    sketch = stack.own.module
-    like = getattr(sketch, "dtype", None)
+    """The render model's weights, and its LoRA; one that has a LoRA is not shared."""
+    lora = options.render_lora
+    shared = lora is None or not lora.wanted
+    like = getattr(stack.own.module, "dtype", None)
     if source.quantization_config is None:
         found = source.loaded(like) if shared else None
         needed = weight_bytes(outline, source.precision(like))
@@ -158,7 +150,10 @@ def _load(
             _check_room(source, needed)
         if found is None or next(found.parameters()).device != stack.device:
             _check_room_on_device(source, needed, options, stack)
-    return source.load(like, shared=shared)
+    module = source.load(like, shared=shared)
+    if lora is not None and lora.wanted:
+        lora.load_into(module, stack.pipeline)
+    return module
 
 
 def _check_room(source: ModelSource, needed: int) -> None:

@@ -7,7 +7,7 @@
 | `prefetch` | sketch; render comes beside the last steps | wait for the copy | both | sketch |
 
 After a run everything is where the pipeline expects it. A model that something else moves (model,
-sequential or group offloading) is left to that; model offloading is only told to let go earlier.
+sequential or group offloading) is left to that; model offloading only lets go earlier.
 """
 
 from __future__ import annotations

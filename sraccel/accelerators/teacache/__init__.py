@@ -1,4 +1,8 @@
-"""TeaCache (Liu et al., arXiv 2411.19108): skip steps whose input hardly changed."""
+"""TeaCache (Liu et al., arXiv 2411.19108): skip steps whose input hardly changed.
+
+In: the calls of a denoiser, and coefficients that fit its model. Out: residuals to reuse.
+Others use: `calibrate`, which fits coefficients; `calibration`, for the command of that name.
+"""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ class TeaCache(Accelerator):
             if self.threshold == 0:
                 yield "threshold 0 never skips: it does nothing"
             elif steps is not None and steps <= FEW_STEPS:
-                yield few(steps)
+                yield _little_to_skip(steps)
 
     options: Options
 
@@ -146,7 +146,7 @@ class TeaCache(Accelerator):
             yield Finding("note", f"coefficients for the denoiser {role!r}: {sources}{which}")
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast:
-        """The share of skipped steps, where a calibration's table tells."""
+        """The share of skipped steps, where a calibration's table says it."""
         waits = self.options.start == "after_switch"
         roles = stack.contributions if waits else self._known
         found = {role: item for role, item in self._known.items() if role in roles}
@@ -156,7 +156,7 @@ class TeaCache(Accelerator):
     def run_started(self, run: Run) -> None:
         self._rules = {}
         if run.num_inference_steps <= FEW_STEPS:
-            run.warn(f"teacache: {few(run.num_inference_steps)}")
+            run.warn(f"teacache: {_little_to_skip(run.num_inference_steps)}")
 
     @hookimpl
     def reuse_residual(self, call: Call) -> torch.Tensor | None:
@@ -211,7 +211,7 @@ class TeaCache(Accelerator):
         )
 
 
-def few(steps: int) -> str:
+def _little_to_skip(steps: int) -> str:
     """The warning about a run with hardly anything to skip."""
     return f"{steps} steps leave little to skip; caches pay off from about 20 steps on"
 

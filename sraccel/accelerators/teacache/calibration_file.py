@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 NOT_OF_THE_MODEL = frozenset({"quantization_config"})
 """Keys of a configuration that say how the weights are stored, not what the model computes."""
 MODEL_OUTPUT = "model output"
-CALIBRATE = "calibrate this one: sraccel calibrate teacache --model MODEL --prompts FILE -o FILE"
+CALIBRATE = "sraccel calibrate teacache --model MODEL --prompts FILE -o coefficients.json"
 
 
 class _Strict(BaseModel):
@@ -57,7 +57,7 @@ class CalibrationEntry(_Strict):
         num_experts: denoisers that share the pipeline's steps: 2 for Wan 2.2, else 1.
         variant: `plain` or `retention`.
         coefficients: of the polynomial, highest power first.
-        target: what the polynomial foretells the change of.
+        target: what the polynomial predicts the change of.
         r2: share of the variance that it explains, on the points that it was fitted to.
         r2_held_out: the same on prompts left out of the fit; None: not known.
         error: mean absolute error of the relative L1 distance, on the points of the fit.
@@ -200,7 +200,7 @@ def num_experts(denoiser: Denoiser) -> int:
     return 2 if second is not None and denoiser.role != "render" else 1
 
 
-def matching(file: CalibrationFile, denoiser: Denoiser, variant: Variant) -> CalibrationEntry:
+def entry_for(file: CalibrationFile, denoiser: Denoiser, variant: Variant) -> CalibrationEntry:
     """The entry of a file that was fitted for this denoiser, in this variant.
 
     The model decides, not its role: what was calibrated alone may render here.
@@ -226,18 +226,18 @@ def matching(file: CalibrationFile, denoiser: Denoiser, variant: Variant) -> Cal
 def _not_of(file: CalibrationFile, denoiser: Denoiser) -> str:
     """Compare with the entry that comes nearest."""
     if not file.models:
-        return f"teacache: {file.source} holds no coefficients; {CALIBRATE}"
+        return f"teacache: {file.source} holds no coefficients; calibrate this one: {CALIBRATE}"
     nearest = min(
         file.models.values(),
         key=lambda entry: (entry.role != denoiser.role, len(differences(entry, denoiser))),
     )
     rows = "".join(
-        f"\n  {key}: {_short(theirs)} (file, {nearest.name}), {_short(ours)} (model)"
+        f"\n  {key}: {shortened(theirs)} (file, {nearest.name}), {shortened(ours)} (model)"
         for key, theirs, ours in differences(nearest, denoiser)
     )
     return (
         f"teacache: {file.source} was not made for the denoiser {denoiser.role!r}; they differ in"
-        f"{rows}\n{CALIBRATE}"
+        f"{rows}\ncalibrate this one: {CALIBRATE}"
     )
 
 
@@ -258,6 +258,7 @@ def differences(entry: CalibrationEntry, denoiser: Denoiser) -> list[tuple[str, 
     return [(key, theirs, own) for key, (theirs, own) in facts.items() if theirs != own]
 
 
-def _short(value: object) -> str:
+def shortened(value: object) -> str:
+    """A value's repr, 60 characters of it at most."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sraccel.accelerators.teacache.calibration_file import (
+    CALIBRATE,
     CalibrationEntry,
     CalibrationFile,
+    entry_for,
 )
-from sraccel.accelerators.teacache.calibration_file import matching as matching_entry
 from sraccel.accelerators.teacache.published import (
     PUBLISHED,
     SOURCE,
@@ -31,7 +32,6 @@ CALIBRATION_FILE = "teacache.json"
 """Coefficients fitted for the weights that this file lies beside."""
 SAME_SIZE = 1.25
 """Latents within this factor of the published size are taken to be of that size."""
-CALIBRATE = "sraccel calibrate teacache --model MODEL --prompts FILE -o coefficients.json"
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def known(denoiser: Denoiser, variant: Variant) -> list[Coefficients]:
     if refused is not None and (other is not None or not found):
         raise refused
     if other is not None:
-        raise unknown(denoiser, f"it is one of {other.model}, which share a configuration with")
+        raise _unknown(denoiser, f"it is one of {other.model}, which share a configuration with")
     if not found:
-        raise unknown(denoiser, "none are published; there are some for")
+        raise _unknown(denoiser, "none are published; there are some for")
     return [_published(entry, denoiser, variant) for entry in found]
 
 
@@ -105,9 +105,9 @@ def named(name: str, denoiser: Denoiser, variant: Variant) -> Coefficients:
         differs = f"its name says {', '.join(item.model for item in matching(denoiser))}"
     if differs:
         raise ModelError(
-            f"teacache: the recipe names the coefficients of {name}, but the "
-            f"denoiser {denoiser.role!r} is another model: {differs}. Take `coefficients: auto`, "
-            f"or fit your own: {CALIBRATE}"
+            f"teacache: the recipe names the coefficients of {name}, but the denoiser "
+            f"{denoiser.role!r} is another model: {differs}. Take `coefficients: auto`, or fit "
+            f"your own: {CALIBRATE}"
         )
     return _published(entry, denoiser, variant)
 
@@ -137,7 +137,7 @@ def choose(found: Sequence[Coefficients], model_input: torch.Tensor) -> Coeffici
     )
 
 
-def unknown(denoiser: Denoiser, why: str) -> ModelError:
+def _unknown(denoiser: Denoiser, why: str) -> ModelError:
     """The error for a model without coefficients; `why` ends before the candidates."""
     candidates = [entry.model for entry in of_family(denoiser.family)] or sorted(
         {entry.family for entry in PUBLISHED}
@@ -153,7 +153,7 @@ def unknown(denoiser: Denoiser, why: str) -> ModelError:
 def _published(entry: Published, denoiser: Denoiser, variant: Variant) -> Coefficients:
     values = entry.values(variant)
     if values is None:
-        raise unknown(denoiser, f"the {variant.value} variant has none published for")
+        raise _unknown(denoiser, f"the {variant.value} variant has none published for")
     return Coefficients(values, f"{entry.model}, {variant.value} ({SOURCE})", entry.latent_area)
 
 
@@ -163,7 +163,7 @@ def fitted(path: Path, denoiser: Denoiser, variant: Variant) -> Coefficients:
     Raises:
         ModelError: they are not, or the file cannot be read.
     """
-    entry = matching_entry(CalibrationFile.load(path), denoiser, variant)
+    entry = entry_for(CalibrationFile.load(path), denoiser, variant)
     quality = f"R^2 {entry.r2 if entry.r2_held_out is None else entry.r2_held_out:.2f}"
     return Coefficients(
         tuple(entry.coefficients),

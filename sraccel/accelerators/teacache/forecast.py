@@ -28,11 +28,11 @@ def forecast_of(
     shares: dict[str, tuple[float, float]] = {}
     unknown: dict[str, list[str]] = {}
     for role, candidates in found.items():
-        told = told_share(candidates, threshold, steps)
-        if isinstance(told, str):
-            unknown.setdefault(told, []).append(role)
+        share = expected_share(candidates, threshold, steps)
+        if isinstance(share, str):
+            unknown.setdefault(share, []).append(role)
         else:
-            shares[role] = (told, told)
+            shares[role] = (share, share)
     reasons = ", ".join(f"{' and '.join(roles)}: {why}" for why, roles in unknown.items())
     return Forecast(
         skipped=shares,
@@ -41,7 +41,7 @@ def forecast_of(
     )
 
 
-def told_share(candidates: Sequence[Coefficients], threshold: float, steps: int) -> float | str:
+def expected_share(candidates: Sequence[Coefficients], threshold: float, steps: int) -> float | str:
     """Share of a denoiser's steps that is skipped, or why it is not known."""
     entry = candidates[0].entry if len(candidates) == 1 else None
     if entry is None or not entry.thresholds:

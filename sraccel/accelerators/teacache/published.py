@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sraccel.accelerators.teacache.calibration_file import num_experts
 from sraccel.accelerators.teacache.rule import Variant
 from sraccel.plugin import Denoiser
 
@@ -165,10 +166,8 @@ PUBLISHED = (
 
 
 def _has_two_experts(denoiser: Denoiser) -> bool:
-    own = denoiser.role != "render"
-    return (own and getattr(denoiser.pipeline, "transformer_2", None) is not None) or any(
-        mark in _name(denoiser) for mark in ("wan2.2", "wan2_2")
-    )
+    named = any(mark in _name(denoiser) for mark in ("wan2.2", "wan2_2"))
+    return named or num_experts(denoiser) > 1
 
 
 def _is_kontext(denoiser: Denoiser) -> bool:

@@ -23,7 +23,7 @@ from tiny.hunyuan_video import (
 from tiny.ltx import LTX, LTX_IMAGE_TO_VIDEO
 from tiny.lumina2 import LUMINA2
 from tiny.mochi import MOCHI
-from tiny.qwen_image import QWEN_IMAGE
+from tiny.qwen_image import QWEN_IMAGE, QWEN_IMAGE_CONTROLNET
 from tiny.sd3 import SD3
 from tiny.sdxl import SDXL
 from tiny.wan import (
@@ -77,6 +77,7 @@ BLOCK_STACKS = [
     HIDREAM,
     HIDREAM_WIDE,
     QWEN_IMAGE,
+    QWEN_IMAGE_CONTROLNET,
 ]
 """Families whose blocks can be skipped."""
 
@@ -109,6 +110,7 @@ __all__ = [
     "PAIRS",
     "PAIRS_OF_TRANSFORMERS",
     "QWEN_IMAGE",
+    "QWEN_IMAGE_CONTROLNET",
     "SD3",
     "SDXL",
     "STEPS",

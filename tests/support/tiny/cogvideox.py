@@ -15,9 +15,9 @@ from diffusers import (
     CogVideoXTransformer3DModel,
     CogVideoXVideoToVideoPipeline,
 )
-from tiny_models import TEXT_DIM
+from tiny_models import TEXT_DIM, assembled, frozen
 
-from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, argument_of, frozen, quiet
+from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, argument_of
 
 COGVIDEOX = {
     "5b": {"rotary": True, "scaling_factor": 0.7, "snr_shift_scale": 1.0},
@@ -66,22 +66,19 @@ def cogvideox_pipeline(
         norm_num_groups=2,
         scaling_factor=published["scaling_factor"],
     )
-    return quiet(
-        CogVideoXPipeline(
-            tokenizer=None,
-            text_encoder=None,
-            vae=vae,
-            transformer=cogvideox_transformer(version, seed, **config),
-            scheduler=COGVIDEOX_SCHEDULERS[scheduler](
-                beta_start=0.00085,
-                beta_end=0.012,
-                beta_schedule="scaled_linear",
-                prediction_type="v_prediction",
-                rescale_betas_zero_snr=True,
-                timestep_spacing="trailing",
-                snr_shift_scale=published["snr_shift_scale"],
-            ),
-        )
+    return assembled(
+        CogVideoXPipeline,
+        vae=vae,
+        transformer=cogvideox_transformer(version, seed, **config),
+        scheduler=COGVIDEOX_SCHEDULERS[scheduler](
+            beta_start=0.00085,
+            beta_end=0.012,
+            beta_schedule="scaled_linear",
+            prediction_type="v_prediction",
+            rescale_betas_zero_snr=True,
+            timestep_spacing="trailing",
+            snr_shift_scale=published["snr_shift_scale"],
+        ),
     )
 
 
@@ -97,42 +94,35 @@ COGVIDEOX_1_5_IMAGE = {
 def cogvideox_image_pipeline(**config: Any) -> CogVideoXImageToVideoPipeline:
     """Image to video of 1.5: patches of two frames, and an embedded frame offset."""
     text_to_video = cogvideox_pipeline(**COGVIDEOX_1_5_IMAGE, **config)
-    return quiet(CogVideoXImageToVideoPipeline(**text_to_video.components))
+    return assembled(CogVideoXImageToVideoPipeline, **text_to_video.components)
 
 
 def cogvideox_video_pipeline(**config: Any) -> CogVideoXVideoToVideoPipeline:
     """Video to video, whose loop begins in the middle of the schedule."""
-    return quiet(CogVideoXVideoToVideoPipeline(**cogvideox_pipeline(**config).components))
+    return assembled(CogVideoXVideoToVideoPipeline, **cogvideox_pipeline(**config).components)
 
 
-COGVIDEOX_BLOCKS = BlockStack(argument_of("transformer_blocks.0.norm1", 2), returns="he")
-COGVIDEOX_SIZE = {"height": 64, "width": 64, "num_frames": 9}
 COGVIDEOX_DDIM = TinyFamily(
     "cogvideox-ddim",
     "cogvideox",
     cogvideox_pipeline,
     partial(cogvideox_transformer, seed=7, layers=2, num_attention_heads=1),
-    COGVIDEOX_SIZE,
+    {"height": 64, "width": 64, "num_frames": 9},
     PROMPT,
-    blocks=COGVIDEOX_BLOCKS,
+    blocks=BlockStack(argument_of("transformer_blocks.0.norm1", 2), returns="he"),
 )
-COGVIDEOX_DPM = TinyFamily(
-    "cogvideox-dpm",
-    "cogvideox",
-    partial(cogvideox_pipeline, scheduler="dpm"),
-    partial(cogvideox_transformer, seed=7, layers=2),
-    COGVIDEOX_SIZE,
-    PROMPT,
-    blocks=COGVIDEOX_BLOCKS,
+COGVIDEOX_DPM = replace(
+    COGVIDEOX_DDIM,
+    name="cogvideox-dpm",
+    pipeline=partial(cogvideox_pipeline, scheduler="dpm"),
+    render=partial(cogvideox_transformer, seed=7, layers=2),
 )
-COGVIDEOX_IMAGE_TO_VIDEO = TinyFamily(
-    "cogvideox-1.5-i2v",
-    "cogvideox",
-    cogvideox_image_pipeline,
-    partial(cogvideox_transformer, seed=7, layers=2, **COGVIDEOX_1_5_IMAGE),
-    {**COGVIDEOX_SIZE, "image": IMAGE},
-    PROMPT,
-    blocks=COGVIDEOX_BLOCKS,
+COGVIDEOX_IMAGE_TO_VIDEO = replace(
+    COGVIDEOX_DDIM,
+    name="cogvideox-1.5-i2v",
+    pipeline=cogvideox_image_pipeline,
+    render=partial(cogvideox_transformer, seed=7, layers=2, **COGVIDEOX_1_5_IMAGE),
+    size={**COGVIDEOX_DDIM.size, "image": IMAGE},
 )
 COGVIDEOX_2B = replace(
     COGVIDEOX_DDIM,

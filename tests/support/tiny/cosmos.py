@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,10 +17,10 @@ from diffusers import (
     EDMEulerScheduler,
     FlowMatchEulerDiscreteScheduler,
 )
-from tiny_models import TEXT_DIM, tiny_vae
+from tiny_models import TEXT_DIM, assembled, frozen, tiny_vae
 from torch import nn
 
-from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, frozen, output_of, quiet
+from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, output_of
 
 
 class LetsEverythingPass:
@@ -64,18 +65,6 @@ def cosmos_transformer(
     return model
 
 
-def cosmos_components(scheduler: Any, vae: Any, **config: Any) -> dict[str, Any]:
-    """What all pipelines of Cosmos are made of."""
-    return {
-        "text_encoder": None,
-        "tokenizer": None,
-        "transformer": cosmos_transformer(**config),
-        "vae": vae,
-        "scheduler": scheduler,
-        "safety_checker": LetsEverythingPass(),
-    }
-
-
 def cosmos_pipeline(kind: Any = CosmosTextToWorldPipeline, **config: Any) -> Any:
     """A pipeline of Cosmos 1.0, with its scheduler."""
     vae = frozen(
@@ -92,14 +81,24 @@ def cosmos_pipeline(kind: Any = CosmosTextToWorldPipeline, **config: Any) -> Any
         latents_mean=None,
         latents_std=None,
     )
-    scheduler = EDMEulerScheduler(final_sigmas_type="sigma_min")
-    return quiet(kind(**cosmos_components(scheduler, vae, version=1, **config)))
+    return assembled(
+        kind,
+        transformer=cosmos_transformer(1, **config),
+        vae=vae,
+        scheduler=EDMEulerScheduler(final_sigmas_type="sigma_min"),
+        safety_checker=LetsEverythingPass(),
+    )
 
 
 def cosmos2_pipeline(kind: Any = Cosmos2TextToImagePipeline, **config: Any) -> Any:
     """A pipeline of Cosmos Predict2, with its scheduler; the VAE is Wan's."""
-    scheduler = FlowMatchEulerDiscreteScheduler(use_karras_sigmas=True)
-    return quiet(kind(**cosmos_components(scheduler, tiny_vae(), version=2, **config)))
+    return assembled(
+        kind,
+        transformer=cosmos_transformer(2, **config),
+        vae=tiny_vae(),
+        scheduler=FlowMatchEulerDiscreteScheduler(use_karras_sigmas=True),
+        safety_checker=LetsEverythingPass(),
+    )
 
 
 def without_learned_positions(model: nn.Module, seen: list[torch.Tensor]) -> object:
@@ -114,12 +113,6 @@ def without_learned_positions(model: nn.Module, seen: list[torch.Tensor]) -> obj
     return model.get_submodule("transformer_blocks.0").register_forward_pre_hook(collect)
 
 
-COSMOS_PARAMETERS = ("hidden_states", "encoder_hidden_states", "embedded_timestep", "temb")
-COSMOS_BLOCKS = BlockStack(without_learned_positions, parameters=COSMOS_PARAMETERS)
-COSMOS2_BLOCKS = BlockStack(
-    output_of("transformer_blocks.0.norm1", 0), parameters=COSMOS_PARAMETERS
-)
-COSMOS_SIZE = {"height": 16, "width": 16, "num_frames": 5}
 MASKED = {"in_channels": 5}  # 4 noisy, 1 that marks the given frames
 SMALL = {"seed": 7, "layers": 2, "num_attention_heads": 1}
 COSMOS = TinyFamily(
@@ -127,38 +120,34 @@ COSMOS = TinyFamily(
     "cosmos",
     cosmos_pipeline,
     partial(cosmos_transformer, 1, **SMALL),
-    COSMOS_SIZE,
+    {"height": 16, "width": 16, "num_frames": 5},
     PROMPT,
     calls_per_step=2,
-    blocks=COSMOS_BLOCKS,
+    blocks=BlockStack(
+        without_learned_positions,
+        parameters=("hidden_states", "encoder_hidden_states", "embedded_timestep", "temb"),
+    ),
 )
-COSMOS_VIDEO_TO_WORLD = TinyFamily(
-    "cosmos-v2w",
-    "cosmos",
-    partial(cosmos_pipeline, CosmosVideoToWorldPipeline, **MASKED),
-    partial(cosmos_transformer, 1, **SMALL, **MASKED),
-    {**COSMOS_SIZE, "image": IMAGE},
-    PROMPT,
-    calls_per_step=2,
-    blocks=COSMOS_BLOCKS,
+COSMOS_VIDEO_TO_WORLD = replace(
+    COSMOS,
+    name="cosmos-v2w",
+    pipeline=partial(cosmos_pipeline, CosmosVideoToWorldPipeline, **MASKED),
+    render=partial(cosmos_transformer, 1, **SMALL, **MASKED),
+    size={**COSMOS.size, "image": IMAGE},
 )
-COSMOS2 = TinyFamily(
-    "cosmos2-t2i",
-    "cosmos2",
-    cosmos2_pipeline,
-    partial(cosmos_transformer, 2, **SMALL),
-    {"height": 16, "width": 16},
-    PROMPT,
-    calls_per_step=2,
-    blocks=COSMOS2_BLOCKS,
+COSMOS2 = replace(
+    COSMOS,
+    name="cosmos2-t2i",
+    family="cosmos2",
+    pipeline=cosmos2_pipeline,
+    render=partial(cosmos_transformer, 2, **SMALL),
+    size={"height": 16, "width": 16},
+    blocks=replace(COSMOS.blocks, modulated=output_of("transformer_blocks.0.norm1", 0)),
 )
-COSMOS2_VIDEO_TO_WORLD = TinyFamily(
-    "cosmos2-v2w",
-    "cosmos2",
-    partial(cosmos2_pipeline, Cosmos2VideoToWorldPipeline, **MASKED),
-    partial(cosmos_transformer, 2, **SMALL, **MASKED),
-    {**COSMOS_SIZE, "image": IMAGE},
-    PROMPT,
-    calls_per_step=2,
-    blocks=COSMOS2_BLOCKS,
+COSMOS2_VIDEO_TO_WORLD = replace(
+    COSMOS2,
+    name="cosmos2-v2w",
+    pipeline=partial(cosmos2_pipeline, Cosmos2VideoToWorldPipeline, **MASKED),
+    render=partial(cosmos_transformer, 2, **SMALL, **MASKED),
+    size=COSMOS_VIDEO_TO_WORLD.size,
 )

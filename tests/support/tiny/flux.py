@@ -14,10 +14,10 @@ from diffusers import (
     FluxPipeline,
     FluxTransformer2DModel,
 )
-from tiny_models import TEXT_DIM
+from tiny_models import TEXT_DIM, assembled, frozen
 from torch import nn
 
-from tiny.family import IMAGE, POOLED, POOLED_DIM, BlockStack, TinyFamily, frozen, output_of, quiet
+from tiny.family import IMAGE, POOLED, POOLED_DIM, BlockStack, TinyFamily, output_of
 from tiny.sd3 import image_vae
 
 
@@ -45,16 +45,11 @@ def flux_transformer(seed: int = 0, **config: Any) -> FluxTransformer2DModel:
 
 def flux_pipeline(**config: Any) -> FluxPipeline:
     """A pipeline with the scheduler and the scale of Flux.1 dev."""
-    return quiet(
-        FluxPipeline(
-            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
-            vae=image_vae(scaling_factor=0.3611, shift_factor=0.1159),
-            text_encoder=None,
-            tokenizer=None,
-            text_encoder_2=None,
-            tokenizer_2=None,
-            transformer=flux_transformer(**config),
-        )
+    return assembled(
+        FluxPipeline,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True),
+        vae=image_vae(scaling_factor=0.3611, shift_factor=0.1159),
+        transformer=flux_transformer(**config),
     )
 
 
@@ -67,13 +62,13 @@ def flux_controlnet_pipeline(**config: Any) -> FluxControlNetPipeline:
         controlnet.controlnet_x_embedder,
     ):
         nn.init.normal_(module.weight, std=0.2)  # a new ControlNet adds nothing
-    components = {**flux_pipeline(**config).components, "controlnet": controlnet}
-    return quiet(FluxControlNetPipeline(**components))
+    components = flux_pipeline(**config).components
+    return assembled(FluxControlNetPipeline, **components, controlnet=controlnet)
 
 
 def flux_kontext_pipeline(**config: Any) -> FluxKontextPipeline:
     """The tokens of a given image go along behind the noisy ones."""
-    return quiet(FluxKontextPipeline(**flux_pipeline(**config).components))
+    return assembled(FluxKontextPipeline, **flux_pipeline(**config).components)
 
 
 FLUX = TinyFamily(

@@ -11,9 +11,9 @@ from diffusers import (
     HiDreamImagePipeline,
     HiDreamImageTransformer2DModel,
 )
-from tiny_models import TEXT_DIM
+from tiny_models import TEXT_DIM, assembled, frozen
 
-from tiny.family import POOLED_DIM, BlockStack, TinyFamily, frozen, output_of, quiet
+from tiny.family import POOLED_DIM, BlockStack, TinyFamily, output_of
 from tiny.sd3 import image_vae
 
 LLAMA_DIM = 20
@@ -44,19 +44,14 @@ def hidream_transformer(
 
 def hidream_pipeline(**config: Any) -> HiDreamImagePipeline:
     """A pipeline with HiDream's scheduler and scale, for images of 16 x 16."""
-    encoders = {
-        f"{kind}{number}": None
-        for kind in ("text_encoder", "tokenizer")
-        for number in ("", "_2", "_3", "_4")
-    }
-    pipeline = HiDreamImagePipeline(
+    pipeline = assembled(
+        HiDreamImagePipeline,
         transformer=hidream_transformer(**config),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
         vae=image_vae(scaling_factor=0.3611, shift_factor=0.1159),
-        **encoders,
     )
     pipeline.default_sample_size = 8  # it scales every size asked for to this area
-    return quiet(pipeline)
+    return pipeline
 
 
 HIDREAM = TinyFamily(

@@ -13,9 +13,9 @@ from diffusers import (
     HunyuanVideoPipeline,
     HunyuanVideoTransformer3DModel,
 )
-from tiny_models import TEXT_DIM
+from tiny_models import TEXT_DIM, assembled, frozen
 
-from tiny.family import IMAGE, POOLED, POOLED_DIM, BlockStack, TinyFamily, frozen, output_of, quiet
+from tiny.family import IMAGE, POOLED, POOLED_DIM, BlockStack, TinyFamily, output_of
 
 
 def hunyuan_video_transformer(
@@ -49,23 +49,18 @@ def hunyuan_video_pipeline(**config: Any) -> HunyuanVideoPipeline:
         layers_per_block=1,
         norm_num_groups=2,
     )
-    return quiet(
-        HunyuanVideoPipeline(
-            text_encoder=None,
-            tokenizer=None,
-            transformer=hunyuan_video_transformer(**config),
-            vae=vae,
-            scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
-            text_encoder_2=None,
-            tokenizer_2=None,
-        )
+    return assembled(
+        HunyuanVideoPipeline,
+        transformer=hunyuan_video_transformer(**config),
+        vae=vae,
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
     )
 
 
 def hunyuan_video_image_pipeline(**config: Any) -> HunyuanVideoImageToVideoPipeline:
     """Image to video; the published pipelines open no cache context."""
     components = hunyuan_video_pipeline(**config).components
-    return quiet(HunyuanVideoImageToVideoPipeline(**components, image_processor=None))
+    return assembled(HunyuanVideoImageToVideoPipeline, **components)
 
 
 LATENT_CONCAT = {"image_condition_type": "latent_concat", "in_channels": 9}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,9 +13,9 @@ from diffusers import (
     LTXPipeline,
     LTXVideoTransformer3DModel,
 )
-from tiny_models import TEXT_DIM
+from tiny_models import TEXT_DIM, assembled, frozen
 
-from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, argument_of, frozen, quiet
+from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, argument_of
 
 
 def ltx_transformer(seed: int = 0, layers: int = 3, **config: Any) -> LTXVideoTransformer3DModel:
@@ -55,23 +56,16 @@ def ltx_pipeline(**config: Any) -> LTXPipeline:
         max_image_seq_len=4096,
         shift_terminal=0.1,
     )
-    return quiet(
-        LTXPipeline(
-            scheduler=scheduler,
-            vae=vae,
-            text_encoder=None,
-            tokenizer=None,
-            transformer=ltx_transformer(**config),
-        )
+    return assembled(
+        LTXPipeline, scheduler=scheduler, vae=vae, transformer=ltx_transformer(**config)
     )
 
 
 def ltx_image_pipeline(**config: Any) -> LTXImageToVideoPipeline:
     """Image to video: each token has a timestep of its own."""
-    return quiet(LTXImageToVideoPipeline(**ltx_pipeline(**config).components))
+    return assembled(LTXImageToVideoPipeline, **ltx_pipeline(**config).components)
 
 
-LTX_BLOCKS = BlockStack(argument_of("transformer_blocks.0.attn1", "hidden_states"), tail="proj_out")
 LTX = TinyFamily(
     "ltx",
     "ltx",
@@ -80,15 +74,8 @@ LTX = TinyFamily(
     {"height": 32, "width": 32, "num_frames": 9},
     PROMPT,
     masked=True,
-    blocks=LTX_BLOCKS,
+    blocks=BlockStack(argument_of("transformer_blocks.0.attn1", "hidden_states"), tail="proj_out"),
 )
-LTX_IMAGE_TO_VIDEO = TinyFamily(
-    "ltx-i2v",
-    "ltx",
-    ltx_image_pipeline,
-    LTX.render,
-    {**LTX.size, "image": IMAGE},
-    PROMPT,
-    masked=True,
-    blocks=LTX_BLOCKS,
+LTX_IMAGE_TO_VIDEO = replace(
+    LTX, name="ltx-i2v", pipeline=ltx_image_pipeline, size={**LTX.size, "image": IMAGE}
 )

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from diffusers import FlowMatchEulerDiscreteScheduler, Lumina2Pipeline, Lumina2Transformer2DModel
-from tiny_models import TEXT_DIM
+from tiny_models import TEXT_DIM, assembled, frozen
 
-from tiny.family import PROMPT, BlockStack, TinyFamily, frozen, output_of, quiet
+from tiny.family import PROMPT, BlockStack, TinyFamily, output_of
 from tiny.sd3 import image_vae
 
 
@@ -35,14 +35,11 @@ def lumina2_transformer(
 
 def lumina2_pipeline(**config: Any) -> Lumina2Pipeline:
     """A pipeline with Lumina's scheduler and scale; it takes every VAE for one of 8x."""
-    return quiet(
-        Lumina2Pipeline(
-            transformer=lumina2_transformer(**config),
-            scheduler=FlowMatchEulerDiscreteScheduler(shift=6.0),
-            vae=image_vae(scaling_factor=0.3611, shift_factor=0.1159),
-            text_encoder=None,
-            tokenizer=None,
-        )
+    return assembled(
+        Lumina2Pipeline,
+        transformer=lumina2_transformer(**config),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=6.0),
+        vae=image_vae(scaling_factor=0.3611, shift_factor=0.1159),
     )
 
 

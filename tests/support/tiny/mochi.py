@@ -11,9 +11,9 @@ from diffusers import (
     MochiPipeline,
     MochiTransformer3DModel,
 )
-from tiny_models import TEXT_DIM
+from tiny_models import TEXT_DIM, assembled, frozen
 
-from tiny.family import PROMPT, BlockStack, TinyFamily, frozen, output_of, quiet
+from tiny.family import PROMPT, BlockStack, TinyFamily, output_of
 
 
 def mochi_transformer(seed: int = 0, layers: int = 3, **config: Any) -> MochiTransformer3DModel:
@@ -42,14 +42,11 @@ def mochi_pipeline(**config: Any) -> MochiPipeline:
         decoder_block_out_channels=channels,
         layers_per_block=(1, 1, 1, 1, 1),
     )
-    return quiet(
-        MochiPipeline(
-            scheduler=FlowMatchEulerDiscreteScheduler(invert_sigmas=True),
-            vae=vae,
-            text_encoder=None,
-            tokenizer=None,
-            transformer=mochi_transformer(**config),
-        )
+    return assembled(
+        MochiPipeline,
+        scheduler=FlowMatchEulerDiscreteScheduler(invert_sigmas=True),
+        vae=vae,
+        transformer=mochi_transformer(**config),
     )
 
 

@@ -15,10 +15,10 @@ from diffusers import (
     QwenImagePipeline,
     QwenImageTransformer2DModel,
 )
-from tiny_models import TEXT_DIM
+from tiny_models import TEXT_DIM, assembled, frozen, tiny_vae
 from torch import nn
 
-from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, argument_of, frozen, quiet
+from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, argument_of
 
 
 def qwen_image_settings(layers: int = 3, **config: Any) -> dict[str, Any]:
@@ -42,28 +42,14 @@ def qwen_image_transformer(seed: int = 0, **config: Any) -> QwenImageTransformer
 
 def qwen_image_pipeline(**config: Any) -> QwenImagePipeline:
     """A pipeline with Qwen-Image's scheduler."""
-    vae = frozen(
-        AutoencoderKLQwenImage,
-        0,
-        base_dim=4,
-        z_dim=4,
-        dim_mult=[1, 1],
-        num_res_blocks=1,
-        temperal_downsample=[False],
-        latents_mean=[0.0] * 4,
-        latents_std=[1.0] * 4,
-    )
     scheduler = FlowMatchEulerDiscreteScheduler(
         use_dynamic_shifting=True, base_shift=0.5, max_shift=0.9, shift_terminal=0.02
     )
-    return quiet(
-        QwenImagePipeline(
-            scheduler=scheduler,
-            vae=vae,
-            text_encoder=None,
-            tokenizer=None,
-            transformer=qwen_image_transformer(**config),
-        )
+    return assembled(
+        QwenImagePipeline,
+        scheduler=scheduler,
+        vae=tiny_vae(AutoencoderKLQwenImage),
+        transformer=qwen_image_transformer(**config),
     )
 
 
@@ -72,8 +58,8 @@ def qwen_image_controlnet_pipeline(**config: Any) -> QwenImageControlNetPipeline
     controlnet = frozen(QwenImageControlNetModel, 5, **qwen_image_settings(layers=1, **config))
     for module in (*controlnet.controlnet_blocks, controlnet.controlnet_x_embedder):
         nn.init.normal_(module.weight, std=0.2)  # a new ControlNet adds nothing
-    components = {**qwen_image_pipeline(**config).components, "controlnet": controlnet}
-    return quiet(QwenImageControlNetPipeline(**components))
+    components = qwen_image_pipeline(**config).components
+    return assembled(QwenImageControlNetPipeline, **components, controlnet=controlnet)
 
 
 PADDED = torch.tensor([[1, 1, 1, 1, 1, 0]])

@@ -11,9 +11,9 @@ from diffusers import (
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
 )
-from tiny_models import TEXT_DIM
+from tiny_models import TEXT_DIM, assembled, frozen
 
-from tiny.family import POOLED, POOLED_DIM, BlockStack, TinyFamily, frozen, output_of, quiet
+from tiny.family import POOLED, POOLED_DIM, BlockStack, TinyFamily, output_of
 
 
 def sd3_transformer(seed: int = 0, layers: int = 3, **config: Any) -> SD3Transformer2DModel:
@@ -53,18 +53,11 @@ def image_vae(**config: Any) -> AutoencoderKL:
 
 def sd3_pipeline(**config: Any) -> StableDiffusion3Pipeline:
     """A pipeline with the scheduler and the scale of SD3.5."""
-    encoders = {
-        f"{kind}{number}": None
-        for kind in ("text_encoder", "tokenizer")
-        for number in ("", "_2", "_3")
-    }
-    return quiet(
-        StableDiffusion3Pipeline(
-            transformer=sd3_transformer(**config),
-            scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
-            vae=image_vae(scaling_factor=1.5305, shift_factor=0.0609),
-            **encoders,
-        )
+    return assembled(
+        StableDiffusion3Pipeline,
+        transformer=sd3_transformer(**config),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        vae=image_vae(scaling_factor=1.5305, shift_factor=0.0609),
     )
 
 

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any
 
 from diffusers import EulerDiscreteScheduler, StableDiffusionXLPipeline, UNet2DConditionModel
-from tiny_models import TEXT_DIM
+from tiny_models import TEXT_DIM, assembled, frozen
 
-from tiny.family import POOLED, POOLED_DIM, TinyFamily, frozen, quiet
+from tiny.family import POOLED, POOLED_DIM, TinyFamily
 from tiny.sd3 import image_vae
 
 
@@ -35,23 +35,19 @@ def sdxl_unet(seed: int = 0, depth: int = 2, **config: Any) -> UNet2DConditionMo
 
 def sdxl_pipeline(**config: Any) -> StableDiffusionXLPipeline:
     """A pipeline with SDXL's scheduler and scale."""
-    return quiet(
-        StableDiffusionXLPipeline(
-            vae=image_vae(scaling_factor=0.13025),
-            text_encoder=None,
-            text_encoder_2=None,
-            tokenizer=None,
-            tokenizer_2=None,
-            unet=sdxl_unet(**config),
-            scheduler=EulerDiscreteScheduler(
-                beta_start=0.00085,
-                beta_end=0.012,
-                beta_schedule="scaled_linear",
-                steps_offset=1,
-                timestep_spacing="leading",
-            ),
-            add_watermarker=False,
-        )
+    scheduler = EulerDiscreteScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        steps_offset=1,
+        timestep_spacing="leading",
+    )
+    return assembled(
+        StableDiffusionXLPipeline,
+        vae=image_vae(scaling_factor=0.13025),
+        unet=sdxl_unet(**config),
+        scheduler=scheduler,
+        add_watermarker=False,
     )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from diffusers import (
     AutoencoderKLWan,
-    UniPCMultistepScheduler,
     WanImageToVideoPipeline,
     WanPipeline,
     WanTransformer3DModel,
@@ -16,10 +15,19 @@ from diffusers import (
     WanVACETransformer3DModel,
     WanVideoToVideoPipeline,
 )
-from tiny_models import TEXT_DIM, tiny_pipeline, tiny_transformer, wan_vae
+from tiny_models import (
+    TEXT_DIM,
+    assembled,
+    frozen,
+    tiny_pipeline,
+    tiny_transformer,
+    wan_scheduler,
+    wan_settings,
+    wan_vae,
+)
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
-from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, frozen, output_of, quiet
+from tiny.family import IMAGE, PROMPT, BlockStack, TinyFamily, output_of
 
 IMAGE_DIM = 8
 
@@ -29,10 +37,10 @@ def wan_2_2_pipeline(**config: Any) -> WanPipeline:
     first = tiny_pipeline(**config)
     second = tiny_transformer(seed=3, **config)
     components = {**first.components, "transformer_2": second}
-    return quiet(WanPipeline(**components, boundary_ratio=0.875))
+    return assembled(WanPipeline, **components, boundary_ratio=0.875)
 
 
-def wan_image_transformer(seed: int = 0, layers: int = 3, **config: Any) -> WanTransformer3DModel:
+def wan_image_transformer(seed: int = 0, **config: Any) -> WanTransformer3DModel:
     """A random transformer of image to video."""
     settings: dict[str, Any] = {
         "in_channels": 36,  # 16 noisy, 4 of the mask, 16 of the image
@@ -42,7 +50,7 @@ def wan_image_transformer(seed: int = 0, layers: int = 3, **config: Any) -> WanT
         * config.get("num_attention_heads", 2),
         **config,
     }
-    return tiny_transformer(seed, layers=layers, **settings)
+    return tiny_transformer(seed, **settings)
 
 
 def wan_image_pipeline(**config: Any) -> WanImageToVideoPipeline:
@@ -66,18 +74,13 @@ def wan_image_pipeline(**config: Any) -> WanImageToVideoPipeline:
         image_size=4,
         patch_size=2,
     )
-    return quiet(
-        WanImageToVideoPipeline(
-            tokenizer=None,
-            text_encoder=None,
-            vae=vae,
-            scheduler=UniPCMultistepScheduler(
-                prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
-            ),
-            image_processor=CLIPImageProcessor(size=4, crop_size=4),
-            image_encoder=frozen(CLIPVisionModel, 0, config=clip),
-            transformer=wan_image_transformer(**config),
-        )
+    return assembled(
+        WanImageToVideoPipeline,
+        vae=vae,
+        scheduler=wan_scheduler(),
+        image_processor=CLIPImageProcessor(size=4, crop_size=4),
+        image_encoder=frozen(CLIPVisionModel, 0, config=clip),
+        transformer=wan_image_transformer(**config),
     )
 
 
@@ -89,89 +92,69 @@ def wan_5b_components(**config: Any) -> dict[str, Any]:
 
 def wan_5b_pipeline(**config: Any) -> WanPipeline:
     """Text to video of TI2V-5B: each token has a timestep of its own, here all the same."""
-    return quiet(WanPipeline(**wan_5b_components(**config)))
+    return assembled(WanPipeline, **wan_5b_components(**config))
 
 
 def wan_5b_image_pipeline(**config: Any) -> WanImageToVideoPipeline:
     """Image to video of TI2V-5B: the first frame is given, its tokens have timestep 0."""
-    return quiet(WanImageToVideoPipeline(**wan_5b_components(**config)))
+    return assembled(WanImageToVideoPipeline, **wan_5b_components(**config))
 
 
 def wan_video_pipeline(**config: Any) -> WanVideoToVideoPipeline:
     """Video to video, whose loop begins in the middle of the schedule."""
     components = tiny_pipeline(**config).components
     del components["transformer_2"]
-    return quiet(WanVideoToVideoPipeline(**components))
+    return assembled(WanVideoToVideoPipeline, **components)
 
 
 def wan_vace_transformer(
-    seed: int = 0, layers: int = 4, vace_layers: tuple[int, ...] = (0, 2), **config: Any
+    seed: int = 0, vace_layers: tuple[int, ...] = (0, 2), **config: Any
 ) -> WanVACETransformer3DModel:
     """A random transformer; hints go to some of its blocks, in the published ones not the last."""
-    settings: dict[str, Any] = {
-        "num_attention_heads": 2,
-        "attention_head_dim": 16,
-        "in_channels": 4,
-        "out_channels": 4,
-        "text_dim": TEXT_DIM,
-        "freq_dim": 16,
-        "ffn_dim": 32,
-        "num_layers": layers,
-        "rope_max_seq_len": 32,
+    settings = {
+        "layers": 4,
         "vace_layers": list(vace_layers),
         "vace_in_channels": 2 * 4 + 64,  # latents outside and inside the mask, and its 8 x 8 pixels
         **config,
     }
-    return frozen(WanVACETransformer3DModel, seed, **settings)
+    return frozen(WanVACETransformer3DModel, seed, **wan_settings(**settings))
 
 
 def wan_vace_pipeline(**config: Any) -> WanVACEPipeline:
     """A pipeline with a control video."""
-    return quiet(
-        WanVACEPipeline(
-            tokenizer=None,
-            text_encoder=None,
-            vae=wan_vae(0, 4, spatial=8),
-            scheduler=UniPCMultistepScheduler(
-                prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
-            ),
-            transformer=wan_vace_transformer(**config),
-        )
+    return assembled(
+        WanVACEPipeline,
+        vae=wan_vae(0, 4, spatial=8),
+        scheduler=wan_scheduler(),
+        transformer=wan_vace_transformer(**config),
     )
 
 
 WAN_IMAGE_TEXT_LENGTH = 512  # Wan's attention finds the image tokens by this length
 WAN_BLOCKS = BlockStack(output_of("condition_embedder.time_embedder"), ("blocks",))
-WAN_SIZE = {"height": 16, "width": 16, "num_frames": 5}
 WAN = TinyFamily(
     "wan-t2v",
     "wan",
     tiny_pipeline,
     partial(tiny_transformer, seed=7, layers=2, num_attention_heads=1),
-    WAN_SIZE,
+    {"height": 16, "width": 16, "num_frames": 5},
     PROMPT,
     calls_per_step=2,
     blocks=WAN_BLOCKS,
 )
-WAN_IMAGE_TO_VIDEO = TinyFamily(
-    "wan-i2v",
-    "wan",
-    wan_image_pipeline,
-    partial(wan_image_transformer, seed=7, layers=2),
-    {**WAN_SIZE, "image": IMAGE},
-    {"prompt_embeds": (1, WAN_IMAGE_TEXT_LENGTH, TEXT_DIM)},
-    calls_per_step=2,
-    blocks=WAN_BLOCKS,
+WAN_IMAGE_TO_VIDEO = replace(
+    WAN,
+    name="wan-i2v",
+    pipeline=wan_image_pipeline,
+    render=partial(wan_image_transformer, seed=7, layers=2),
+    size={**WAN.size, "image": IMAGE},
+    text={"prompt_embeds": (1, WAN_IMAGE_TEXT_LENGTH, TEXT_DIM)},
 )
-WAN_2_2 = TinyFamily(
-    "wan-2.2-a14b",
-    "wan",
-    wan_2_2_pipeline,
-    partial(tiny_transformer, seed=7, layers=2),
-    WAN_SIZE,
-    PROMPT,
-    calls_per_step=2,
-    blocks=WAN_BLOCKS,
+WAN_2_2 = replace(
+    WAN,
+    name="wan-2.2-a14b",
+    pipeline=wan_2_2_pipeline,
+    render=partial(tiny_transformer, seed=7, layers=2),
     attributes=("transformer", "transformer_2"),
 )
 WAN_VIDEO_TO_VIDEO = replace(
@@ -193,14 +176,13 @@ WAN_5B_IMAGE_TO_VIDEO = replace(
     pipeline=wan_5b_image_pipeline,
     size={**WAN_5B.size, "image": IMAGE},
 )
-WAN_VACE = TinyFamily(
-    "wan-vace",
-    "wan-vace",
-    wan_vace_pipeline,
-    partial(wan_vace_transformer, seed=7, layers=3, vace_layers=(0, 1)),
-    {"height": 32, "width": 32, "num_frames": 5, "video": [IMAGE.resize((32, 32))] * 5},
-    PROMPT,
-    calls_per_step=2,
+WAN_VACE = replace(
+    WAN,
+    name="wan-vace",
+    family="wan-vace",
+    pipeline=wan_vace_pipeline,
+    render=partial(wan_vace_transformer, seed=7, layers=3, vace_layers=(0, 1)),
+    size={"height": 32, "width": 32, "num_frames": 5, "video": [IMAGE.resize((32, 32))] * 5},
     blocks=replace(WAN_BLOCKS, lists=("vace_blocks", "blocks")),
 )
 WAN_VACE_HINT_AT_THE_END = replace(

@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 MIN_STEPS = 6
 """A polynomial of degree 4 needs five distances, and those need six steps."""
-RENDER = "render"
 SIZES = ("height", "width", "num_frames")
 
 
@@ -106,8 +105,8 @@ def calibrate(
     wanted = [(prompt, seed) for prompt in dict.fromkeys(prompts) for seed in dict.fromkeys(seeds)]
     check_inputs(prompts, seeds, num_inference_steps, out)
     recorder = Recorder()
-    plays = RENDER if role == RENDER else None
-    stack = compose_accelerators(pipe, [recorder], adapters=adapters, role=plays)
+    given = role if role == "render" else None
+    stack = compose_accelerators(pipe, [recorder], adapters=adapters, role=given)
     stack.logs_warnings = False  # about a recipe that does nothing, as is meant here
     calibrator = _Calibrator(pipe, stack, recorder, variant, Path(out), num_inference_steps, call)
     calibrator.check()
@@ -197,13 +196,13 @@ class _Calibrator:
             for entry in file.models.values():
                 if entry.role == denoiser.role and differences(entry, denoiser):
                     raise ConflictError(
-                        f"{self.out} holds the {entry.name} denoiser of another model: choose "
+                        f"{self.out} holds the denoiser {entry.name!r} of another model: choose "
                         f"another output, or remove that file"
                     )
         return file
 
     def setup(self) -> Setup:
-        """What tells these runs from those of another calibration."""
+        """What these runs have in common, and those of another calibration have not."""
         models = {
             role: {
                 "class": type(denoiser.module).__name__,

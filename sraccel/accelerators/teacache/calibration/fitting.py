@@ -1,7 +1,7 @@
 """Fitting TeaCache's polynomial (Liu et al., arXiv 2411.19108, section 3.3), and judging the fit.
 
 x is the relative L1 distance of a denoiser's modulated input to that of the step before, y the same
-of its output; both are without unit. A polynomial of degree 4 foretells y from x.
+of its output; both are without unit. A polynomial of degree 4 predicts y from x.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def evaluate(coefficients: Vector, x: Vector) -> Vector:
 
 
 def predict_held_out(points: Points) -> Vector | None:
-    """What fits without a point's own prompt foretell for it, shape (points,).
+    """What fits without a point's own prompt predict for it, shape (points,).
 
-    None where that cannot be told: there is one prompt, or the others have too few points.
+    None where there is nothing to fit: there is one prompt, or the others have too few points.
     """
     folds = points.prompts % min(MAX_FOLDS, len(np.unique(points.prompts)))
     predicted = np.empty_like(points.y)
@@ -111,7 +111,7 @@ def r_squared(predicted: Vector, actual: Vector) -> float:
     """Share of the variance that is explained; at most 1, and below 0 if the mean did better."""
     unexplained = float(((actual - predicted) ** 2).sum())
     variance = float(((actual - actual.mean()) ** 2).sum())
-    if variance == 0:  # all alike: either foretold, or not at all
+    if variance == 0:  # all alike: either predicted, or not at all
         return 1.0 if np.allclose(predicted, actual) else 0.0
     return 1 - unexplained / variance
 
@@ -143,7 +143,7 @@ def _of_quality(found: Fit) -> list[str]:
     if r2 is not None and r2 < POOR_R2:
         warnings.append(
             f"poor fit: R^2 {where} is {r2:.2f} (1 is perfect, below "
-            f"{POOR_R2} is poor), so the input's change hardly tells that of the output, and "
+            f"{POOR_R2} is poor), so the input's change hardly predicts that of the output, and "
             f"TeaCache will skip the wrong steps. Try {advice}"
         )
     return warnings

@@ -1,4 +1,4 @@
-"""What a full run tells: how far a denoiser's input and output move from step to step."""
+"""What a full run shows: how far a denoiser's input and output move from step to step."""
 
 from __future__ import annotations
 

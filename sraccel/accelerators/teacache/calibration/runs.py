@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sraccel.accelerators.teacache.calibration.recording import Series
+from sraccel.accelerators.teacache.calibration_file import shortened
 from sraccel.plugin import ConflictError, OutputError
 
 
@@ -142,7 +143,7 @@ class Journal:
                 f"({error.error_count()} problems in a line): remove it to begin anew"
             ) from None
         rows = [
-            f"\n  {key}: {_short(theirs)} (there), {_short(ours)} (now)"
+            f"\n  {key}: {shortened(theirs)} (there), {shortened(ours)} (now)"
             for key, ours, theirs in self.setup.differences(found)
         ]
         if rows:
@@ -159,8 +160,3 @@ class Journal:
             file.write(line.model_dump_json().encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
