@@ -1,4 +1,4 @@
-"""What can be said of a recipe alone. Importing and running this imports no torch."""
+"""Checking a recipe without its model. Importing and running this imports no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_recipe(recipe: Recipe, merged: Merged) -> list[Finding]:
     """Contradictions between accelerators, and what will have no effect.
 
     Args:
-        recipe: a valid one; what is wrong with others, `RecipeError` says.
+        recipe: a valid one; loading others raises `RecipeError`.
         merged: what it was made of, for places.
     """
     if isinstance(recipe, Study):
@@ -29,7 +29,7 @@ def check_recipe(recipe: Recipe, merged: Merged) -> list[Finding]:
 
 
 def placed(findings: Iterable[Finding], merged: Merged) -> list[Finding]:
-    """With the places in the recipe's files of what is wrong or doubtful about an accelerator.
+    """The findings, with places in the recipe's files for errors and warnings.
 
     A contradiction is placed at the last of those that contradict each other.
     """

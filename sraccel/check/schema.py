@@ -1,9 +1,9 @@
 """The JSON schema of a recipe with everything that is installed here, as editors take it.
 
-A study file is a recipe with a section more; what its sweeps hold is completed and checked, too.
+A study file is a recipe with one more section; editors complete and check its sweeps, too.
 
-What a schema accepts a recipe may still refuse: options that contradict each other, and names that
-must be known (a published model's, say).
+A recipe may still refuse what the schema accepts: options that contradict each other, and names
+that must be known (a published model's, say).
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = "#/$defs/{model}"
 OVER = ".over"
 """Behind an accelerator's name: its options over an included recipe's."""
-
-
 TITLES = {
     Recipe: ("sraccel recipe", "Which accelerators, with which options, in which order."),
     Study: ("sraccel study", "A recipe, and how it is taken apart and measured."),

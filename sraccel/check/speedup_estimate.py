@@ -56,7 +56,7 @@ class Estimate:
 
 
 def check_speedup(stack: Stack | None, recipe: Recipe) -> Finding:
-    """What `sraccel check` says of the speedup; a stack of None was refused."""
+    """What `sraccel check` reports of the speedup; `stack` is None if composing was refused."""
     if stack is None:
         return Finding("note", NOT_ESTIMATED, ABOUT)
     try:

@@ -32,8 +32,8 @@ VAE_FACTS = (
 )
 """What of a VAE's configuration decides what its latents mean.
 
-Not the `scaling_factor`: the change of variables takes care of that. The rest tells versions apart
-(LTX-Video's VAEs share class and channels).
+Not the `scaling_factor`: the change of variables takes care of that. LTX-Video's versions share
+class and channels, and differ in the rest.
 """
 
 VaeConfig = Mapping[str, Any] | None
@@ -67,12 +67,13 @@ def check_partners(
     )
     own.adapter.check_sibling(own.module, other.module)
     if not _spaces_meet(own, other):
-        spaces = [space.describe() for d in (own, other) if (space := d.noise_space) is not None]
+        assert own.noise_space is not None
+        assert other.noise_space is not None
         _refuse_differences(
             own.role,
-            spaces[0],
+            own.noise_space.describe(),
             other.role,
-            spaces[1],
+            other.noise_space.describe(),
             "the change of variables is not defined for this family: its input holds conditioning "
             "channels beside the noisy latents, or its prediction is not what its scheduler takes",
         )

@@ -17,7 +17,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from tiny_models import IDENTITY, tiny_transformer
 
 import sraccel
-from sraccel.models import room
+from sraccel.models import memory
 from sraccel.models.shared import shared_loading
 from sraccel.models.source import ModelSource
 
@@ -188,7 +188,7 @@ def test_room_is_not_asked_for_again_where_the_render_model_is_loaded(
 ) -> None:
     with shared_loading():
         module = render_of(pipe, folder)
-        monkeypatch.setattr(room, "free_bytes", lambda device: 1000)
+        monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
         assert render_of(pipe, folder) is module
         with pytest.raises(sraccel.ModelError, match="free on cpu"):
             render_of(pipe, folder, render_lora=lora)
