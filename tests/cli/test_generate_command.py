@@ -12,7 +12,7 @@ from command import Sraccel, unframed
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.hookspecs import hookimpl
-from sraccel.models import loading, room
+from sraccel.models import loading, memory
 from sraccel.recipe.catalogue import installed
 from sraccel.report.model import Report
 from sraccel.video.mp4 import load_video
