@@ -1,4 +1,4 @@
-"""What the parsers of YAML, TOML and JSON complain of, in plain words and with its place."""
+"""The complaints of the parsers of YAML, TOML and JSON, in plain words and with their place."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ YAML_WORDS = {
     "character '\\t'": "a tab stands where YAML takes spaces only",
     "mapping values are not allowed here": "a key cannot stand here: indent it as those beside it, "
     "see that the line above has its colon, or put text that holds `: ` into quotes",
+    "found another document": "a second document begins here: a recipe is one",
     "expected <block end>": "this is indented unlike what it belongs to",
 }
 TOML_WORDS = {

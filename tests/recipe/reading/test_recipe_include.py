@@ -170,19 +170,10 @@ def test_each_problem_names_the_file_that_it_is_in(folder: Path) -> None:
     assert f"{base}:6:" in str(RecipeError(found))
 
 
-def test_a_malformed_include_is_told_beside_the_own_mistakes(folder: Path) -> None:
+def test_a_malformed_include_is_reported_beside_the_recipes_own_mistakes(folder: Path) -> None:
     (folder / "base.yaml").write_text("accelerators: [\n")
     found = problems(folder, "include: base.yaml\naccelerators: [{use: teacash}]\n")
     assert [Path(str(one.file)).name for one in found] == ["base.yaml", "own.yaml"]
-
-
-def test_an_accelerator_listed_twice_is_refused_although_the_include_has_it(
-    folder: Path,
-) -> None:
-    (problem,) = problems(
-        folder, "include: base.yaml\naccelerators: [{use: teacache}, {use: teacache}]\n"
-    )
-    assert "'teacache' is listed 2 times" in problem.message
 
 
 @pytest.mark.parametrize("base", ["accelerators: [\n", "[]", None])
