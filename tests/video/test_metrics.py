@@ -1,3 +1,5 @@
+"""The metrics and scores that come with sraccel."""
+
 from __future__ import annotations
 
 import json

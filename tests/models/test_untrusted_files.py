@@ -1,7 +1,8 @@
-"""Recipes, reports, videos and model folders from elsewhere execute nothing.
+"""Reports and model folders from elsewhere execute nothing.
 
-Each file here would leave a mark if anything in it were run. See also `test_models.py` (a pipeline
-class of its own) and `report/test_page.py` (what a page shows is escaped).
+Each file here would leave a mark if anything in it were run. See also
+`recipe/reading/test_recipe_places.py` (YAML makes no objects) and `report/test_page.py` (what a
+page shows is escaped).
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def test_pickled_weights_of_no_part_are_ever_opened(
         load_pipeline(folder, device="cpu")
     else:
         weights.unlink()
-        with pytest.raises(sraccel.ModelError, match="cannot load"):
+        with pytest.raises(sraccel.ModelError, match="Only safetensors"):
             load_pipeline(folder, device="cpu")
     assert not mark.exists()
 
@@ -159,10 +160,21 @@ def code(path: Path, mark: Path) -> None:
     )
 
 
-def test_a_part_with_code_of_its_own_is_refused(folder: Path, mark: Path) -> None:
-    code(folder / "transformer" / "mine.py", mark)
-    change(folder / "model_index.json", transformer=["mine", "Mine"])
-    with pytest.raises(sraccel.ModelError, match="cannot load"):
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"transformer": ["mine", "Mine"]}, "cannot load"),
+        ({"_class_name": ["mine", "MyPipeline"]}, "sraccel never does"),
+    ],
+    ids=["a part's", "the pipeline's"],
+)
+def test_a_class_of_its_own_is_refused(
+    changes: dict[str, Any], message: str, folder: Path, mark: Path
+) -> None:
+    for path in (folder / "mine.py", folder / "transformer" / "mine.py"):
+        code(path, mark)
+    change(folder / "model_index.json", **changes)
+    with pytest.raises(sraccel.ModelError, match=message):
         load_pipeline(folder, device="cpu")
     assert not mark.exists()
 
@@ -187,22 +199,6 @@ def test_a_class_that_is_no_model_of_diffusers_is_not_made(folder: Path, mark: P
             ModelSource(model=str(folder / "render")).outline()
         with pytest.raises(sraccel.ModelError):
             ModelSource(model=str(folder / "render")).load()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "!!python/object/apply:os.mkdir ['{mark}']",
-        "accelerators: !!python/object/apply:os.mkdir ['{mark}']",
-        "accelerators:\n  - use: !!python/name:os.mkdir\n",
-        "name: !!python/object/new:os.mkdir ['{mark}']\n",
-    ],
-)
-def test_yaml_makes_no_objects(text: str, mark: Path, tmp_path: Path) -> None:
-    (tmp_path / "recipe.yaml").write_text(text.format(mark=mark))
-    with pytest.raises(sraccel.RecipeError, match=r"recipe\.yaml"):
-        sraccel.Recipe.load(tmp_path / "recipe.yaml")
-    assert not mark.exists()
 
 
 def test_reading_a_report_makes_nothing_but_a_report(mark: Path) -> None:
