@@ -263,7 +263,7 @@ def test_options_whose_validator_raises_are_the_plugins_fault_and_other_problems
     assert second.suggestion == "teacache"
 
 
-def test_numbers_of_any_accelerators_options_are_no_booleans_where_these_are_not_meant(
+def test_a_boolean_is_no_number_unless_the_option_takes_it(
     register: Register,
 ) -> None:
     class Numbers(Accelerator):
@@ -283,6 +283,8 @@ def test_numbers_of_any_accelerators_options_are_no_booleans_where_these_are_not
     for name in ("whole", "some", "named"):
         with pytest.raises(RecipeError, match=rf"{name}: true is not a number \(given: True\)"):
             Recipe(accelerators=[{"use": "numbers", name: True}])
+    with pytest.raises(RecipeError, match=r"height: true is not a number \(given: True\)"):
+        Recipe(sampling={"height": True})
     kept = {"switch": True, "flag": True, "any_": True}
     options = Recipe(accelerators=[{"use": "numbers", **kept}]).accelerators[0].model_dump()
     assert {name: options[name] for name in kept} == kept

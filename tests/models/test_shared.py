@@ -174,15 +174,6 @@ def test_stacks_that_share_compute_what_stacks_of_their_own_do(
     assert not torch.equal(*expected)
 
 
-def test_stacks_that_share_are_not_attached_at_once(pipe: WanPipeline, folder: Path) -> None:
-    with shared_loading():
-        one, two = composed(pipe, folder), composed(pipe, folder)
-    with one, pytest.raises(sraccel.ConflictError, match="attached"):
-        two.attach()
-    with two:
-        assert two.attached
-
-
 def test_room_is_not_asked_for_again_where_the_render_model_is_loaded(
     pipe: WanPipeline, folder: Path, lora: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,12 +124,6 @@ def test_includes_go_several_files_deep_the_last_word_wins(folder: Path) -> None
     assert thresholds == [0.03, 0.2]
 
 
-def test_in_python_a_mapping_may_include_too() -> None:
-    recipe = Recipe(include="demo", accelerators=[{"use": "teacache", "threshold": 0.3}])
-    assert uses(recipe) == uses(Recipe.load("demo"))
-    assert recipe.accelerators[-1].model_dump()["threshold"] == 0.3
-
-
 @pytest.mark.parametrize("length", [1, 2, 5])
 def test_circles_are_refused_with_their_way_round(tmp_path: Path, length: int) -> None:
     names = [f"r{number}.yaml" for number in range(length)]
