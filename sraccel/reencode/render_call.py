@@ -63,9 +63,14 @@ def video_to_video(pipe: Any) -> Any:
             f"{type(pipe).__name__} has two experts, of which {names[0]} would use one: give a "
             f"render pipeline with one transformer"
         )
+    return _sibling(pipe, names[0])
+
+
+def _sibling(pipe: Any, name: str) -> Any:
+    """A pipeline of this class of diffusers, of the same components."""
     import diffusers
 
-    cls = getattr(diffusers, names[0])
+    cls = getattr(diffusers, name)
     given = {**pipe.config, **pipe.components}
     wanted = inspect.signature(cls.__init__).parameters
     sibling = cls(**{name: given[name] for name in wanted if name in given})
