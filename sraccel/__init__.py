@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from sraccel.loop.hookspecs import hookimpl
     from sraccel.loop.stack import Stack
     from sraccel.recipe.recipe import Recipe
-    from sraccel.reencode.handoff import handoff
-    from sraccel.reencode.pipeline_pair import Handoff
+    from sraccel.reencode.handoff import Handoff, handoff
     from sraccel.report.model import Report
     from sraccel.study.measure import run_study
     from sraccel.study.plan.study import Study
@@ -47,8 +46,7 @@ _HOME = {
     ),
     "loop.hookspecs": ("hookimpl",),
     "recipe.recipe": ("Recipe",),
-    "reencode.handoff": ("handoff",),
-    "reencode.pipeline_pair": ("Handoff",),
+    "reencode.handoff": ("Handoff", "handoff"),
     "report.model": ("Report",),
     "loop.stack": ("Stack",),
     "study.plan.study": ("Study",),

@@ -25,8 +25,8 @@ from sraccel.loop.stack import Stack
 from sraccel.loop.step import Step, rel_l1_distance
 from sraccel.models.arguments import check_arguments, defaults_of
 from sraccel.models.checksum import weights_checksum
+from sraccel.models.memory import check_room, weight_bytes
 from sraccel.models.partners import check_partners
-from sraccel.models.room import check_room, weight_bytes
 from sraccel.models.source import ModelSource, config_of, name_or
 from sraccel.models.step_callback import Progress, StepReport, with_progress
 from sraccel.noise.space import (

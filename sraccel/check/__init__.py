@@ -1,4 +1,4 @@
-"""What can be said of a recipe, and of a model under it, before anything runs.
+"""What can be checked of a recipe, and of a model under it, before anything runs.
 
 In: a recipe, maybe a model's name. Out: `Finding`s: errors, warnings, notes. No weights are loaded.
 

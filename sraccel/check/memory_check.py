@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.check.pipeline_outline import encoder_bytes
 from sraccel.loop.finding import Finding
-from sraccel.models.room import GIB, free_bytes, weight_bytes
+from sraccel.models.memory import GIB, free_bytes, weight_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ABOUT = "memory"
 BRANCHES = 2
-"""With guidance, each of which a cache keeps a residual of."""
+"""Of guidance; a cache keeps a residual of each."""
 SPATIAL, TEMPORAL = "scale_factor_spatial", "scale_factor_temporal"
 
 
@@ -35,9 +35,9 @@ def check_memory(
     text = f"weights in {str(dtype).removeprefix('torch.')}: {listed}; "
     caching = bool(stack.hooks.who("reuse_residual"))
     kept = _residual_of_a_branch(stack, dtype, recipe.sampling) if caching else None
-    needed, said = _at_once(stack, parts, BRANCHES * (kept or 0), device)
+    needed, in_words = _at_once(stack, parts, BRANCHES * (kept or 0), device)
     free = free_bytes(device)
-    text += f"{said}, free on {device} {_gib(free)}"
+    text += f"{in_words}, free on {device} {_gib(free)}"
     if unknown := [name for name, size in encoders.items() if size is None]:
         text += f"; not known: {', '.join(unknown)}"
     if needed > free:
@@ -59,9 +59,9 @@ def _at_once(
         cached = 0
     away = _smaller_side(stack, parts) if own_memory and _swaps(stack) else 0
     needed = sum(parts.values()) - away + cached
-    said = f"at once, as `residency: swap` has it, {_gib(needed)}" if away else ""
-    said = said or f"together {_gib(needed)}"
-    return needed, f"{said} with what the cache keeps" if cached else said
+    how = "at once, as `residency: swap` has it," if away else "together"
+    kept = " with what the cache keeps" if cached else ""
+    return needed, f"{how} {_gib(needed)}{kept}"
 
 
 def _swaps(stack: Stack) -> bool:
@@ -109,7 +109,7 @@ def _own_dtypes(stack: Stack, recipe: Recipe) -> dict[str, torch.dtype]:
 def _residual_of_a_branch(stack: Stack, dtype: torch.dtype, sampling: Sampling) -> int | None:
     """One residual, as large as the hidden states; of one model at a time. None: not known."""
     own = [one for role, one in stack.denoisers.items() if role not in stack.contributions]
-    sizes = [residual_bytes(one, stack.pipeline, dtype, sampling) for one in own]
+    sizes = [_residual_bytes(one, stack.pipeline, dtype, sampling) for one in own]
     known = [size for size in sizes if size is not None]
     return max(known) if known and len(known) == len(sizes) else None
 
@@ -124,7 +124,7 @@ def _residuals(kept: int | None) -> Finding:
     return Finding("note", text, ABOUT)
 
 
-def residual_bytes(
+def _residual_bytes(
     denoiser: Denoiser, pipeline: Any, dtype: torch.dtype, sampling: Sampling
 ) -> int | None:
     """Size of a Wan model's hidden states for one video; None: not known."""
@@ -140,5 +140,5 @@ def residual_bytes(
     tokens = math.prod(
         length // patch for length, patch in zip(latent, config["patch_size"], strict=True)
     )
-    width_of_a_token = config["num_attention_heads"] * config["attention_head_dim"]
-    return int(tokens * width_of_a_token * dtype.itemsize)
+    channels = config["num_attention_heads"] * config["attention_head_dim"]
+    return int(tokens * channels * dtype.itemsize)

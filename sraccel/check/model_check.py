@@ -24,7 +24,7 @@ REFUSALS = (ConflictError, ModelError, PluginError)
 
 
 def check_model(recipe: Recipe, model: str, dtype: DType = "auto") -> list[Finding]:
-    """Compose a recipe with an outline of a model, and ask each accelerator what is to be expected.
+    """Compose a recipe with an outline of a model, and ask each accelerator for its outlook.
 
     Args:
         recipe: a valid one.
@@ -67,10 +67,9 @@ class _ModelCheck:
         fitting = bringing if stack is not None else []
         for item in items:
             if item in bringing:
-                self._expect(stack, [item.use])
+                self._expect(stack, item.use)
             else:
-                alone = self._compose([*fitting, item], item.use)
-                self._expect(alone, [item.use])
+                self._expect(self._compose([*fitting, item], item.use), item.use)
         whole = self._whole(items) if stack is not None else None
         if stack is not None:
             memory = check_memory(whole or stack, self._recipe, self._model, dtype, device)
@@ -85,8 +84,7 @@ class _ModelCheck:
                 with asked(item.use, "without_weights"):
                     outlined = item.without_weights()
             except REFUSALS as error:
-                message = str(error).removeprefix(f"{item.use}: ")
-                self._found.append(Finding("error", message, item.use))
+                self._found.append(_refusal(error, item.use))
                 continue
             if outlined is None:
                 text = "not checked with the model: it cannot be composed without weights"
@@ -99,13 +97,11 @@ class _ModelCheck:
         try:
             return self._stack(items)
         except REFUSALS as error:
-            message = str(error).removeprefix(f"{about}: ")
-            between = getattr(error, "accelerators", ())
-            self._found.append(Finding("error", message, about, between=between))
-        return None
+            self._found.append(_refusal(error, about))
+            return None
 
     def _whole(self, items: Sequence[AcceleratorOptions]) -> Stack | None:
-        """All together; what is refused is no news, if an accelerator was refused before."""
+        """All together; None if an accelerator was refused before, since this would be, too."""
         if any(finding.level == "error" for finding in self._found):
             return None
         return self._compose(items, "")
@@ -113,24 +109,30 @@ class _ModelCheck:
     def _stack(self, items: Sequence[AcceleratorOptions]) -> Stack:
         from sraccel.composer import compose_accelerators
 
-        accelerators = list(map(made, items))
-        return compose_accelerators(self._outline, accelerators)
+        return compose_accelerators(self._outline, list(map(made, items)))
 
-    def _expect(self, stack: Stack | None, names: Sequence[str]) -> None:
-        """What the accelerators of these names say of the stack."""
-        for accelerator in stack.accelerators if stack is not None else ():
-            if accelerator.name in names and stack is not None:
-                self._found.extend(_said(accelerator, stack))
+    def _expect(self, stack: Stack | None, name: str) -> None:
+        """What the accelerator of this name expects of the stack."""
+        if stack is None:
+            return
+        for accelerator in stack.accelerators:
+            if accelerator.name == name:
+                self._found.extend(_outlook(accelerator, stack))
 
 
-def _said(accelerator: Accelerator, stack: Stack) -> Iterator[Finding]:
+def _outlook(accelerator: Accelerator, stack: Stack) -> Iterator[Finding]:
     try:
         with asked(accelerator.name, "outlook"):
             for finding in accelerator.outlook(stack):
                 yield replace(finding, about=accelerator.name)
     except REFUSALS as error:
-        message = str(error).removeprefix(f"{accelerator.name}: ")
-        yield Finding("error", message, accelerator.name)
+        yield _refusal(error, accelerator.name)
+
+
+def _refusal(error: Exception, about: str) -> Finding:
+    """An error as a finding, whose `about` need not be repeated in the message."""
+    message = str(error).removeprefix(f"{about}: ")
+    return Finding("error", message, about, between=getattr(error, "accelerators", ()))
 
 
 def _models(stack: Stack) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""A whole pipeline without weights: what a recipe can be composed with, and what it would weigh."""
+"""A pipeline without weights: recipes can be composed with it, and its size is known."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ModelError
 from sraccel.models.loading import as_model_errors, locate
-from sraccel.models.room import weight_bytes
+from sraccel.models.memory import weight_bytes
 from sraccel.models.source import ModelSource, PipelineOutline
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _vae(whole: ModelSource, index: dict[str, Any]) -> Any:
 
 
 def encoder_bytes(model: str, dtype: torch.dtype) -> dict[str, int | None]:
-    """What the pipeline's text and image encoders weigh, by name; None: not known."""
+    """Bytes of the pipeline's text and image encoders, by name; None: not known."""
     index = _index(locate(model))
     named = [name for name in TEXT_ENCODERS if _is_there(index, name)]
     return {name: _encoder_bytes(model, name, index[name][1], dtype) for name in named}

@@ -1,4 +1,4 @@
-"""What can be said of a recipe alone. Importing and running this imports no torch."""
+"""Checking a recipe without its model. Importing and running this imports no torch."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from dataclasses import replace
 
 from sraccel.check.third_party import asked, made
 from sraccel.errors import ConflictError, PluginError
-from sraccel.loop.accelerator import AcceleratorOptions
 from sraccel.loop.finding import Finding
 from sraccel.recipe.reading.merged import Merged
 from sraccel.recipe.recipe import Recipe
-from sraccel.recipe.sampling import Sampling
 from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.study import Study
 
@@ -20,7 +18,7 @@ def check_recipe(recipe: Recipe, merged: Merged) -> list[Finding]:
     """Contradictions between accelerators, and what will have no effect.
 
     Args:
-        recipe: a valid one; what is wrong with others, `RecipeError` says.
+        recipe: a valid one; loading others raises `RecipeError`.
         merged: what it was made of, for places.
     """
     if isinstance(recipe, Study):
@@ -29,7 +27,7 @@ def check_recipe(recipe: Recipe, merged: Merged) -> list[Finding]:
 
 
 def placed(findings: Iterable[Finding], merged: Merged) -> list[Finding]:
-    """With the places in the recipe's files of what is wrong or doubtful about an accelerator.
+    """The findings, with places in the recipe's files for errors and warnings.
 
     A contradiction is placed at the last of those that contradict each other.
     """
@@ -70,14 +68,11 @@ def _doubts(recipe: Recipe) -> Iterator[Finding]:
         yield Finding("warning", "the recipe lists no accelerator: it does nothing")
     for item in recipe.accelerators:
         try:
-            yield from _doubts_of(item, recipe.sampling)
+            with asked(item.use, "doubts"):
+                for doubt in item.doubts(recipe.sampling):
+                    yield Finding("warning", doubt, item.use)
         except PluginError as error:
             yield Finding("error", str(error), item.use)
-
-
-def _doubts_of(item: AcceleratorOptions, sampling: Sampling) -> list[Finding]:
-    with asked(item.use, "doubts"):
-        return [Finding("warning", doubt, item.use) for doubt in item.doubts(sampling)]
 
 
 def _place(finding: Finding, merged: Merged) -> str:

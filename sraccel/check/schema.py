@@ -1,9 +1,9 @@
 """The JSON schema of a recipe with everything that is installed here, as editors take it.
 
-A study file is a recipe with a section more; what its sweeps hold is completed and checked, too.
+A study file is a recipe with one more section; editors complete and check its sweeps, too.
 
-What a schema accepts a recipe may still refuse: options that contradict each other, and names that
-must be known (a published model's, say).
+A recipe may still refuse what the schema accepts: options that contradict each other, and names
+that must be known (a published model's, say).
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 REFERENCE = "#/$defs/{model}"
 OVER = ".over"
 """Behind an accelerator's name: its options over an included recipe's."""
-
-
 TITLES = {
     Recipe: ("sraccel recipe", "Which accelerators, with which options, in which order."),
     Study: ("sraccel study", "A recipe, and how it is taken apart and measured."),
@@ -36,9 +34,9 @@ TITLES = {
 def recipe_schema(kind: type[Recipe] = Recipe) -> dict[str, Any]:
     """The schema of what a file may hold: a recipe's, or a study's."""
     whole = _schema_of(kind)
-    sections = [name for name in ("Sampling", "Plan") if name in whole["$defs"]]
-    definitions: dict[str, Any] = {name: whole["$defs"][name] for name in sections}
+    names = sorted(installed().accelerators)
     properties = whole["properties"]
+    del properties["accelerators"]["items"]
     properties[INCLUDE] = {
         "type": "string",
         "minLength": 1,
@@ -47,13 +45,6 @@ def recipe_schema(kind: type[Recipe] = Recipe) -> dict[str, Any]:
         "examples": sorted(installed().recipes),
     }
     properties[SCHEMA] = {"type": "string", "description": "Where the schema is; for editors."}
-    names = sorted(installed().accelerators)
-    for name in names:
-        definitions |= _of_accelerator(installed().accelerators[name])
-        definitions[name + OVER] = _over_an_included(definitions[name])
-    del properties["accelerators"]["items"]
-    if "Plan" in definitions:
-        definitions["Plan"]["properties"]["sweep"] |= _sweep(definitions, names)
     title, description = TITLES[kind]
     return {
         "$schema": DIALECT,
@@ -65,8 +56,20 @@ def recipe_schema(kind: type[Recipe] = Recipe) -> dict[str, Any]:
         "if": {"required": [INCLUDE]},
         "then": _listing([name + OVER for name in names]),
         "else": _listing(names),
-        "$defs": definitions,
+        "$defs": _definitions(whole["$defs"], names),
     }
+
+
+def _definitions(sections: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The sections' definitions, and each accelerator's: by itself, and over an included one."""
+    kept = [name for name in ("Sampling", "Plan") if name in sections]
+    made: dict[str, Any] = {name: sections[name] for name in kept}
+    for name in names:
+        made |= _of_accelerator(installed().accelerators[name])
+        made[name + OVER] = _over_an_included(made[name])
+    if "Plan" in made:
+        made["Plan"]["properties"]["sweep"] |= _sweep(made, names)
+    return made
 
 
 def _listing(definitions: Sequence[str]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ class Estimate:
 
 
 def check_speedup(stack: Stack | None, recipe: Recipe) -> Finding:
-    """What `sraccel check` says of the speedup; a stack of None was refused."""
+    """What `sraccel check` reports of the speedup; `stack` is None if composing was refused."""
     if stack is None:
         return Finding("note", NOT_ESTIMATED, ABOUT)
     try:
@@ -74,7 +74,8 @@ def _estimated(stack: Stack, recipe: Recipe) -> str:
     if not any(forecast.taken or forecast.skipped for forecast in estimate.forecasts):
         return _without_a_number(unknown)
     given = f"{steps} steps" if steps else f"{USUAL_STEPS} steps, since the recipe gives no number"
-    assumptions = [given, *_costs(stack, estimate), *_assumptions(estimate)]
+    assumed = [forecast.assumes for forecast in estimate.forecasts if forecast.assumes]
+    assumptions = [given, *_costs(stack, estimate), *assumed]
     text = f"about {in_words(estimate.speedup)} by arithmetic, not measured "
     text += f"({'; '.join(assumptions)})"
     if unknown:
@@ -209,10 +210,6 @@ def _costs(stack: Stack, estimate: Estimate) -> Iterator[str]:
         ratios = relative_costs(stack.denoisers[role], base)
         listed = " to ".join(f"{number:.2f} (by {source})" for source, number in ratios.items())
         yield f"a {role} step costs {listed} of a {base.role} step"
-
-
-def _assumptions(estimate: Estimate) -> Iterator[str]:
-    return (forecast.assumes for forecast in estimate.forecasts if forecast.assumes)
 
 
 def _without_a_number(unknown: list[str]) -> str:

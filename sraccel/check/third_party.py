@@ -1,4 +1,4 @@
-"""Asking accelerators of other packages, which may raise anything."""
+"""Calling accelerators of other packages, which may raise anything."""
 
 from __future__ import annotations
 

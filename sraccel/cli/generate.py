@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from sraccel.loop.stack import Stack
     from sraccel.models.step_callback import StepReport
     from sraccel.recipe.recipe import Recipe
-    from sraccel.reencode.pipeline_pair import PipelinePair
+    from sraccel.reencode.handoff import PipelinePair
     from sraccel.report.model import Report
     from sraccel.report.origin import Source
 
@@ -261,7 +261,7 @@ def _together(
     pipes: list[Any], recipe: Recipe, call: dict[str, Any], report_step: StepReport
 ) -> Prepared:
     """Two pipelines that share the work."""
-    from sraccel.reencode.pipeline_pair import PipelinePair
+    from sraccel.reencode.handoff import PipelinePair
 
     sketch_pipe, render_pipe = pipes
     pair = PipelinePair(sketch_pipe, render_pipe, recipe, **call)

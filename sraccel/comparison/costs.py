@@ -55,10 +55,10 @@ class Costs:
         for step in report.steps:
             timed = [call for call in step.calls if call.seconds is not None]
             for call in timed:
-                self.samples[kind_of_record(call, prepared_by)].append(call.seconds or 0.0)
+                self.samples[_kind_of(call, prepared_by)].append(call.seconds or 0.0)
             if timed and step.seconds is not None:
                 rest = step.seconds - sum(call.seconds or 0.0 for call in timed)
-                self.rests[kind_of_record(timed[-1], prepared_by)].append(rest)
+                self.rests[_kind_of(timed[-1], prepared_by)].append(rest)
 
     def seconds(self, kind: Kind) -> float | None:
         """Median seconds of a kind of call; None if it was never measured."""
@@ -71,7 +71,7 @@ class Costs:
         return median(value for values in self.rests.values() for value in values)
 
 
-def kind_of_record(call: CallRecord, prepared_by: tuple[str, ...]) -> Kind:
+def _kind_of(call: CallRecord, prepared_by: tuple[str, ...]) -> Kind:
     """The kind of a call as it was made."""
     return Kind(call.denoiser, call.reused, prepared_by)
 

@@ -61,15 +61,15 @@ def kinds_needed(report: Report, accelerators: Sequence[Recorded]) -> set[Kind]:
 
 def predict(report: Report, accelerators: Sequence[Recorded], costs: Costs) -> None:
     """Fill in `speedup.predicted` and the accelerators' factors."""
-    estimate = _estimates(report, accelerators)
+    own = _own_costs(report, accelerators)
     seconds, estimated = [], []
     for present in prefixes(accelerators):
         steps = [[kind_of(call, present) for call in step.calls] for step in report.steps]
-        kinds = {kind for step in steps for kind in step}
-        measured = {kind: costs.seconds(kind) for kind in kinds}
-        estimated.append(any(value is None for value in measured.values()))
-        calls = sum(_or(measured[kind], estimate, kind) for step in steps for kind in step)
-        seconds.append(calls + sum(costs.rest(step[-1]) for step in steps if step))
+        calls = [kind for step in steps for kind in step]
+        estimated.append(any(kind not in costs.samples for kind in calls))
+        spent = {kind: _seconds(kind, costs, own) for kind in {*calls}}
+        rests = [costs.rest(step[-1]) for step in steps if step]
+        seconds.append(sum(spent[kind] for kind in calls) + sum(rests))
     if not report.steps or not all(math.isfinite(value) for value in seconds):
         return
     report.speedup.predicted = seconds[0] / seconds[-1]
@@ -82,13 +82,14 @@ def predict(report: Report, accelerators: Sequence[Recorded], costs: Costs) -> N
         record.estimated = guessed
 
 
-def _or(measured: float | None, estimate: Costs, kind: Kind) -> float:
-    """A measured cost, else the accelerated run's own, else NaN."""
-    found = measured if measured is not None else estimate.seconds(kind)
-    return float("nan") if found is None else found
+def _seconds(kind: Kind, *costs: Costs) -> float:
+    """Seconds of a kind of call by the first that knows it, else NaN."""
+    known = (one.seconds(kind) for one in costs)
+    return next((seconds for seconds in known if seconds is not None), math.nan)
 
 
-def _estimates(report: Report, accelerators: Sequence[Recorded]) -> Costs:
+def _own_costs(report: Report, accelerators: Sequence[Recorded]) -> Costs:
+    """The accelerated run's own: what was not measured otherwise is estimated by them."""
     costs = Costs()
     costs.take(report, tuple(item.name for item in accelerators if item.prepares))
     return costs

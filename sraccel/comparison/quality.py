@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Quality:
-    """What the metrics say.
+    """What the metrics gave.
 
     Attributes:
-        values: a number a metric.
+        values: by the metric's name.
         lacks: why a metric has none, by its name.
     """
 
@@ -36,7 +36,7 @@ class Quality:
 def quality_of(accelerated: torch.Tensor | None, bare: torch.Tensor | None) -> Quality:
     """Each metric, averaged over the videos of a batch.
 
-    The runs are done: no metric of anybody may lose them.
+    A metric that fails is noted and raises nothing: the runs are done, and must not be lost.
 
     Args:
         accelerated: frames as `frames_of` gives them; None where there are none.

@@ -4,6 +4,6 @@ In: a folder, a name on the hub, or `demo`. Out: a diffusers pipeline or a denoi
 Importing any module here imports neither torch nor diffusers.
 
 Others use: `loading` (a pipeline), `source` (a denoiser: `ModelSource`), `shared` (one copy for
-several stacks), `room` (memory: needed and free), `partners` (whether two denoisers go together),
+several stacks), `memory` (needed and free), `partners` (whether two denoisers go together),
 `checksum`, `known_pairs`; of a pipeline's call `arguments` and `step_callback`.
 """

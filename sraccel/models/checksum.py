@@ -1,7 +1,4 @@
-"""By what a loaded model differs from another one: a checksum of its weights.
-
-`sraccel.report.origin.fingerprint` is the one of files.
-"""
+"""A checksum of a loaded model's weights; `sraccel.report.origin.fingerprint` is that of files."""
 
 from __future__ import annotations
 
@@ -13,9 +10,9 @@ if TYPE_CHECKING:
 
 
 def weights_checksum(module: nn.Module) -> str | None:
-    """A checksum of some of each parameter's numbers, by which models of one kind differ.
+    """A checksum of the first numbers of each parameter, in which models of one kind differ.
 
-    None for weights that are elsewhere (offloaded one by one).
+    None if the weights are elsewhere (offloaded one by one).
     """
     import torch
 

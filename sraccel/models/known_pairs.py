@@ -26,7 +26,7 @@ class KnownPair(BaseModel):
         handoff: what happens where the render model takes over; a key of `HANDOFFS`.
         evidence: how much is known; a key of `EVIDENCE`.
         known: what is known of the pair.
-        source: where that is said.
+        source: of what is known.
         unverified: what could not be verified, or nothing.
     """
 

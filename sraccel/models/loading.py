@@ -19,7 +19,6 @@ from sraccel.errors import ModelError, SraccelError
 if TYPE_CHECKING:
     import torch
     from diffusers import DiffusionPipeline, WanPipeline
-    from torch import nn
 
 FPS = 16
 """Frames per second of a video whose model does not say; Wan's."""
@@ -41,25 +40,20 @@ def load_demo(role: Role = "transformer", **kwargs: Any) -> WanPipeline:
     Raises:
         ModelError: the weights are missing from this installation.
     """
+    from diffusers import WanTransformer3DModel
+
     from sraccel.demo.pipeline import DemoPipeline
 
     folder = demo_weights()
-    loader: Any = DemoPipeline
+    models: Any = WanTransformer3DModel
+    pipelines: Any = DemoPipeline
     with as_model_errors(str(folder)):
         if role == "render":
-            kwargs["transformer"] = _demo_render(folder, kwargs.get("dtype"))
-        pipeline: WanPipeline = loader.from_pretrained(folder, use_safetensors=True, **kwargs)
+            kwargs["transformer"] = models.from_pretrained(
+                folder, subfolder="render", dtype=kwargs.get("dtype"), use_safetensors=True
+            )
+        pipeline: WanPipeline = pipelines.from_pretrained(folder, use_safetensors=True, **kwargs)
     return pipeline
-
-
-def _demo_render(folder: Path, dtype: torch.dtype | None) -> nn.Module:
-    from diffusers import WanTransformer3DModel
-
-    loader: Any = WanTransformer3DModel
-    module: nn.Module = loader.from_pretrained(
-        folder, subfolder="render", dtype=dtype, use_safetensors=True
-    )
-    return module
 
 
 def locate(name: str | Path) -> str:

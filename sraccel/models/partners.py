@@ -9,6 +9,7 @@ from sraccel.errors import ModelError
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser import Denoiser
+    from sraccel.noise.space import NoiseSpace
 
 VAE_FACTS = (
     "_class_name",
@@ -32,8 +33,8 @@ VAE_FACTS = (
 )
 """What of a VAE's configuration decides what its latents mean.
 
-Not the `scaling_factor`: the change of variables takes care of that. The rest tells versions apart
-(LTX-Video's VAEs share class and channels).
+Not the `scaling_factor`: the change of variables takes care of that. LTX-Video's versions share
+class and channels, and differ in the rest.
 """
 
 VaeConfig = Mapping[str, Any] | None
@@ -66,26 +67,32 @@ def check_partners(
         "VAE there is sraccel.handoff(sketch_pipe, render_pipe, ...)",
     )
     own.adapter.check_sibling(own.module, other.module)
-    if not _spaces_meet(own, other):
-        spaces = [space.describe() for d in (own, other) if (space := d.noise_space) is not None]
-        _refuse_differences(
-            own.role,
-            spaces[0],
-            other.role,
-            spaces[1],
-            "the change of variables is not defined for this family: its input holds conditioning "
-            "channels beside the noisy latents, or its prediction is not what its scheduler takes",
-        )
+    _check_noise_spaces(own, other)
 
 
-def _spaces_meet(own: Denoiser, other: Denoiser) -> bool:
-    """Whether the noise spaces are equal, or the change of variables is defined."""
-    if own.noise_space is None or other.noise_space is None:
-        return True
+def _check_noise_spaces(own: Denoiser, other: Denoiser) -> None:
+    """Refuse noise spaces that differ where the change of variables is not defined."""
+    if own.noise_space is None or other.noise_space is None or own.noise_space == other.noise_space:
+        return
     facts = own.adapter.interface(own.module)
     same_channels = facts.get("in_channels") == facts.get("out_channels")
-    convertible = same_channels and own.adapter.predicts_for_scheduler
-    return own.noise_space == other.noise_space or convertible
+    if same_channels and own.adapter.predicts_for_scheduler:
+        return
+    _refuse_differences(
+        own.role,
+        _noise_facts(own.noise_space),
+        other.role,
+        _noise_facts(other.noise_space),
+        "the change of variables is not defined for this family: its input holds conditioning "
+        "channels beside the noisy latents, or its prediction is not what its scheduler takes",
+    )
+
+
+def _noise_facts(space: NoiseSpace) -> dict[str, object]:
+    """A noise space side by side with another; schedules of one kind may differ in levels alone."""
+    schedule = space.schedule
+    noise = [round(schedule.levels(timestep)[1], 3) for timestep in (100, 300, 500, 700, 900)]
+    return {**space.describe(), "noise at timesteps 100, 300, ... 900": noise}
 
 
 def _refuse_differences(

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 from sraccel.demo.pair import DEMO
 from sraccel.errors import ModelError
 from sraccel.models.loading import DType, as_model_errors, locate, torch_dtype
-from sraccel.models.room import check_room, weight_bytes
+from sraccel.models.memory import check_room, weight_bytes
 from sraccel.models.shared import share, shared_module
 
 if TYPE_CHECKING:

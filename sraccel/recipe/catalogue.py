@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -86,6 +86,7 @@ class Catalogue:
             self.plugins.append(Plugin(entry_point.name, distribution, None, tuple(brought)))
 
     def _add(self, name: str, implementation: object, distribution: str) -> list[str]:
+        """Add all that a plugin brings, or nothing of it if something is wrong."""
         ask = _discovery_hooks(name, implementation)
         accelerators = {accelerator.name: accelerator for accelerator in ask("accelerators")}
         for taken in accelerators.keys() & self.accelerators.keys():
@@ -95,18 +96,20 @@ class Catalogue:
                 accelerator=taken,
                 plugin=name,
             )
-        judges = self._judges(name, list(ask("metrics")), distribution)
-        self.adapters.extend(ask("denoiser_adapters"))
+        judges = self._judges(name, ask("metrics"), distribution)
+        adapters = ask("denoiser_adapters")
+        recipes = {path.stem: path for path in ask("recipes")}
+        self.adapters.extend(adapters)
         for judge in judges:
             known: dict[str, Any] = self.metrics if isinstance(judge, Metric) else self.scores
             known[judge.name] = judge
-        self.recipes.update((path.stem, path) for path in ask("recipes"))
+        self.recipes.update(recipes)
         self.accelerators.update(accelerators)
         self._origin.update(dict.fromkeys(accelerators, distribution))
         return list(accelerators)
 
     def _judges(self, name: str, brought: list[Any], distribution: str) -> list[Metric | Score]:
-        """What a plugin brings to judge quality, if it is that and under names of its own."""
+        """Metrics and scores that a plugin brings; errors for other things and taken names."""
         taken = {*self.metrics, *self.scores}
         for judge in brought:
             if not isinstance(judge, (Metric, Score)):
@@ -160,7 +163,7 @@ def resolve_options(given: Any) -> AcceleratorOptions:
 
 
 def raised_in(accelerator: str, method: str, error: Exception) -> PluginError:
-    """That a method of an accelerator raised what it should not."""
+    """The error for a method of an accelerator that raised what it should not."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     made = PluginError(
         f"{accelerator!r} ({installed().origin(accelerator)}) raised in {method}: {reason}",
@@ -172,7 +175,7 @@ def raised_in(accelerator: str, method: str, error: Exception) -> PluginError:
 
 
 def _unknown(name: str) -> PydanticCustomError:
-    """An error of a type of its own, which says what else there is."""
+    """Pydantic's error for an unknown name; it lists the known ones."""
     known = sorted(installed().accelerators)
     hint, listed = did_you_mean(name, known), ", ".join(known)
     return PydanticCustomError(
@@ -182,16 +185,16 @@ def _unknown(name: str) -> PydanticCustomError:
     )
 
 
-def _discovery_hooks(name: str, implementation: object) -> Callable[[str], Iterator[Any]]:
-    """Validate a plugin's discovery hooks; return a function that asks one of them."""
+def _discovery_hooks(name: str, implementation: object) -> Callable[[str], list[Any]]:
+    """Validate a plugin's discovery hooks; return a function that calls one of them."""
     manager = pluggy.PluginManager(PROJECT)
     manager.add_hookspecs(Discovery)
     manager.register(implementation, name)
     manager.check_pending()
 
-    def ask(what: str) -> Iterator[Any]:
+    def ask(what: str) -> list[Any]:
         answers: list[Iterable[Any]] = getattr(manager.hook, f"sraccel_{what}")()
-        return (item for answer in answers for item in answer)
+        return [item for answer in answers for item in answer]
 
     return ask
 

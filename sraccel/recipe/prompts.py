@@ -11,7 +11,7 @@ COMMENT = "#"
 
 
 class PromptsError(ValueError):
-    """Why there are no prompts in a file."""
+    """Why no prompts could be read."""
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -36,7 +36,7 @@ def read_prompts(path: Path) -> list[str]:
 
 
 def _hint(path: Path) -> str:
-    """A file of that folder that may have been meant; or that a text is no file."""
+    """A file of that folder that may have been meant; else how to give prompts themselves."""
     try:
         beside = sorted(one.name for one in path.parent.glob("*.txt"))
     except (OSError, ValueError):

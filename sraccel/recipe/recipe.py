@@ -61,7 +61,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _told_whole(
+    def _with_all_problems(
         cls, data: Any, check: ModelWrapValidatorHandler[Self], info: ValidationInfo
     ) -> Self:
         """Resolve `include`, and turn pydantic's errors into one with all problems."""
@@ -135,7 +135,7 @@ class Recipe(BaseModel):
 
 
 def _listed_again(names: Sequence[str], index: int) -> InitErrorDetails:
-    """That an accelerator was there before, reported at its name."""
+    """Pydantic's error for an accelerator that is listed again, at its name."""
     name = names[index]
     text = "{quoted} is listed {count} times; once is possible"
     context = {"quoted": repr(name), "count": names.count(name)}

@@ -1,4 +1,4 @@
-"""How a recipe's pipeline is called, where the caller does not say."""
+"""The arguments of a pipeline's call that a recipe gives."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from sraccel.comparison.paired_runs import Keep, PairedRuns
 from sraccel.comparison.timed_call import TimedCall
 from sraccel.models.step_callback import Progress
 from sraccel.recipe.recipe import Recipe
-from sraccel.reencode.pipeline_pair import Handoff, PipelinePair
-from sraccel.reencode.switch_options import switching_at_once
+from sraccel.reencode.handoff import Handoff, PipelinePair
+from sraccel.reencode.srdiffusion import switching_at_once
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter

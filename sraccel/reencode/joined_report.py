@@ -1,4 +1,4 @@
-"""One report of two runs: a sketch pipeline's, and a render pipeline's that went on with it."""
+"""One report of two runs: a sketch pipeline's, and a render pipeline's that continues it."""
 
 from __future__ import annotations
 

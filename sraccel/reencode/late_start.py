@@ -16,7 +16,7 @@ SAME_ANGLE = 1e-6
 
 
 def schedule_of(pipe: Any, num_inference_steps: int) -> Any:
-    """A copy of the pipeline's scheduler that has its timesteps; the pipeline's own stays as it is.
+    """A copy of the pipeline's scheduler with its timesteps set.
 
     Raises:
         ModelError: the scheduler needs more than the number of steps.
@@ -43,7 +43,7 @@ def first_step_at(scheduler: Any, space: NoiseSpace, levels: Levels, steps: int)
     """
     wanted = math.atan2(levels[1], levels[0]) + SAME_ANGLE
     for step in range(steps):
-        signal, noise = scheduled_levels(scheduler, space.schedule, step * _order(scheduler))
+        signal, noise = scheduled_levels(scheduler, space.schedule, step * order_of(scheduler))
         if math.atan2(noise, signal) <= wanted:
             return step
     return None
@@ -52,7 +52,7 @@ def first_step_at(scheduler: Any, space: NoiseSpace, levels: Levels, steps: int)
 def strength_for(pipe: Any, scheduler: Any, steps: int, first_step: int) -> float:
     """The strength with which a pipeline begins at this step; asks its own `get_timesteps`.
 
-    Pipelines round differently, and `int(50 * (29 / 50))` is 28.
+    Pipelines round differently: `int(50 * (29 / 50))` is 28.
 
     Raises:
         LoopError: no strength gives this step.
@@ -80,8 +80,9 @@ def _begin(pipe: Any, scheduler: Any, steps: int, strength: float) -> float:
     # A stand-in: some set the scheduler's begin index here.
     stand_in = SimpleNamespace(scheduler=copy.copy(scheduler))
     timesteps, _ = get_timesteps(stand_in, **given)
-    return (len(scheduler.timesteps) - len(timesteps)) / _order(scheduler)
+    return (len(scheduler.timesteps) - len(timesteps)) / order_of(scheduler)
 
 
-def _order(scheduler: Any) -> int:
+def order_of(scheduler: Any) -> int:
+    """How many of the scheduler's timesteps make one step."""
     return int(getattr(scheduler, "order", 1))

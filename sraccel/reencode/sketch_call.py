@@ -15,7 +15,7 @@ from sraccel.models.step_callback import CALLBACK, takes_callback, with_callback
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.reencode.sketching import Sketching
+    from sraccel.reencode.srdiffusion import Sketching
 
 
 def check_stoppable(pipe: Any) -> None:
@@ -64,7 +64,7 @@ class SketchCall:
             return self._as_asked(output, call)
         if not self.stopped:
             raise LoopError(f"{type(pipe).__name__} did not call `{CALLBACK}` at the switch")
-        frames = _pixels(output)
+        frames = output[_pixels_key(output)]
         return frames if frames.ndim == 5 else frames[:, None]
 
     def _change(self, pipe: Any, tensors: dict[str, Any]) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class SketchCall:
     def _as_asked(self, output: Any, call: dict[str, Any]) -> Any:
         """The output as the pipeline makes it of its "pt" frames, by the same steps."""
         wanted = {**defaults_of(self._pipe), **call}["output_type"]
-        key = "frames" if hasattr(output, "frames") else "images"
+        key = _pixels_key(output)
         output[key] = self._latents if wanted == "latent" else self._converted(output[key], wanted)
         return output if call.get("return_dict", True) else output.to_tuple()
 
@@ -99,5 +99,5 @@ class SketchCall:
         return np.stack(videos)
 
 
-def _pixels(output: Any) -> Any:
-    return output.frames if hasattr(output, "frames") else output.images
+def _pixels_key(output: Any) -> str:
+    return "frames" if hasattr(output, "frames") else "images"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def timed(obj: object, attr: str, device: torch.device) -> Iterator[Callable[[], float]]:
-    """Time the calls of `obj.attr` inside; gives their seconds so far, for which it waits."""
+    """Time the calls of `obj.attr` inside; yields a function that adds them up, once done."""
     clock = clock_for(device)
     calls: list[tuple[Mark, Mark]] = []
 

@@ -1,4 +1,4 @@
-"""Videos: frames of a pipeline's output, .mp4 files, and what metrics and scores make of frames.
+"""Videos: frames of a pipeline's output, .mp4 files, and the metrics and scores of frames.
 
 In: what a pipeline returned. Out: tensors of frames in [0, 1], files, numbers.
 

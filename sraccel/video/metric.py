@@ -18,8 +18,8 @@ class Metric:
         name: the key under `quality` in the report, with its unit: `psnr_db`.
         compare: takes the accelerated and the bare video, float32 in [0, 1], of shape
             (frames, channels, height, width); returns one number.
-        loss: what a value says is lost: 0 for identical videos, more for worse ones, and such
-            that sums make sense. None: the bare video's value minus it.
+        loss: turns a value into what is lost: 0 for identical videos, more for worse ones, such
+            that losses can be added. None: the bare video's value minus it.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What judges quality and comes with sraccel: PSNR, SSIM, the demo pair's semantic score."""
+"""The metrics and scores that come with sraccel: PSNR, SSIM, the demo pair's semantic score."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from diffusers import (
 from tiny_models import tiny_pipeline, tiny_transformer
 
 import sraccel
-from sraccel.models import room
+from sraccel.models import memory
 
 Generate = Callable[..., torch.Tensor]
 
@@ -214,7 +214,7 @@ def test_a_render_model_that_does_not_fit_into_memory_is_refused_before_it_is_lo
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     render.save_config(tmp_path)  # no weights: loading them would fail in another way
-    monkeypatch.setattr(room, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
     with pytest.raises(sraccel.ModelError, match=r"render model .* needs .* GiB .* free on cpu"):
         sraccel.compose(pipe, recipe(str(tmp_path)))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -38,9 +37,8 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Register:
     return add
 
 
-def said(recipe: Any) -> list[tuple[str, str, str]]:
-    found = check_model(Recipe.load(recipe), "demo", "float32")
-    return [(one.level, one.about, one.message) for one in found]
+def found_in(recipe: Any) -> list[Finding]:
+    return check_model(Recipe.load(recipe), "demo", "float32")
 
 
 class Doubtful(Accelerator):
@@ -58,18 +56,18 @@ class Doubtful(Accelerator):
         raise ConflictError("doubtful: cannot work here")
 
 
-def test_doubts_and_outlook_of_any_accelerator_are_told(register: Register) -> None:
+def test_doubts_and_outlook_of_any_accelerator_are_reported(register: Register) -> None:
     register(Doubtful)
     given = {"accelerators": [{"use": "doubtful"}], "sampling": {"num_inference_steps": 3}}
     (warning,) = check_recipe(Recipe.load(given), gather(given))
     assert (warning.level, warning.about) == ("warning", "doubtful")
     assert warning.message == "wants an even number of steps"
-    found = said([{"use": "srdiffusion", "render": "demo"}, {"use": "doubtful"}])
-    assert ("note", "doubtful", "sees transformer, render") in found
-    assert ("error", "doubtful", "cannot work here") in found
+    found = found_in([{"use": "srdiffusion", "render": "demo"}, {"use": "doubtful"}])
+    assert Finding("note", "sees transformer, render", "doubtful") in found
+    assert Finding("error", "cannot work here", "doubtful") in found
 
 
-def test_an_accelerator_that_would_load_models_is_left_out_and_said_to_be(
+def test_an_accelerator_that_would_load_models_is_left_out_with_a_note(
     register: Register,
 ) -> None:
     class Loads(Accelerator):
@@ -86,12 +84,12 @@ def test_an_accelerator_that_would_load_models_is_left_out_and_said_to_be(
             raise AssertionError("composed")
 
     register(Loads)
-    found = said([{"use": "loads"}, {"use": "teacache"}])
-    assert any(about == "loads" and "not checked" in text for _, about, text in found)
-    assert not [one for one in found if one[0] == "error"]
+    found = found_in([{"use": "loads"}, {"use": "teacache"}])
+    assert any(one.about == "loads" and "not checked" in one.message for one in found)
+    assert not [one for one in found if one.level == "error"]
 
 
-def test_contradictions_that_show_only_together_are_told(register: Register) -> None:
+def test_contradictions_that_show_only_together_are_reported(register: Register) -> None:
     class Other(Accelerator):
         """Predicts residuals, too."""
 
@@ -101,8 +99,9 @@ def test_contradictions_that_show_only_together_are_told(register: Register) -> 
         def reuse_residual(self, call: Any) -> None: ...
 
     register(Other)
-    (error,) = [one for one in said([{"use": "other"}, {"use": "teacache"}]) if one[0] == "error"]
-    assert "'other' and 'teacache' both predict" in error[2]
+    found = found_in([{"use": "other"}, {"use": "teacache"}])
+    (error,) = [one for one in found if one.level == "error"]
+    assert "'other' and 'teacache' both predict" in error.message
 
 
 def test_a_plugin_that_cannot_be_imported_is_one_problem_among_others(
@@ -119,8 +118,8 @@ def test_a_plugin_that_cannot_be_imported_is_one_problem_among_others(
     assert second.suggestion == "teacache"
 
 
-def test_a_problem_is_told_by_the_distribution_that_brings_the_accelerator(
-    register: Register,
+def test_a_problem_names_the_distribution_that_brings_the_accelerator(
+    register: Register, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Halver(Accelerator):
         """Halves."""
@@ -131,12 +130,9 @@ def test_a_problem_is_told_by_the_distribution_that_brings_the_accelerator(
             by: int
 
     register(Halver)
-    installed()._origin["halver"] = "halver-package 2.0"
-    try:
-        with pytest.raises(RecipeError) as refused:
-            Recipe(accelerators=[{"use": "halver"}])
-    finally:
-        del installed()._origin["halver"]
+    monkeypatch.setitem(installed()._origin, "halver", "halver-package 2.0")
+    with pytest.raises(RecipeError) as refused:
+        Recipe(accelerators=[{"use": "halver"}])
     (problem,) = refused.value.problems
     assert (problem.path, problem.plugin) == ("accelerators[0].by", "halver-package 2.0")
     assert problem.given is None
@@ -200,75 +196,43 @@ def test_whatever_a_file_holds_it_is_a_recipe_or_a_list_of_problems(
     path = tmp_path_factory.getbasetemp() / f"any.{suffix}"
     writers = {"yaml": yaml.safe_dump, "json": lambda given: json.dumps(given, default=str)}
     path.write_text(writers[suffix](content), encoding="utf-8")
-    problems = problems_of(path, overrides)
-    assert problems is None or problems
-    for problem in problems or []:
+    problems: list[Problem] = []
+    try:
+        Recipe.load(path, overrides)
+    except RecipeError as error:
+        problems = error.problems
+        assert problems
+    for problem in problems:
         assert str(problem)
         assert problem.file is not None
         assert problem.file.startswith("--set ") or problem.line is not None
 
 
-def problems_of(path: Path, overrides: list[str]) -> list[Problem] | None:
-    try:
-        Recipe.load(path, overrides)
-    except RecipeError as error:
-        return error.problems
-    return None
-
-
-def test_what_an_accelerator_raises_is_told_as_its_own_and_hides_nothing_else(
-    register: Register,
+@pytest.mark.parametrize("where", ["doubts", "__init__", "outlook", "without_weights"])
+def test_what_an_accelerator_raises_is_reported_as_its_own_and_hides_nothing_else(
+    register: Register, where: str
 ) -> None:
     class Raises(Accelerator):
-        """Raises wherever it is asked."""
+        """Raises where it is asked."""
 
         name = "raises"
 
-        class Options(AcceleratorOptions):
-            def doubts(self, sampling: Sampling) -> Iterable[str]:
-                raise KeyError("lost")
+        class Options(AcceleratorOptions): ...
 
-        def outlook(self, stack: Any) -> Iterable[Finding]:
-            raise ZeroDivisionError("by zero")
+    def raises(*_: Any) -> Any:
+        raise KeyError("lost")
 
+    in_options = where in ("doubts", "without_weights")
+    setattr(Raises.Options if in_options else Raises, where, raises)
     register(Raises)
     given = {"accelerators": [{"use": "raises"}, {"use": "teacache", "threshold": 0}]}
-    error, warning = check_recipe(Recipe.load(given), gather(given))
-    assert (error.level, error.about) == ("error", "raises")
-    assert "'raises' (this program) raised in doubts: KeyError: 'lost'" in error.message
-    assert "never skips" in warning.message
-    found = said(given)
-    assert any("raised in outlook: ZeroDivisionError" in text for _, _, text in found)
-    assert any(about == "teacache" for _, about, _ in found)
-
-
-def test_an_accelerator_that_cannot_be_made_or_outlined_is_named(register: Register) -> None:
-    class Unmade(Accelerator):
-        """Cannot be made."""
-
-        name = "unmade"
-
-        def __init__(self, options: AcceleratorOptions) -> None:
-            raise TypeError("no")
-
-    class Weightless(Accelerator):
-        """Cannot do without weights."""
-
-        name = "weightless"
-
-        class Options(AcceleratorOptions):
-            def without_weights(self) -> Any:
-                raise OSError("gone")
-
-    register(Unmade)
-    register(Weightless)
-    given = [{"use": "weightless"}, {"use": "unmade"}, {"use": "teacache", "threshold": 0}]
-    error, warning = check_recipe(Recipe.load(given), gather(given))
-    assert (error.about, warning.about) == ("unmade", "teacache")
-    assert "raised in __init__: TypeError: no" in error.message
-    errors = [(about, text) for level, about, text in said(given) if level == "error"]
-    assert [about for about, _ in errors] == ["weightless", "unmade"]
-    assert "raised in without_weights: OSError: gone" in errors[0][1]
+    of_recipe, of_model = check_recipe(Recipe.load(given), gather(given)), found_in(given)
+    assert any("never skips" in one.message for one in of_recipe)
+    assert any(one.about == "teacache" for one in of_model)
+    errors = [one for one in (*of_recipe, *of_model) if one.level == "error"]
+    assert {one.about for one in errors} == {"raises"}
+    for error in errors:
+        assert f"'raises' (this program) raised in {where}: KeyError: 'lost'" in error.message
 
 
 def test_options_whose_validator_raises_are_the_plugins_fault_and_other_problems_stay(
@@ -299,7 +263,7 @@ def test_options_whose_validator_raises_are_the_plugins_fault_and_other_problems
     assert second.suggestion == "teacache"
 
 
-def test_numbers_of_any_accelerators_options_are_no_booleans_where_these_are_not_meant(
+def test_a_boolean_is_no_number_unless_the_option_takes_it(
     register: Register,
 ) -> None:
     class Numbers(Accelerator):
@@ -319,6 +283,8 @@ def test_numbers_of_any_accelerators_options_are_no_booleans_where_these_are_not
     for name in ("whole", "some", "named"):
         with pytest.raises(RecipeError, match=rf"{name}: true is not a number \(given: True\)"):
             Recipe(accelerators=[{"use": "numbers", name: True}])
+    with pytest.raises(RecipeError, match=r"height: true is not a number \(given: True\)"):
+        Recipe(sampling={"height": True})
     kept = {"switch": True, "flag": True, "any_": True}
     options = Recipe(accelerators=[{"use": "numbers", **kept}]).accelerators[0].model_dump()
     assert {name: options[name] for name in kept} == kept
@@ -352,7 +318,7 @@ def with_render(dtype: str = "auto", residency: str = "both", **others: Any) -> 
     }
 
 
-def test_models_that_take_turns_are_not_added_up_nor_told_to(
+def test_models_that_take_turns_are_not_added_up_nor_advised_to(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     both = memory(monkeypatch, with_render())

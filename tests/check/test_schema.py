@@ -94,12 +94,13 @@ def test_a_json_recipe_may_say_where_its_schema_is() -> None:
 def test_every_option_has_its_description_and_its_default() -> None:
     for name, option in OPTIONS:
         field = installed().accelerators[name].Options.model_fields[option]
-        told = SCHEMA["$defs"][name]["properties"][option]
-        assert told["description"] == field.description
-        assert told["default"] == field.default
+        described = SCHEMA["$defs"][name]["properties"][option]
+        assert field.description
+        assert described["description"] == field.description
+        assert described["default"] == field.default
 
 
-def test_every_installed_accelerator_is_told_by_its_name_with_what_it_does() -> None:
+def test_every_installed_accelerator_is_there_by_its_name_with_what_it_does() -> None:
     branches = SCHEMA["else"]["properties"]["accelerators"]["items"]["oneOf"]
     names = [branch["$ref"].rpartition("/")[2] for branch in branches]
     assert names == sorted(installed().accelerators)

@@ -1,4 +1,4 @@
-"""The speedup that `sraccel check` tells before a run: its arithmetic, and what it leaves out."""
+"""The speedup that `sraccel check` estimates: its arithmetic, and what it leaves out."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def estimate_of(*accelerators: Any, steps: int = STEPS) -> Estimate:
     return estimate_speedup(stack_of(*accelerators), steps)
 
 
-def said(recipe: Any, model: str | Path = "demo") -> str:
+def message_of(recipe: Any, model: str | Path = "demo") -> str:
     found = check_model(Recipe.load(recipe), str(model), "float32")
     (finding,) = [one for one in found if one.about == "speedup"]
     assert finding.level == "note"
@@ -190,7 +190,7 @@ def test_a_calibrations_table_is_interpolated(tmp_path: Path, threshold: float, 
         ({"thresholds": []}, 0.2, "no table of thresholds"),
     ],
 )
-def test_what_no_table_tells_is_unknown_and_no_factor(
+def test_what_is_in_no_table_is_unknown_and_no_factor(
     tmp_path: Path, changed: dict[str, Any], threshold: float, reason: str
 ):
     file = calibration(tmp_path, **changed)
@@ -226,7 +226,7 @@ def test_a_cache_that_waits_for_the_switch_skips_none_of_the_sketch(tmp_path: Pa
 
 def test_the_demo_recipe_holds_what_was_measured_and_says_that_it_is_arithmetic():
     """Measured: 1.65x in the demo's stack, 1.75x (1.72x to 1.82x) alone; docs/benchmarks.md."""
-    text = said("demo")
+    text = message_of("demo")
     assert text.startswith("about 1.0x to 1.8x by arithmetic, not measured (50 steps")
     assert "a switch at step 25 at the earliest, perhaps never" in text
     assert "what sageattention costs (it claims no speed)" in text
@@ -247,7 +247,7 @@ def test_a_fixed_switch_on_published_sizes(tmp_path: Path):
         "accelerators": [{"use": "srdiffusion", "render": str(small), "switch_step": 20}],
         "sampling": {"num_inference_steps": 40},
     }
-    text = said(recipe, large)
+    text = message_of(recipe, large)
     assert text.startswith("about 1.6x to 1.8x by arithmetic, not measured (40 steps; ")
     assert (
         "0.10 (by its blocks' parameters) to 0.23 (by its attention) of a transformer step" in text
@@ -264,13 +264,13 @@ def test_unknown_parts_are_named(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setitem(installed().accelerators, "silent", Silent)
     reencoded = {**SRDIFFUSION, "render": "org/name", "handoff": "reencode"}
-    text = said({"accelerators": [{"use": "silent"}, reencoded]})
+    text = message_of({"accelerators": [{"use": "silent"}, reencoded]})
     assert text.startswith("not predictable without a run: ")
     assert "what silent gains; what srdiffusion gains" in text
     assert "`sraccel generate --compare` measures it" in text
 
 
-def test_any_accelerator_can_foretell(monkeypatch: pytest.MonkeyPatch):
+def test_any_accelerator_can_give_a_forecast(monkeypatch: pytest.MonkeyPatch):
     class Halves(Accelerator):
         """Skips every second step."""
 
@@ -282,22 +282,22 @@ def test_any_accelerator_can_foretell(monkeypatch: pytest.MonkeyPatch):
             )
 
     monkeypatch.setitem(installed().accelerators, "halves", Halves)
-    text = said({"accelerators": [{"use": "halves"}]})
+    text = message_of({"accelerators": [{"use": "halves"}]})
     assert text.startswith("about 1.8x to 2.0x by arithmetic")
     assert "halves skips each other step" in text
 
 
-@pytest.mark.parametrize("role", ["transformer", "nobody"])
+@pytest.mark.parametrize("role", ["transformer", "unknown"])
 def test_a_forecast_that_cannot_be_is_an_error_of_its_accelerator(
     monkeypatch: pytest.MonkeyPatch, role: str
 ):
     class Wrong(Accelerator):
-        """Foretells nonsense."""
+        """Its forecast is nonsense."""
 
         name = "wrong"
 
         def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast:
-            if role == "nobody":
+            if role == "unknown":
                 return Forecast(taken={role: (1, 1)})
             raise KeyError("a bug")
 
@@ -305,19 +305,19 @@ def test_a_forecast_that_cannot_be_is_an_error_of_its_accelerator(
     found = check_model(Recipe(accelerators=[{"use": "wrong"}]), "demo", "float32")
     (error,) = [one for one in found if one.level == "error"]
     assert error.about == "wrong"
-    assert "forecast" in error.message or "'nobody'" in error.message
+    assert "forecast" in error.message or "'unknown'" in error.message
 
 
 def test_what_does_nothing_is_once_the_speed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(kernels, "_cuda_lacks", lambda: "no GPU in this test")
-    assert said({}).startswith("1.0x: nothing")
-    assert said([{"use": "sageattention", "kernel": "auto"}]).startswith("1.0x: nothing")
-    assert said([{"use": "teacache", "threshold": 0}]).startswith("1.0x: nothing")
+    assert message_of({}).startswith("1.0x: nothing")
+    assert message_of([{"use": "sageattention", "kernel": "auto"}]).startswith("1.0x: nothing")
+    assert message_of([{"use": "teacache", "threshold": 0}]).startswith("1.0x: nothing")
 
 
 def test_what_is_refused_is_not_estimated(tmp_path: Path):
     other = outlined.cogvideox(tmp_path / "other", outlined.COGVIDEOX_2B, 1, 1)
-    assert said([{**SRDIFFUSION, "switch_step": 8}], other).startswith("not estimated")
+    assert message_of([{**SRDIFFUSION, "switch_step": 8}], other).startswith("not estimated")
 
 
 @pytest.mark.parametrize(

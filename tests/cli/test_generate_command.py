@@ -10,7 +10,7 @@ from command import Sraccel, unframed
 
 from sraccel.cli import main
 from sraccel.demo.pair import DEMO_WEIGHTS
-from sraccel.models import loading, room
+from sraccel.models import loading, memory
 from sraccel.report.model import Report
 from sraccel.video.mp4 import load_video
 
@@ -109,7 +109,7 @@ def test_two_models_that_do_not_fit_together_are_refused_before_one_is_loaded(
     sraccel: Sraccel, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The demo pair's denoisers need 0.026 GiB together; the larger alone would fit."""
-    monkeypatch.setattr(room, "free_bytes", lambda device: 25_000_000)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 25_000_000)
     monkeypatch.setattr(loading, "load_demo", None)  # would fail in another way
     command = ("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--out", tmp_path)
     result = sraccel(*command, "--dtype", "float32")

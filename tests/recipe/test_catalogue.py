@@ -126,7 +126,7 @@ def test_metrics_and_scores_come_by_one_hook_and_are_kept_apart(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("brought", "error"),
+    ("brought", "message"),
     [
         ('Metric("fine", max), Score("ssim", max)', "a metric or score 'ssim', which is there"),
         ('Metric("semantic", max)', "a metric or score 'semantic', which is there already"),
@@ -135,12 +135,12 @@ def test_metrics_and_scores_come_by_one_hook_and_are_kept_apart(tmp_path: Path) 
     ],
 )
 def test_a_name_taken_twice_and_what_judges_nothing_are_refused_whole(
-    tmp_path: Path, brought: str, error: str
+    tmp_path: Path, brought: str, message: str
 ) -> None:
     make_distribution(tmp_path, "witness", "witness_module", JUDGES.format(brought=brought))
-    kept, told = in_a_fresh_process(tmp_path, LIST_JUDGES).splitlines()
+    kept, error = in_a_fresh_process(tmp_path, LIST_JUDGES).splitlines()
     assert kept == "['psnr_db', 'ssim'] ['semantic']"
-    assert error in told
+    assert message in error
 
 
 @pytest.mark.parametrize(
@@ -151,15 +151,31 @@ def test_a_name_taken_twice_and_what_judges_nothing_are_refused_whole(
         "sraccel.recipe.recipe",
         "sraccel.recipe.catalogue",
         "sraccel.cli",
+        "sraccel.models.loading",
+        "sraccel.testing",
     ],
 )
-def test_importing_does_not_import_torch(module: str) -> None:
+def test_importing_imports_neither_torch_nor_numpy(module: str) -> None:
     program = (
         f"import sys, {module}\nfrom sraccel.recipe.catalogue import installed\n"
         "assert all(p.error is None for p in installed().plugins), installed().plugins\n"
-        "print([name for name in ('torch', 'diffusers', 'transformers') if name in sys.modules])"
+        "print({'torch', 'diffusers', 'transformers', 'numpy'} & {*sys.modules})"
     )
-    assert in_a_fresh_process(Path(), program).strip() == "[]"
+    assert in_a_fresh_process(Path(), program).strip() == "set()"
+
+
+def test_a_plugin_that_fails_in_a_later_hook_brings_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing = "@hookimpl\ndef sraccel_recipes():\n    yield from (1 / 0 for _ in 'x')\n"
+    judges = JUDGES.format(brought='Metric("likeness", max)').partition("\n\n")[2]
+    source = GOOD.replace("import", "import Metric,") + judges + failing
+    (tmp_path / "half_module.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    catalogue = Catalogue()
+    catalogue.load(EntryPoint("half", "half_module", "sraccel"))
+    assert isinstance(catalogue.plugins[0].error, ZeroDivisionError)
+    assert not {**catalogue.accelerators, **catalogue.metrics}
 
 
 def test_loading_is_per_catalogue() -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 import sraccel
-from sraccel.recipe.catalogue import installed
 
 ACCELERATORS = [
     {"use": "srdiffusion", "render": "demo", "threshold": 0.02},
@@ -39,7 +38,7 @@ def test_a_recipe_survives_json_unchanged() -> None:
     assert sraccel.Recipe(**json.loads(recipe.model_dump_json())) == recipe
 
 
-def test_every_error_is_told_at_once_with_its_place() -> None:
+def test_every_error_of_a_recipe_made_in_python_is_reported_at_once() -> None:
     with pytest.raises(sraccel.RecipeError) as refused:
         sraccel.Recipe(
             accelerators=[
@@ -50,8 +49,8 @@ def test_every_error_is_told_at_once_with_its_place() -> None:
             ],
             nam="typo",
         )
-    places = [problem.path for problem in refused.value.problems]
-    assert places == [
+    assert {(one.file, one.line, one.place) for one in refused.value.problems} == {(None, None, "")}
+    assert [one.path for one in refused.value.problems] == [
         "accelerators[0].threshold",
         "accelerators[1].use",
         "accelerators[2].render",
@@ -60,45 +59,15 @@ def test_every_error_is_told_at_once_with_its_place() -> None:
         "nam",
     ]
     text = str(refused.value)
+    assert "accelerators[0].threshold: " in text
     assert "greater than or equal to 0 (given: -1)" in text
     assert "no accelerator is called 'teacash'; did you mean 'teacache'?" in text
     assert "srdiffusion has no 'rendr'; did you mean 'render'?" in text
 
 
-def test_a_name_listed_twice_is_refused() -> None:
-    with pytest.raises(sraccel.RecipeError, match="'teacache' is listed 2 times"):
-        sraccel.Recipe(accelerators=[{"use": "teacache"}, {"use": "teacache", "threshold": 0.3}])
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("broken.yaml", "accelerators: [", "cannot be read as a recipe"),
-        ("broken.json", "{", "cannot be read as a recipe"),
-        ("broken.toml", "= 3", "cannot be read as a recipe"),
-        ("list.yaml", "- 1\n", "a recipe is a mapping"),
-        ("code.yaml", "!!python/object/apply:os.system ['true']\n", "cannot be read as a recipe"),
-        ("wrong.yaml", "accelerators: [{use: teacache, threshold: x}]", r"\[0\].threshold"),
-    ],
-)
-def test_a_bad_file_is_named(tmp_path: Path, name: str, text: str, message: str) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(sraccel.RecipeError, match=message) as refused:
-        sraccel.Recipe.load(tmp_path / name)
-    assert name in str(refused.value)
-
-
 def test_a_missing_file_lists_the_shipped_recipes() -> None:
     with pytest.raises(sraccel.RecipeError, match=r"no file 'nowhere.yaml'.*shipped: .*demo"):
         sraccel.Recipe.load("nowhere.yaml")
-
-
-def test_every_shipped_recipe_is_valid_and_named_as_its_file() -> None:
-    assert "demo" in installed().recipes
-    for name in installed().recipes:
-        recipe = sraccel.Recipe.load(name)
-        assert recipe.name == name
-        assert recipe.description
 
 
 def test_recipes_are_immutable_and_short_to_look_at() -> None:
@@ -108,14 +77,13 @@ def test_recipes_are_immutable_and_short_to_look_at() -> None:
         recipe.name = "other"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("name", sorted(installed().accelerators))
-def test_every_option_of_every_accelerator_is_described(name: str) -> None:
-    options: Any = installed().accelerators[name].Options
-    for field, info in options.model_fields.items():
-        assert field == "use" or info.description, f"{name}.{field} has no description"
-
-
 @pytest.mark.parametrize("content", [5, None, "demo", [{"use": "teacache"}], b"x"])
 def test_what_is_no_mapping_is_refused_as_a_recipe(content: Any) -> None:
     with pytest.raises(sraccel.RecipeError, match="a recipe is a mapping"):
         sraccel.Recipe.model_validate(content)
+
+
+def test_a_file_that_holds_no_mapping_is_refused_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "list.yaml").write_text("- 1\n")
+    with pytest.raises(sraccel.RecipeError, match=r"list\.yaml:1:1: a recipe is a mapping"):
+        sraccel.Recipe.load(tmp_path / "list.yaml")

@@ -1,9 +1,9 @@
+"""The metrics and scores that come with sraccel."""
+
 from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -110,9 +110,3 @@ def test_all_register_under_the_report_s_keys():
         Metric("ssim", ssim),
         Score("semantic", semantic),
     ]
-
-
-def test_importing_the_plugin_imports_neither_torch_nor_numpy():
-    code = "import sys, sraccel.video.metrics as m; m.sraccel_metrics(); print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "numpy"} & set(done.stdout.split())

@@ -1,4 +1,4 @@
-"""What the parsers of YAML, TOML and JSON complain of, in plain words and with its place."""
+"""The complaints of the parsers of YAML, TOML and JSON, in plain words and with their place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TOO_LONG = "Exceeds the limit"
 
 COLON, STREAM_END, CUT_OFF = "could not find expected ':'", "<stream end>", "end of stream"
 WHERE_IT_BEGAN = (COLON, STREAM_END, CUT_OFF)
-"""YAML's problems that are reported where they are noticed; to be fixed where they began."""
+"""YAML's problems that PyYAML reports where it notices them; they are fixed where they began."""
 YAML_WORDS = {
     COLON: "a colon is missing after this",
     STREAM_END: "this bracket is never closed",
@@ -27,6 +27,7 @@ YAML_WORDS = {
     "character '\\t'": "a tab stands where YAML takes spaces only",
     "mapping values are not allowed here": "a key cannot stand here: indent it as those beside it, "
     "see that the line above has its colon, or put text that holds `: ` into quotes",
+    "found another document": "a second document begins here: a recipe is one",
     "expected <block end>": "this is indented unlike what it belongs to",
 }
 TOML_WORDS = {
@@ -56,12 +57,8 @@ def position_of(error: Exception, text: str = "") -> Position:
 
 
 def _mark(error: yaml.MarkedYAMLError) -> Any:
-    began = error.context_mark is not None and _has(error.problem, WHERE_IT_BEGAN)
-    return error.context_mark if began else error.problem_mark
-
-
-def _has(problem: str | None, phrases: tuple[str, ...]) -> bool:
-    return any(phrase in (problem or "") for phrase in phrases)
+    began = any(phrase in (error.problem or "") for phrase in WHERE_IT_BEGAN)
+    return error.context_mark if began and error.context_mark else error.problem_mark
 
 
 def _after(text: str) -> Position:
@@ -86,4 +83,4 @@ def reason_of(error: Exception) -> str:
 
 
 def _worded(problem: str, words: dict[str, str]) -> str | None:
-    return next((said for phrase, said in words.items() if phrase in problem), None)
+    return next((plain for phrase, plain in words.items() if phrase in problem), None)

@@ -11,23 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
 from sraccel.errors import Problem, RecipeError
 from sraccel.recipe.reading.complaints import position_of, reason_of
+from sraccel.recipe.reading.place import Location, Mark
 from sraccel.recipe.reading.yaml_nodes import YamlTree, read_tree
 
-Location = tuple[int | str, ...]
-"""Where in the content: `("accelerators", 1, "threshold")`."""
-
-
-class Mark(NamedTuple):
-    """A place in a file; both count from 1."""
-
-    line: int
-    column: int
+SUFFIXES = (".yaml", ".yml", ".toml", ".json")
+MOST_FILES = 500
+"""How many files of a folder are looked at for a name that may have been meant."""
 
 
 @dataclass
@@ -61,15 +56,11 @@ class Document:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is such a file; no for what cannot be a name at all."""
+    """Whether there is such a file; False for what cannot be a file's name."""
     try:
         return path.is_file()
     except (OSError, ValueError):  # too long, or with a null character
         return False
-
-
-SUFFIXES = (".yaml", ".yml", ".toml", ".json")
-MOST_FILES = 500
 
 
 def files_beside(path: Path) -> list[str]:
@@ -121,15 +112,10 @@ def _toml(text: str, path: Path) -> Document:
 
 def _with_marks(tree: YamlTree, path: Path) -> Document:
     problems = [
-        Problem("", message, file=str(path), line=line, column=column)
-        for message, line, column in tree.problems
+        Problem("", message, file=str(path), line=mark.line, column=mark.column)
+        for message, mark in tree.problems
     ]
-    keys, values = _marks(tree.keys), _marks(tree.values)
-    return Document(str(path), tree.content, path.parent, keys, values, problems)
-
-
-def _marks(found: Mapping[Location, tuple[int, int]]) -> dict[Location, Mark]:
-    return {where: Mark(*at) for where, at in found.items()}
+    return Document(str(path), tree.content, path.parent, tree.keys, tree.values, problems)
 
 
 def _malformed(error: Exception, path: Path, text: str) -> Problem:

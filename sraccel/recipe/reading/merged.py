@@ -11,14 +11,8 @@ from typing import Any, get_args
 from sraccel.errors import PluginError, Problem, RecipeError
 from sraccel.loop.accelerator import AcceleratorOptions
 from sraccel.recipe.catalogue import installed
-from sraccel.recipe.reading.document import (
-    Document,
-    Location,
-    Mark,
-    files_beside,
-    is_file,
-    read_document,
-)
+from sraccel.recipe.reading.document import Document, files_beside, is_file, read_document
+from sraccel.recipe.reading.place import Location, Mark
 from sraccel.text import did_you_mean, nearest
 
 INCLUDE = "include"
@@ -33,8 +27,8 @@ class Merged:
     """Content to be checked, and what its parts come from.
 
     Attributes:
-        origins: the document and the location in it, by location in `content`; what is not listed
-            comes from where that comes from which holds it.
+        origins: the document and the location in it, by location in `content`; a part that is not
+            listed comes from the same document as what holds it.
         problems: what was wrong with the files, before any value is checked.
         incomplete: an include could not be read, so that what seems to be missing may be there.
     """
@@ -58,7 +52,7 @@ class Merged:
         return Document("", None), ()
 
     def copy(self) -> Merged:
-        """Another one, which may be changed; models and the like are the same."""
+        """A copy that may be changed; models and the like are shared."""
         return Merged(_copy(self.content), self.origins, list(self.problems), self.incomplete)
 
     def put(self, location: Location, value: Any, document: Document, there: Location) -> None:
@@ -76,15 +70,16 @@ class Merged:
 
     def position(self, use: str) -> int | None:
         """Where in the list an accelerator stands; None: it is not there."""
-        items = self.content.get("accelerators")
-        names = [_use(item) for item in items] if isinstance(items, list) else []
+        names = [_use(item) for item in self._items()]
         return names.index(use) if use in names else None
 
     def uses(self) -> list[str]:
         """Names of the accelerators that are listed, right or wrong."""
+        return [name for name in map(_use, self._items()) if name is not None]
+
+    def _items(self) -> list[Any]:
         items = self.content.get("accelerators")
-        named = map(_use, items if isinstance(items, list) else [])
-        return [name for name in named if name is not None]
+        return items if isinstance(items, list) else []
 
     def open_options(self, index: int) -> dict[str, Any]:
         """An accelerator's options as a mapping that may be changed, whatever they were."""
@@ -137,7 +132,7 @@ def merge(document: Document, chain: tuple[Path, ...] = ()) -> Merged:
             _merge_accelerators(merged, value, document)
         elif key in MERGED_KEYS and isinstance(base, dict) and isinstance(value, dict):
             for name, part in value.items():
-                merged.put((key, name), part, document, (key, name))
+                merged.put((key, name), _copy(part), document, (key, name))
         else:
             merged.put((key,), _copy(value), document, (key,))
     return merged
@@ -178,7 +173,7 @@ def _included(name: Any, document: Document, chain: tuple[Path, ...]) -> Merged:
 
 
 def _without_names(merged: Merged) -> Merged:
-    """What a recipe is called and is for, only it can say."""
+    """Name and description are of one recipe: they are not inherited."""
     for key in ("name", "description"):
         merged.content.pop(key, None)
     return merged
@@ -238,7 +233,7 @@ def _use(item: Any) -> str | None:
 
 
 def _copy(value: Any) -> Any:
-    """Mappings and lists of its own: overrides go into them. Models and the like stay."""
+    """A copy of mappings and lists, since overrides change them; models and the like stay."""
     if isinstance(value, dict):
         return {key: _copy(item) for key, item in value.items()}
     return [_copy(item) for item in value] if isinstance(value, list) else value

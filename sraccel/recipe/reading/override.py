@@ -10,46 +10,47 @@ import yaml
 from sraccel.errors import Problem
 from sraccel.recipe.catalogue import installed
 from sraccel.recipe.reading.complaints import position_of, reason_of
-from sraccel.recipe.reading.document import Document, Location
+from sraccel.recipe.reading.document import Document
 from sraccel.recipe.reading.merged import Merged
+from sraccel.recipe.reading.place import Location
 from sraccel.recipe.reading.yaml_nodes import read_tree
 from sraccel.text import did_you_mean, nearest, printable
 
 SECTIONS = ("sampling", "study")
 KEYS = ("model", "name", "description")
 DEEP = (("study", "sweep"),)
-"""Parts of sections that have parts of their own: `study.sweep.teacache.threshold`."""
+"""Parts of sections that are mappings themselves: `study.sweep.teacache.threshold`."""
 FORM = "give NAME.OPTION=VALUE, as in teacache.threshold=0.15 or sampling.num_inference_steps=30"
 
 
 class RefusedError(Exception):
-    """Why an override makes no sense, and what may have been meant."""
+    """Why an override is refused, and what may have been meant."""
 
     def __init__(self, message: str, suggestion: str | None = None) -> None:
         super().__init__(message)
         self.suggestion = suggestion
 
     def problem(self, document: Document) -> Problem:
-        """The same as a problem of what gave the override."""
+        """This as a problem of the document that gave the override."""
         return Problem("", str(self), file=document.file, suggestion=self.suggestion)
 
 
 def override(merged: Merged, given: Sequence[str]) -> None:
     """Put overrides into a recipe's content, in their order; the values are checked later.
 
-    What makes no sense is added to `merged.problems`.
+    Those that are refused are added to `merged.problems`.
     """
     for text in given:
         document = Document(f"--set {text}", None)
         try:
-            path, value = split(text)
+            path, value = _split(text)
             location = locate(merged, path)
             assign(merged, location, read_value(value), document)
         except RefusedError as refused:
             merged.problems.append(refused.problem(document))
 
 
-def split(text: str) -> tuple[str, str]:
+def _split(text: str) -> tuple[str, str]:
     """Path and value of `teacache.threshold=0.15`, as text.
 
     Raises:
@@ -97,7 +98,7 @@ def assign(
     document: Document,
     there: Location = (),
 ) -> None:
-    """Set what `locate` found, as what the document says at a place of its own.
+    """Set what `locate` found to a value that stands `there` in a document.
 
     Raises:
         RefusedError: what is there has no such part.

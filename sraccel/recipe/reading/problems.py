@@ -1,4 +1,4 @@
-"""Pydantic's errors as problems of a recipe: where, what was given, what is allowed, who says so.
+"""Pydantic's errors as problems of a recipe: where, what was given, what is allowed, by whom.
 
 Pydantic puts the branches of a union into an error's location (`coefficients.list[float].2`), and
 gives one error for each branch. What is not a part of the recipe is dropped, and of the branches
@@ -16,8 +16,8 @@ from pydantic import BaseModel, ValidationError
 
 from sraccel.errors import PluginError, Problem
 from sraccel.recipe.catalogue import installed
-from sraccel.recipe.reading.document import Location
 from sraccel.recipe.reading.merged import INCLUDE, Merged
+from sraccel.recipe.reading.place import Location
 from sraccel.text import did_you_mean, nearest, printable
 
 MISSING = object()
@@ -57,12 +57,12 @@ def broken_plugin(error: ValidationError) -> PluginError | None:
 
 
 def _located(item: Any, recipe: type[BaseModel], content: Any) -> _Found:
-    """Walk along the content; names of a union's branches are no part of it."""
+    """Walk along the content, past the names of a union's branches."""
     here, union = content, None
     where: Location = ()
     for part in item["loc"]:
         inner = _inside(here, part)
-        if inner is MISSING and part not in keys_allowed(recipe, content, where):
+        if inner is MISSING and part not in _keys_allowed(recipe, content, where):
             union = where if union is None else union
         else:
             here, where = inner, (*where, part)
@@ -82,7 +82,7 @@ def _inside(content: Any, part: int | str) -> Any:
     return MISSING
 
 
-def keys_allowed(recipe: type[BaseModel], content: Any, location: Location) -> list[str]:
+def _keys_allowed(recipe: type[BaseModel], content: Any, location: Location) -> list[str]:
     """The keys that a mapping at this place may have; none: any, or it is no mapping."""
     kinds: list[Any] = [recipe]
     for depth, part in enumerate(location):
@@ -146,7 +146,7 @@ def _message(group: list[_Found], recipe: type[BaseModel], content: Any) -> tupl
     location, item = group[0].location, group[0].item
     context = item.get("ctx", {})
     if item["type"] == "extra_forbidden":
-        return no_such_key(location, recipe, content)
+        return _no_such_key(location, recipe, content)
     if item["type"] == "unknown_accelerator":
         return item["msg"], nearest(context["name"], context["known"])
     messages = [one.item["msg"].removeprefix("Value error, ") for one in group]
@@ -160,20 +160,20 @@ def _message(group: list[_Found], recipe: type[BaseModel], content: Any) -> tupl
 def unknown_key(
     location: Location, recipe: type[BaseModel], content: Any
 ) -> tuple[str, str | None] | None:
-    """As `no_such_key`; None: there is one, or what holds it takes any."""
-    known = keys_allowed(recipe, content, location[:-1])
+    """What is wrong with a key, and what may have been meant; None: nothing."""
+    known = _keys_allowed(recipe, content, location[:-1])
     if not known or location[-1] in known:
         return None
-    return no_such_key(location, recipe, content)
+    return _no_such_key(location, recipe, content)
 
 
-def no_such_key(
+def _no_such_key(
     location: Location, recipe: type[BaseModel], content: Any
 ) -> tuple[str, str | None]:
     """That there is no such key, and what there is; and what may have been meant."""
     if location == STUDY:
         return "this is a study file, not a recipe: run it with `sraccel study`", None
-    known = [key for key in keys_allowed(recipe, content, location[:-1]) if key != "use"]
+    known = [key for key in _keys_allowed(recipe, content, location[:-1]) if key != "use"]
     owner = _owner(content, location[:-1])
     hint = did_you_mean(location[-1], known)
     listed = f"{owner} has no {location[-1]!r}{hint} (it has: {', '.join(known) or 'none'})"

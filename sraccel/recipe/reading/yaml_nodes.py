@@ -8,10 +8,8 @@ from typing import Any
 import yaml
 
 from sraccel.recipe.reading.complaints import STREAM_END
+from sraccel.recipe.reading.place import Location, Mark
 
-Location = tuple[int | str, ...]
-At = tuple[int, int]
-"""(line, column), both from 1."""
 MERGE = "tag:yaml.org,2002:merge"
 SHORT = 40
 MOST_NODES = 20_000
@@ -23,17 +21,17 @@ class YamlTree:
     """Plain data and where each thing is.
 
     Attributes:
-        problems: (message, line, column) of what YAML allows and a recipe does not.
+        problems: messages and places of what YAML allows and a recipe does not.
     """
 
     content: Any = None
-    keys: dict[Location, At] = field(default_factory=dict)
-    values: dict[Location, At] = field(default_factory=dict)
-    problems: list[tuple[str, int, int]] = field(default_factory=list)
+    keys: dict[Location, Mark] = field(default_factory=dict)
+    values: dict[Location, Mark] = field(default_factory=dict)
+    problems: list[tuple[str, Mark]] = field(default_factory=list)
 
 
 def _root(loader: yaml.SafeLoader) -> yaml.Node | None:
-    """The tree of nodes; of a file that ends too early, the bracket that is open is noted."""
+    """The tree of nodes; a file that ends too early is reported at the bracket that is open."""
     try:
         node: yaml.Node | None = loader.get_single_node()
     except yaml.MarkedYAMLError as error:
@@ -44,7 +42,7 @@ def _root(loader: yaml.SafeLoader) -> yaml.Node | None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Tells where a value stands that cannot be: a date of a 13th month, an integer too long."""
+    """Reports where an impossible value stands: a date of a 13th month, an integer too long."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -114,7 +112,7 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 
 
 def _find_doubles(node: yaml.Node, tree: YamlTree, seen: set[int]) -> None:
-    """Note keys that a mapping gives twice, of which YAML would take the last in silence."""
+    """Note keys that a mapping gives twice: YAML would silently take the last."""
     if id(node) in seen:
         return
     seen.add(id(node))
@@ -125,7 +123,7 @@ def _find_doubles(node: yaml.Node, tree: YamlTree, seen: set[int]) -> None:
             if name in known and key.tag != MERGE:
                 first = known[name].start_mark.line + 1
                 message = f"the key {key.value!r} is given twice, first in line {first}"
-                tree.problems.append((message, *_at(key)))
+                tree.problems.append((message, _mark(key)))
             known.setdefault(name, key)
     for child in _children(node):
         _find_doubles(child, tree, seen)
@@ -144,16 +142,16 @@ def _name(key: Any) -> str:
 
 def _place(node: yaml.Node, where: Location, tree: YamlTree, loader: yaml.SafeLoader) -> None:
     """Note where the nodes are. After construction: merged mappings (`<<`) are in place then."""
-    tree.values[where] = _at(node)
+    tree.values[where] = _mark(node)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             name = _name(loader.construct_object(key, deep=True))
-            tree.keys[(*where, name)] = _at(key)
+            tree.keys[(*where, name)] = _mark(key)
             _place(value, (*where, name), tree, loader)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
             _place(item, (*where, index), tree, loader)
 
 
-def _at(node: yaml.Node) -> At:
-    return node.start_mark.line + 1, node.start_mark.column + 1
+def _mark(node: yaml.Node) -> Mark:
+    return Mark(node.start_mark.line + 1, node.start_mark.column + 1)

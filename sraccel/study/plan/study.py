@@ -10,9 +10,10 @@ from pydantic import Field
 
 from sraccel.errors import Problem
 from sraccel.recipe.prompts import PromptsError, read_prompts
-from sraccel.recipe.reading.document import Document, Location
+from sraccel.recipe.reading.document import Document
 from sraccel.recipe.reading.merged import Merged
 from sraccel.recipe.reading.override import KEYS, RefusedError, assign, locate, override, read_value
+from sraccel.recipe.reading.place import Location
 from sraccel.recipe.reading.problems import path_of, short
 from sraccel.recipe.recipe import Recipe, gather
 from sraccel.study.plan.plan import Plan

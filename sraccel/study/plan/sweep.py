@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from sraccel.errors import PluginError, Problem, RecipeError
-from sraccel.recipe.reading.document import Document, Location
+from sraccel.recipe.reading.document import Document
 from sraccel.recipe.reading.merged import Merged
 from sraccel.recipe.reading.override import RefusedError, assign, locate
+from sraccel.recipe.reading.place import Location
 from sraccel.recipe.reading.problems import path_of, short, unknown_key
 from sraccel.recipe.recipe import Recipe
 

@@ -124,12 +124,6 @@ def test_includes_go_several_files_deep_the_last_word_wins(folder: Path) -> None
     assert thresholds == [0.03, 0.2]
 
 
-def test_in_python_a_mapping_may_include_too() -> None:
-    recipe = Recipe(include="demo", accelerators=[{"use": "teacache", "threshold": 0.3}])
-    assert uses(recipe) == uses(Recipe.load("demo"))
-    assert recipe.accelerators[-1].model_dump()["threshold"] == 0.3
-
-
 @pytest.mark.parametrize("length", [1, 2, 5])
 def test_circles_are_refused_with_their_way_round(tmp_path: Path, length: int) -> None:
     names = [f"r{number}.yaml" for number in range(length)]
@@ -170,19 +164,10 @@ def test_each_problem_names_the_file_that_it_is_in(folder: Path) -> None:
     assert f"{base}:6:" in str(RecipeError(found))
 
 
-def test_a_malformed_include_is_told_beside_the_own_mistakes(folder: Path) -> None:
+def test_a_malformed_include_is_reported_beside_the_recipes_own_mistakes(folder: Path) -> None:
     (folder / "base.yaml").write_text("accelerators: [\n")
     found = problems(folder, "include: base.yaml\naccelerators: [{use: teacash}]\n")
     assert [Path(str(one.file)).name for one in found] == ["base.yaml", "own.yaml"]
-
-
-def test_an_accelerator_listed_twice_is_refused_although_the_include_has_it(
-    folder: Path,
-) -> None:
-    (problem,) = problems(
-        folder, "include: base.yaml\naccelerators: [{use: teacache}, {use: teacache}]\n"
-    )
-    assert "'teacache' is listed 2 times" in problem.message
 
 
 @pytest.mark.parametrize("base", ["accelerators: [\n", "[]", None])

@@ -1,4 +1,4 @@
-"""What is wrong with a recipe file is told with its line and column, all of it at once."""
+"""What is wrong with a recipe file is reported with its line and column, all of it at once."""
 
 from __future__ import annotations
 
@@ -90,10 +90,6 @@ def a_recipe(draw: Any, first: str) -> dict[str, Any]:
     return {"accelerators": [{"use": name, **json.loads(json.dumps(VALID[name]))} for name in kept]}
 
 
-def target_item(recipe: dict[str, Any], name: str) -> dict[str, Any]:
-    return next(item for item in recipe["accelerators"] if item["use"] == name)
-
-
 def place_in(text: str, wanted: str, suffix: str) -> tuple[int | None, int | None]:
     """Line and column; of TOML only the path is known."""
     if suffix == "toml":
@@ -103,73 +99,80 @@ def place_in(text: str, wanted: str, suffix: str) -> tuple[int | None, int | Non
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=90, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_a_wrong_value_anywhere_is_pointed_at(
+def test_a_wrong_value_or_an_unknown_key_anywhere_is_pointed_at(
     suffix: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    name, *where = data.draw(options())
+    name, *where, last = data.draw(options())
     recipe = a_recipe(data.draw, name)
-    target: Any = target_item(recipe, name)
-    for part in where[:-1]:
+    item: Any = next(item for item in recipe["accelerators"] if item["use"] == name)
+    target = item
+    for part in where:
         target = target[part]
-    target[where[-1]] = WRONG
+    misspelt = not where and data.draw(st.booleans())
+    wrong = f"{last}x" if misspelt else WRONG
+    target[wrong if misspelt else last] = target.pop(last) if misspelt else WRONG
     comment = "" if suffix == "json" else "# a comment\n" * data.draw(st.integers(0, 3))
     text = comment + WRITERS[suffix](recipe, data.draw)
-    path = tmp_path_factory.mktemp("places") / f"recipe.{suffix}"
+    path = tmp_path_factory.getbasetemp() / f"recipe.{suffix}"
     path.write_text(text)
     (problem,) = problems(path)
-    quoted = WRONG if suffix == "yaml" else f'"{WRONG}"'
-    assert problem.given == repr(WRONG)
-    index = recipe["accelerators"].index(target_item(recipe, name))
-    assert problem.path.startswith(f"accelerators[{index}].{where[0]}")
+    quoted = wrong if suffix == "yaml" else f'"{wrong}"'
     assert (problem.line, problem.column) == place_in(text, quoted, suffix)
     assert problem.file == str(path)
+    option = (*where, last)[0]
+    index = recipe["accelerators"].index(item)
+    assert problem.path.startswith(f"accelerators[{index}].{option}")
+    if misspelt:
+        assert problem.path.endswith(f".{wrong}")
+        assert problem.suggestion == last
+        assert f"did you mean {last!r}?" in problem.message
+    else:
+        assert problem.given == repr(WRONG)
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
-@given(data=st.data())
-def test_an_unknown_key_anywhere_is_pointed_at(
-    suffix: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "nmae: mine\n"
+            "accelerators:\n"
+            "  - use: teacash\n"
+            "  - {use: sageattention, kernel: tritn}\n"
+            "  - use: teacache\n"
+            "    threshold: -1\n"
+            "    coefficients: [1, 2, x, 4, y]\n"
+            "  - use: srdiffusion\n"
+            "sampling: {heigth: 480, num_frames: 0}\n",
+            [
+                ("nmae", 1, 1),
+                ("accelerators[0].use", 3, 10),
+                ("accelerators[1].kernel", 4, 34),
+                ("accelerators[2].threshold", 6, 16),
+                ("accelerators[2].coefficients[2]", 7, 26),
+                ("accelerators[3].render", 8, 5),
+                ("sampling.heigth", 9, 12),
+                ("sampling.num_frames", 9, 37),
+            ],
+        ),
+        (
+            "accelerators: [{use: srdiffusion, render: demo, switch_step: 3, threshold: 0.02}]\n",
+            [("accelerators[0]", 1, 16)],
+        ),
+        (
+            "1: a\nnull: b\naccelerators: [{use: teacache, 2: 3}]\n",
+            [("1", 1, 1), ("None", 2, 1), ("accelerators[0].2", 3, 32)],
+        ),
+    ],
+    ids=["from top to bottom", "options that contradict each other", "keys that are no text"],
+)
+def test_all_mistakes_are_reported_with_their_places(
+    tmp_path: Path, text: str, expected: list[tuple[str, int, int]]
 ) -> None:
-    name, *where = data.draw(options().filter(lambda one: len(one) == 2))
-    recipe = a_recipe(data.draw, name)
-    item = target_item(recipe, name)
-    misspelt = f"{where[0]}x"
-    item[misspelt] = item.pop(where[0])
-    text = WRITERS[suffix](recipe, data.draw)
-    path = tmp_path_factory.mktemp("places") / f"recipe.{suffix}"
-    path.write_text(text)
-    (problem,) = problems(path)
-    quoted = f'"{misspelt}"' if suffix == "json" else misspelt
-    assert (problem.line, problem.column) == place_in(text, quoted, suffix)
-    assert problem.path.endswith(f".{misspelt}")
-    assert problem.suggestion == where[0]
-    assert f"did you mean {where[0]!r}?" in problem.message
-
-
-def test_several_mistakes_are_told_at_once_from_top_to_bottom(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text(
-        "nmae: mine\n"
-        "accelerators:\n"
-        "  - use: teacash\n"
-        "  - {use: sageattention, kernel: tritn}\n"
-        "  - use: teacache\n"
-        "    threshold: -1\n"
-        "  - use: srdiffusion\n"
-        "sampling: {heigth: 480, num_frames: 0}\n"
-    )
-    assert places(path) == [
-        ("nmae", 1, 1),
-        ("accelerators[0].use", 3, 10),
-        ("accelerators[1].kernel", 4, 34),
-        ("accelerators[2].threshold", 6, 16),
-        ("accelerators[3].render", 7, 5),
-        ("sampling.heigth", 8, 12),
-        ("sampling.num_frames", 8, 37),
-    ]
+    path.write_text(text)
+    assert places(path) == expected
 
 
 def test_each_kind_of_mistake_says_what_is_allowed_who_says_so_and_what_may_be_meant(
@@ -212,54 +215,57 @@ def test_a_union_is_one_problem_in_the_branch_that_was_meant(tmp_path: Path) -> 
         "Input should be a valid string or a valid list or a valid dictionary"
     )
     assert (render.path, render.suggestion) == ("accelerators[1].render.dtpye", "dtype")
-    path.write_text("accelerators:\n  - use: teacache\n    coefficients: [1, 2, x, 4, y]\n")
-    assert places(path) == [("accelerators[0].coefficients[2]", 3, 26)]
 
 
-def test_options_that_contradict_each_other_are_placed_at_their_accelerator(
-    tmp_path: Path,
+WIRED = "accelerators:\n  - use: teacache\n    threshold: 0.2\n"
+NINES = "9" * 5000
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place", "words"),
+    [
+        ("a.yaml", "accelerators:\n  - use: [teacache\n", (2, 10), "this bracket is never closed"),
+        ("a.yml", "name: {a\n\n\n", (1, 7), "this bracket is never closed"),
+        ("a.yaml", "name: a\n---\nname: b\n", (2, 1), "a second document begins here"),
+        ("a.yaml", "name: *missing\n", (1, 7), ""),
+        ("a.yaml", "name: x\nmodel demo\naccelerators: []\n", (2, 1), "a colon is missing"),
+        ("a.yaml", "name: 'abc\nmodel: demo\n", (1, 7), "this quote is never closed"),
+        ("a.yaml", 'model: demo\nname: "abc\n\n\n', (2, 7), "this quote is never closed"),
+        ("a.yaml", "name: a: b\n", (1, 8), "a key cannot stand here"),
+        ("a.yaml", "accelerators:\n\t- use: teacache\n", (2, 1), "a tab stands where"),
+        ("a.yaml", WIRED + "   start: always\n", (4, 4), "this is indented unlike"),
+        ("a.yaml", WIRED + "     start: always\n", (4, 11), "a key cannot stand here"),
+        ("a.yaml", "name: 2024-13-45\n", (1, 7), "'2024-13-45' is no possible timestamp: month"),
+        ("a.yaml", f"model: x\nname: {NINES}", (2, 7), "'9999999999"),
+        ("a.yaml", "name: !!bool maybe\n", (1, 7), "'maybe' is no possible bool"),
+        ("a.yaml", "name: x\nmodel: a\x1bb\n", (2, 9), r"the character '\x1b' is not allowed"),
+        ("a.toml", 'name = "x"\nmodel = = 3\n', (2, 9), ""),
+        ("a.toml", "accelerators = [\n", (2, 1), ""),
+        ("a.toml", 'name = "x"\nname = "y"\n', (2, 11), "this key is given twice"),
+        ("a.toml", "[sampling]\n[sampling]\n", (2, 10), "this table is given twice"),
+        ("a.toml", f'model = "a"\nname = {NINES}', (2, 8), "an integer has too many digits"),
+        ("a.json", '{\n  "name": "x"\n  "model": "y"}', (3, 3), ""),
+        ("a.json", '{"name": }', (1, 10), ""),
+        ("a.JSON", "", (1, 1), ""),
+        ("a.json", f'{{"name": {NINES}}}', (1, 10), "an integer has too many digits"),
+    ],
+)
+def test_malformed_files_are_refused_in_plain_words_where_the_mistake_is(
+    tmp_path: Path, name: str, text: str, place: tuple[int, int], words: str
 ) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text(
-        "accelerators:\n"
-        "  - use: srdiffusion\n"
-        "    render: demo\n"
-        "    switch_step: 3\n"
-        "    threshold: 0.02\n"
-    )
-    assert places(path) == [("accelerators[0]", 2, 5)]
+    (tmp_path / name).write_text(text)
+    (problem,) = problems(tmp_path / name)
+    assert f"cannot be read as a recipe: {words}" in problem.message
+    assert str(problem).startswith(f"{tmp_path / name}:{place[0]}:")
+    assert problem.line == place[0]
+    tolerance = 0 if "yaml" in name else 1  # other versions of tomllib may count otherwise
+    assert abs((problem.column or -9) - place[1]) <= tolerance
+    for jargon in ("scanning", "scalar", "block end", "stream"):
+        assert jargon not in problem.message
 
 
 @pytest.mark.parametrize(
     ("name", "text", "place"),
-    [
-        ("a.yaml", "accelerators:\n  - use: [teacache\n", (2, 10)),
-        ("a.yaml", "name: a\n\tmodel: demo\n", (2, 1)),
-        ("a.yaml", "name: a\n---\nname: b\n", (2, 1)),
-        ("a.yaml", "name: *missing\n", (1, 7)),
-        ("a.yml", "name: {a\n", (1, 7)),
-        ("a.toml", 'name = "x"\nmodel = = 3\n', (2, 9)),
-        ("a.toml", "accelerators = [\n", (2, 1)),
-        ("a.toml", 'name = "x"\nname = "y"\n', (2, 11)),
-        ("a.json", '{\n  "name": "x"\n  "model": "y"}', (3, 3)),
-        ("a.json", '{"name": }', (1, 10)),
-        ("a.JSON", "", (1, 1)),
-    ],
-)
-def test_malformed_files_are_told_with_line_and_column(
-    tmp_path: Path, name: str, text: str, place: tuple[int, int]
-) -> None:
-    (tmp_path / name).write_text(text)
-    (problem,) = problems(tmp_path / name)
-    assert "cannot be read as a recipe" in problem.message
-    assert problem.line == place[0]
-    assert problem.column is not None
-    assert abs(problem.column - place[1]) <= 1  # parsers of other versions may differ by one
-    assert str(problem).startswith(f"{tmp_path / name}:{place[0]}:")
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "path"),
     [
         (
             "a.yaml",
@@ -270,12 +276,12 @@ def test_malformed_files_are_told_with_line_and_column(
     ],
 )
 def test_a_key_given_twice_is_refused(
-    tmp_path: Path, name: str, text: str, path: tuple[int, int]
+    tmp_path: Path, name: str, text: str, place: tuple[int, int]
 ) -> None:
     (tmp_path / name).write_text(text)
     (problem,) = problems(tmp_path / name)
     assert "is given twice" in problem.message
-    assert (problem.line, problem.column) == path
+    assert (problem.line, problem.column) == place
 
 
 @pytest.mark.parametrize(
@@ -297,14 +303,17 @@ def test_a_downloaded_yaml_executes_nothing(tmp_path: Path, text: str) -> None:
     assert not made.exists()
 
 
+LAUGHS = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30))
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
+        ("laughs.yaml", f"a0: &a0 [1, 2, 3]\n{LAUGHS}", "holds more than"),
         ("self.yaml", "accelerators: &a\n  - *a\n", "holds itself"),
         ("self.yaml", "&a {name: x, *a : 1}", "holds itself"),
         ("deep.yaml", "[" * 5_000, "nested too deeply"),
         ("deep.json", "[" * 5_000, "nested too deeply"),
-        ("digits.json", '{"name": ' + "9" * 5000 + "}", "cannot be read"),
     ],
 )
 def test_files_that_would_never_end_are_refused(
@@ -313,14 +322,6 @@ def test_files_that_would_never_end_are_refused(
     (tmp_path / name).write_text(text)
     (problem,) = problems(tmp_path / name)
     assert message in problem.message
-
-
-def test_aliases_that_multiply_are_refused_before_they_are_walked(tmp_path: Path) -> None:
-    lines = ["a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
-    (tmp_path / "laughs.yaml").write_text("\n".join(lines))
-    (problem,) = problems(tmp_path / "laughs.yaml")
-    assert "holds more than" in problem.message
 
 
 def test_aliases_and_merge_keys_of_yaml_work_and_point_at_where_the_value_stands(
@@ -338,79 +339,15 @@ def test_aliases_and_merge_keys_of_yaml_work_and_point_at_where_the_value_stands
     ]
 
 
-def test_a_problem_of_a_recipe_made_in_python_has_a_path_and_no_place() -> None:
-    with pytest.raises(RecipeError) as refused:
-        Recipe(accelerators=[{"use": "teacache", "threshold": "x"}])
-    (problem,) = refused.value.problems
-    assert (problem.file, problem.line, problem.column, problem.place) == (None, None, None, "")
-    assert str(refused.value).startswith("accelerators[0].threshold: ")
-
-
-def test_keys_that_are_no_text_are_unknown_keys(tmp_path: Path) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text("1: a\nnull: b\naccelerators: [{use: teacache, 2: 3}]\n")
-    assert places(path) == [("1", 1, 1), ("None", 2, 1), ("accelerators[0].2", 3, 32)]
-
-
-WIRED = "accelerators:\n  - use: teacache\n    threshold: 0.2\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "place", "words"),
-    [
-        ("name: x\nmodel demo\naccelerators: []\n", (2, 1), "a colon is missing"),
-        ("name: 'abc\nmodel: demo\n", (1, 7), "this quote is never closed"),
-        ('model: demo\nname: "abc\n\n\n', (2, 7), "this quote is never closed"),
-        ("name: {a\n\n\n", (1, 7), "this bracket is never closed"),
-        ("name: a: b\n", (1, 8), "a key cannot stand here"),
-        ("accelerators:\n\t- use: teacache\n", (2, 1), "a tab stands where"),
-        (WIRED + "   start: always\n", (4, 4), "indented unlike"),
-        (WIRED + "     start: always\n", (4, 11), "a key cannot stand here"),
-        ("name: 2024-13-45\n", (1, 7), "'2024-13-45' is no possible timestamp: month"),
-        ("model: x\nname: " + "9" * 5000, (2, 7), "...' is no possible int"),
-        ("name: !!bool maybe\n", (1, 7), "'maybe' is no possible bool"),
-        ("name: x\nmodel: a\x1bb\n", (2, 9), r"the character '\x1b' is not allowed"),
-    ],
-)
-def test_a_mistake_of_yaml_is_told_in_plain_words_where_it_was_made(
-    tmp_path: Path, text: str, place: tuple[int, int], words: str
-) -> None:
-    (tmp_path / "a.yaml").write_text(text)
-    (problem,) = problems(tmp_path / "a.yaml")
-    assert (problem.line, problem.column) == place
-    assert f"cannot be read as a recipe: {words}".rpartition(": ")[2] in problem.message
-    assert words in problem.message
-    for jargon in ("scanning", "scalar", "block end", "stream"):
-        assert jargon not in problem.message
-
-
-@pytest.mark.parametrize(
-    ("text", "place", "words"),
-    [
-        ('name = "x"\nname = "y"\n', (2, 11), "this key is given twice"),
-        ("[sampling]\n[sampling]\n", (2, 10), "this table is given twice"),
-        ('model = "a"\nname = ' + "9" * 5000, (2, 8), "an integer has too many digits"),
-    ],
-)
-def test_a_mistake_of_toml_is_told_in_plain_words_with_its_place(
-    tmp_path: Path, text: str, place: tuple[int, int], words: str
-) -> None:
-    (tmp_path / "a.toml").write_text(text)
-    (problem,) = problems(tmp_path / "a.toml")
-    assert problem.line == place[0]
-    assert abs((problem.column or -9) - place[1]) <= 1
-    assert words in problem.message
-
-
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
-def test_a_file_that_is_not_utf_8_is_told_where_it_is_not(tmp_path: Path, start: bytes) -> None:
+def test_a_file_that_is_not_utf_8_is_refused_where_it_is_not(tmp_path: Path, start: bytes) -> None:
     (tmp_path / "a.yaml").write_bytes(start + "model: demo\nname: é".encode() + b"\xe9\n")
     (problem,) = problems(tmp_path / "a.yaml")
     assert (problem.line, problem.column) == (2, 8)
     assert "this is not UTF-8" in problem.message
 
 
-def test_an_accelerator_listed_again_is_told_where_it_is_listed_again(tmp_path: Path) -> None:
+def test_an_accelerator_listed_again_is_refused_where_it_is_listed_again(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     item = "  - {use: teacache, threshold: 0.1}\n"
     path.write_text("accelerators:\n" + 3 * item)
@@ -422,26 +359,7 @@ def test_an_accelerator_listed_again_is_told_where_it_is_listed_again(tmp_path: 
     assert (problem.given, problem.plugin) == ("'teacache'", None)
 
 
-@pytest.mark.parametrize(
-    ("line", "path", "given"),
-    [
-        ("accelerators: [{use: teacache, threshold: yes}]", "accelerators[0].threshold", "True"),
-        (
-            "accelerators: [{use: srdiffusion, render: demo, max_step: false}]",
-            "accelerators[0].max_step",
-            "False",
-        ),
-        ("sampling: {num_inference_steps: true}", "sampling.num_inference_steps", "True"),
-    ],
-)
-def test_yes_and_no_are_no_numbers(tmp_path: Path, line: str, path: str, given: str) -> None:
-    (tmp_path / "a.yaml").write_text(line + "\n")
-    (problem,) = problems(tmp_path / "a.yaml")
-    assert problem.message == f"{given.lower()} is not a number"
-    assert (problem.path, problem.given, problem.line) == (path, given, 1)
-
-
-def test_what_a_terminal_would_obey_is_told_as_an_escape(tmp_path: Path) -> None:
+def test_what_a_terminal_would_obey_is_shown_as_an_escape(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"\\u001b]0;pwned\\u0007": 1, "sampling": {"\\u202e": {"\\u001b": 1}}}')
     first, second = problems(path)

@@ -17,7 +17,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 from tiny_models import IDENTITY, tiny_transformer
 
 import sraccel
-from sraccel.models import room
+from sraccel.models import memory
 from sraccel.models.shared import shared_loading
 from sraccel.models.source import ModelSource
 
@@ -174,21 +174,12 @@ def test_stacks_that_share_compute_what_stacks_of_their_own_do(
     assert not torch.equal(*expected)
 
 
-def test_stacks_that_share_are_not_attached_at_once(pipe: WanPipeline, folder: Path) -> None:
-    with shared_loading():
-        one, two = composed(pipe, folder), composed(pipe, folder)
-    with one, pytest.raises(sraccel.ConflictError, match="attached"):
-        two.attach()
-    with two:
-        assert two.attached
-
-
 def test_room_is_not_asked_for_again_where_the_render_model_is_loaded(
     pipe: WanPipeline, folder: Path, lora: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with shared_loading():
         module = render_of(pipe, folder)
-        monkeypatch.setattr(room, "free_bytes", lambda device: 1000)
+        monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
         assert render_of(pipe, folder) is module
         with pytest.raises(sraccel.ModelError, match="free on cpu"):
             render_of(pipe, folder, render_lora=lora)
