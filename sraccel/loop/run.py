@@ -88,9 +88,8 @@ class Run:
             LoopError: `index` is out of order. On entering it: so is the step, another one is
                 open, or the run is over.
         """
-        step = Step(
-            self, len(self.steps) if index is None else int(index), _number(timestep), _number(sigma)
-        )
+        index = len(self.steps) if index is None else int(index)
+        step = Step(self, index, _number(timestep), _number(sigma))
         self._check_next(step)
         return step
 

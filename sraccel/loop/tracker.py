@@ -32,7 +32,6 @@ class Tracker:
         self.schedule: Schedule | None = None
         self._run: Run | None = None
         self._new_run = new_run
-        self._lock = threading.Lock()
         self._announced: int | None = None  # thread that set the timesteps
         self._by_pipeline = False  # who drives the open run
 
@@ -119,11 +118,12 @@ class Tracker:
         Raises:
             LoopError: one is open already, in this thread or in another.
         """
-        with self._lock:
-            self.check_thread()
-            if self.run is not None:
-                raise LoopError(f"a run is open already ({self.run!r}): one at a time per stack")
-            self._run, self._by_pipeline = run, by_pipeline
+        self.check_thread()
+        if self.run is not None:
+            raise LoopError(f"a run is open already ({self.run!r}): one at a time per stack")
+        # No lock, which Ctrl-C could leave closed: of two threads that come here at the same time,
+        # the first call of the slower one is refused.
+        self._run, self._by_pipeline = run, by_pipeline
         _log.debug("%r begins, driven by %s", run, "the pipeline" if by_pipeline else "the user")
         run.start()
 

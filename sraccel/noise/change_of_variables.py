@@ -94,8 +94,8 @@ def exchange(own: NoiseSpace, answering: NoiseSpace, timestep: float) -> Exchang
     determinant = signal_a * q_a - noise_a * p_a
     if math.fabs(determinant) < SMALLEST_DETERMINANT:
         raise LoopError(
-            f"the model that answers predicts {answering.prediction_type}, which says nothing about the "
-            f"video where the signal level is zero (timestep {timestep:g}): switch later"
+            f"the answering model predicts {answering.prediction_type}, which says nothing about "
+            f"the video where the signal level is zero (timestep {timestep:g}): switch later"
         )
     return Exchange(
         timestep=answering.schedule.timestep(signal_a, noise_a),
