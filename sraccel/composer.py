@@ -1,4 +1,4 @@
-"""The composer: a recipe and a target become a stack, or an error that says how to mend them."""
+"""The composer: a recipe and a target become a stack, or an error that says what to change."""
 
 from __future__ import annotations
 

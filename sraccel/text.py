@@ -1,4 +1,4 @@
-"""Words for people: what may have been meant, and text of strangers made fit for a terminal."""
+"""Words for people: what may have been meant, and text from elsewhere made fit for a terminal."""
 
 from __future__ import annotations
 

@@ -9,65 +9,19 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import CogVideoXTransformer3DModel, WanPipeline, WanTransformer3DModel
+from diffusers import CogVideoXTransformer3DModel, WanPipeline
+from misbehaving import made
 from tiny_models import IDENTITY, TEXT_DIM, tiny_pipeline, tiny_transformer
 from untouched import untouched
 
 import sraccel
-from sraccel.plugin import Accelerator, Call, Denoiser, Stack, Step, hookimpl
+from sraccel.plugin import Accelerator, Denoiser, Stack, hookimpl
 
-
-class OtherCache(Accelerator):
-    """A second residual rule."""
-
-    name = "other-cache"
-
-    @hookimpl
-    def reuse_residual(self, call: Call) -> None:
-        return None
-
-
-class OtherSwitch(Accelerator):
-    """A second switcher."""
-
-    name = "other-switch"
-
-    @hookimpl
-    def select_denoiser(self, step: Step) -> None:
-        return None
-
-
-class OtherAttention(Accelerator):
-    """A second owner of the attention."""
-
-    name = "other-attention"
-    claims = frozenset({"attention"})
-
-
-class FluxOnly(Accelerator):
-    """Made for another family."""
-
-    name = "flux-only"
-    families = frozenset({"flux"})
-
-
-def test_contradictions_are_refused_and_nothing_is_touched(
-    pipe: WanPipeline, render: WanTransformer3DModel
-) -> None:
-    switch = {"use": "srdiffusion", "render": render}
-    cache = {"use": "teacache", "coefficients": dict.fromkeys(("transformer", "render"), IDENTITY)}
-    sage = {"use": "sageattention", "kernel": "emulated"}
-    cases: list[tuple[list[Any], str]] = [
-        ([switch, OtherSwitch.Options()], "both choose which model"),
-        ([cache, OtherCache.Options()], "both predict the block stack's residual"),
-        ([sage, OtherAttention.Options()], "both own the attention"),
-        ([FluxOnly.Options()], r"works with flux; .* family 'wan'"),
-    ]
-    before = [dict(vars(module)) for module in pipe.transformer.modules()]
-    for recipe, message in cases:
-        with pytest.raises(sraccel.ConflictError, match=message):
-            sraccel.compose(pipe, recipe)
-    assert [dict(vars(module)) for module in pipe.transformer.modules()] == before
+OtherCache = made("other-cache", reuse_residual=hookimpl(lambda self, call: None))
+OtherSwitch = made("other-switch", select_denoiser=hookimpl(lambda self, step: None))
+OtherAttention = made("other-attention", claims=frozenset({"attention"}))
+FluxOnly = made("flux-only", families=frozenset({"flux"}))
+Lost = made("lost", select_denoiser=hookimpl(lambda self, step: "nowhere"))
 
 
 def test_what_is_no_pipeline_and_no_denoiser_is_refused() -> None:
@@ -82,15 +36,6 @@ def test_what_is_no_pipeline_and_no_denoiser_is_refused() -> None:
 def test_a_role_that_nobody_brings_is_an_error_that_names_the_accelerator(
     pipe: WanPipeline, generate: Any
 ) -> None:
-    class Lost(Accelerator):
-        """Chooses a denoiser that is not there."""
-
-        name = "lost"
-
-        @hookimpl
-        def select_denoiser(self, step: Step) -> str:
-            return "nowhere"
-
     with sraccel.compose(pipe, [Lost.Options()]):
         with pytest.raises(sraccel.PluginError, match=r"'lost' chose the denoiser 'nowhere'"):
             generate(pipe)
@@ -180,6 +125,9 @@ def unusable(folder: Path) -> dict[str, Any]:
         "another VAE": switch(other_vae),
         "another family": switch(other_family()),
         "two rules": [{"use": "teacache", "coefficients": IDENTITY}, OtherCache.Options()],
+        "two switches": [*switch(tiny_transformer(seed=7, layers=1)), OtherSwitch.Options()],
+        "two kernels": [{"use": "sageattention", "kernel": "emulated"}, OtherAttention.Options()],
+        "made for another family": [FluxOnly.Options()],
     }
 
 
@@ -202,7 +150,10 @@ REFUSED = {
     "folder without a model": (MODEL, r"no transformer/config\.json"),
     "another VAE": (MODEL, r"VAE latents_std: \[1.0.*transformer.*\[2.0.*render"),
     "another family": (MODEL, r"family: 'wan' \(transformer\), 'cogvideox' \(render\)"),
-    "two rules": (CONFLICT, "'teacache' and 'other-cache' both predict"),
+    "two rules": (CONFLICT, "'teacache' and 'other-cache' both predict the block stack's residual"),
+    "two switches": (CONFLICT, "'srdiffusion' and 'other-switch' both choose which model"),
+    "two kernels": (CONFLICT, "'sageattention' and 'other-attention' both own the attention"),
+    "made for another family": (CONFLICT, r"'flux-only' works with flux; .* family 'wan'"),
 }
 FIELDS = {
     "missing model": lambda error: error.model.endswith("missing"),

@@ -31,7 +31,7 @@ class AcceleratorOptions(NoBooleans):
         return ()
 
     def doubts(self, sampling: Sampling) -> Iterable[str]:
-        """What will have no effect, as far as a recipe tells: warnings of `sraccel check`."""
+        """What will have no effect, as far as a recipe shows: warnings of `sraccel check`."""
         return ()
 
     def without_weights(self) -> Self | None:
@@ -102,7 +102,7 @@ class Accelerator:
         return ()
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
-        """What it will do in a run of so many steps; for the speedup that `sraccel check` tells.
+        """What it will do in a run of so many steps, for the estimate of `sraccel check`.
 
         The stack's models may be without weights. None: nothing can be said before a run, and the
         estimate names the accelerator as what it leaves out.

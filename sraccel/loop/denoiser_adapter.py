@@ -27,7 +27,8 @@ class DenoiserAdapter(ABC):
     whose change over the stack is the residual: the hidden states of the video. Importing an
     adapter's module must not import torch.
 
-    Most families are told by the attributes below; a method is overridden where they do not do.
+    Most families are described by the attributes below; a method is overridden where those do not
+    suffice.
 
     Attributes:
         family: the family's name, as in `Accelerator.families`.
@@ -94,7 +95,7 @@ class DenoiserAdapter(ABC):
 
     @abstractmethod
     def modulated_input(self, call: Call, name: str) -> torch.Tensor:
-        """The tensor whose change from step to step tells how much the output will change."""
+        """The tensor whose change from step to step predicts how much the output will change."""
 
     def interface(self, module: nn.Module) -> Mapping[str, object]:
         """What two models must share to take each other's place in a sampling loop."""

@@ -11,14 +11,14 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Forecast:
-    """What an accelerator will do in a run, as far as it can tell before.
+    """What an accelerator will do in a run, as far as can be known before.
 
     Attributes:
         taken: how many of the run's steps a denoiser takes over that an accelerator brings, by
             role.
         skipped: share of a denoiser's steps whose blocks are skipped, from 0 to 1, by role.
         assumes: what these numbers rest on, in a few words; the estimate repeats them.
-        unknown: what the numbers leave out since only a run will tell, in a few words.
+        unknown: what the numbers leave out since only a run will show it, in a few words.
     """
 
     taken: Mapping[str, Range] = field(default_factory=dict)

@@ -53,9 +53,18 @@ class LoopHooks:
     def _collect(self, hook: str) -> list[Implementation]:
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
         arguments = list(inspect.signature(getattr(Loop, hook)).parameters)[1:]
+        implementations = list(reversed(caller.get_hookimpls()))
+        for found in implementations:
+            if inspect.isgeneratorfunction(found.function):  # pluggy's wrappers, among others
+                raise PluginError(
+                    f"accelerator {found.plugin_name!r}: the hook {hook} is a generator, of which "
+                    f"nothing would run: return the answer (hooks cannot be wrapped)",
+                    accelerator=found.plugin_name,
+                    hook=hook,
+                )
         return [
             (found.plugin_name, _taking(found.function, found.argnames, arguments))
-            for found in reversed(caller.get_hookimpls())
+            for found in implementations
         ]
 
     def who(self, hook: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 Two sets. `Discovery` is implemented by a plugin (a module or an object named by an entry point of
 the group `sraccel`); `Loop` is implemented by an accelerator, one instance of which lives in each
-stack. A hook implementation may take any subset of the named arguments.
+stack. A hook implementation may take any subset of the named arguments; it cannot wrap the others'.
 """
 
 from __future__ import annotations

@@ -85,12 +85,13 @@ class Run:
         """The next step. `index`, where given, is checked against the number of steps so far.
 
         Raises:
-            LoopError: another step is open, `index` is out of order, or the run is over.
+            LoopError: `index` is out of order. On entering it: so is the step, another one is
+                open, or the run is over.
         """
-        expected = len(self.steps)
-        if index is not None and int(index) != expected:
-            raise LoopError(f"step {index} opened where step {expected} comes next")
-        return Step(self, expected, _number(timestep), _number(sigma))
+        index = len(self.steps) if index is None else int(index)
+        step = Step(self, index, _number(timestep), _number(sigma))
+        self._check_next(step)
+        return step
 
     def denoiser(self, role: str, asked_by: str | None = None) -> Denoiser:
         """The stack's denoiser of a role.
@@ -115,16 +116,17 @@ class Run:
         self.notes.setdefault(accelerator.name, {}).update(facts)
 
     def __enter__(self) -> Self:
+        self._check_open()
         self.stack.tracker.open(self)
         return self
 
     def start(self) -> None:
         """Begin, once the tracker has taken the run in."""
-        if self.device.type == "cuda":
-            import torch
-
-            torch.cuda.reset_peak_memory_stats(self.device)
         try:
+            if self.device.type == "cuda":
+                import torch
+
+                torch.cuda.reset_peak_memory_stats(self.device)
             self.hooks.run_started(self)
         except BaseException as error:
             self.close(error)
@@ -142,16 +144,16 @@ class Run:
         """End the run, whatever is open; a second call does nothing."""
         if self.outcome is not None:
             return
-        self.ended = self.clock.mark()
-        self.clock.settle()
-        if self.current_step is not None:
-            self.leave_step(self.current_step)
         self.outcome = self._outcome(error)
-        self.peak_memory_bytes = peak_memory_bytes(self.device)
         try:
+            self.ended = self.clock.mark()
+            self.clock.settle()
+            if self.current_step is not None:
+                self.leave_step(self.current_step)
+            self.peak_memory_bytes = peak_memory_bytes(self.device)
             self.hooks.run_finished(self)
         finally:
-            self.stack.tracker.closed(self)
+            self.stack.tracker.let_go(self)
             self.stack.keep_report(self)
 
     def _outcome(self, error: BaseException | None) -> str:
@@ -159,15 +161,23 @@ class Run:
             return f"failed: {type(error).__name__}: {error}".rstrip(": ")
         return FINISHED if self.complete else PARTIAL
 
+    def _check_open(self) -> None:
+        if self.outcome is not None:
+            raise LoopError("the run is over: open a new one with stack.run(...)")
+
+    def _check_next(self, step: Step) -> None:
+        if step.index != len(self.steps):
+            raise LoopError(f"step {step.index} opened where step {len(self.steps)} comes next")
+
     # What follows is called by Step.
 
     def enter_step(self, step: Step) -> None:
         """Note that a step is open."""
-        if self.outcome is not None:
-            raise LoopError("the run is over: open a new one with stack.run(...)")
+        self._check_open()
         if self.current_step is not None:
             still = self.current_step.index
             raise LoopError(f"step {step.index} opened while step {still} is open")
+        self._check_next(step)
         self.current_step = step
         self.steps.append(step)
 
@@ -178,7 +188,7 @@ class Run:
         self.memory.step_over(step.index)
 
     def notice_switch(self, step: Step) -> None:
-        """Tell the accelerators if this step's denoiser is not the previous step's."""
+        """Ask `denoiser_switched` if this step's denoiser is not the previous step's."""
         previous = self.previous_step
         before = previous.denoiser if previous is not None else None
         current = step.denoiser

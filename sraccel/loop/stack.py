@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from sraccel.report.model import Report
 
 _log = logging.getLogger("sraccel")
-_attached: weakref.WeakKeyDictionary[Any, Stack] = weakref.WeakKeyDictionary()
+_attached: weakref.WeakKeyDictionary[Any, weakref.ref[Stack]] = weakref.WeakKeyDictionary()
+"""The stack of each denoiser that has one: the layers hold it, so that it lives with the model."""
 
 
 class Stack:
@@ -131,7 +132,7 @@ class Stack:
                 place = brought.placement or on_device
                 undo.enter_context(place(brought.module, self.device))
             for denoiser in self.denoisers.values():
-                _attached[denoiser.module] = self
+                _attached[denoiser.module] = weakref.ref(self)
                 undo.callback(_attached.pop, denoiser.module, None)
                 for context in self.hooks.prepare_denoiser(denoiser):
                     undo.enter_context(context)
@@ -167,10 +168,12 @@ class Stack:
     def check_free(self) -> None:
         """Raise ConflictError if a stack is attached to one of the denoisers."""
         for denoiser in self.denoisers.values():
-            if denoiser.module in _attached:
+            attached = _attached.get(denoiser.module)
+            other = attached() if attached is not None else None
+            if other is not None:
                 raise ConflictError(
-                    f"a stack ({_attached[denoiser.module].recipe!r}) is attached to the "
-                    f"denoiser {denoiser.role!r} already: detach it, or put both recipes into one"
+                    f"a stack ({other.recipe!r}) is attached to the denoiser {denoiser.role!r} "
+                    f"already: detach it, or put both recipes into one"
                 )
 
     def _install(self, undo: ExitStack) -> None:
@@ -196,10 +199,10 @@ class Stack:
         self._detach(None)
 
     def _detach(self, error: BaseException | None) -> None:
-        undo, self._undo = self._undo, None
-        if undo is None:
+        if self._undo is None:
             return
-        with undo:
+        with self._undo:
+            self._undo = None
             self.tracker.end(error)
 
     def __enter__(self) -> Self:

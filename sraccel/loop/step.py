@@ -74,7 +74,7 @@ class Step:
         return self
 
     def close(self, error: BaseException | None = None) -> None:
-        """End the step; after an error nobody hears that it is finished."""
+        """End the step; after an error `step_finished` is not asked."""
         try:
             if error is None:
                 self.run.hooks.step_finished(self)
@@ -108,7 +108,7 @@ class Step:
 
         Args:
             context: name that the pipeline gave the call, if any.
-            condition: the call's conditioning, whose identity tells unnamed branches apart.
+            condition: the call's conditioning, by whose identity branches without a name differ.
         """
         if self._branch is not None:
             return self._branch
@@ -156,7 +156,7 @@ class Step:
                 self.measured[f"{accelerator.name}.{column}"] = value
 
     def finish(self, noise_pred: torch.Tensor, latents: torch.Tensor) -> None:
-        """Tell the guided noise prediction, and the latents that the step started from.
+        """Take the guided noise prediction, and the latents that the step started from.
 
         Raises:
             NonFiniteError: the prediction holds NaN or infinity.

@@ -25,17 +25,21 @@ class Tracker:
     by a loop of the user's own (`stack.run`). There is one at a time, in one thread.
 
     Attributes:
-        run: the open run, or None.
         schedule: of the attached pipeline; None if the stack has none.
     """
 
     def __init__(self, new_run: Callable[[int], Run]) -> None:
-        self.run: Run | None = None
         self.schedule: Schedule | None = None
+        self._run: Run | None = None
         self._new_run = new_run
-        self._lock = threading.Lock()
         self._announced: int | None = None  # thread that set the timesteps
         self._by_pipeline = False  # who drives the open run
+
+    @property
+    def run(self) -> Run | None:
+        """The open run, or None."""
+        # The outcome is asked, since Ctrl-C may have broken off `let_go`.
+        return self._run if self._run is not None and self._run.outcome is None else None
 
     def step_of(
         self, denoiser: Denoiser, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -79,8 +83,8 @@ class Tracker:
 
     @property
     def announced(self) -> bool:
-        """Whether the pipeline has set its timesteps and did not come to an end since."""
-        return self._announced is not None
+        """Whether the pipeline, in this thread, set its timesteps and has not ended since."""
+        return self._announced == threading.get_ident()
 
     def _users_step(self) -> Step:
         step = self.run.current_step if self.run is not None else None
@@ -100,7 +104,7 @@ class Tracker:
         return run.step(timestep=timestep, sigma=sigma).open()
 
     def _open_announced(self, schedule: Schedule) -> Run:
-        if self._announced != threading.get_ident():
+        if not self.announced:
             raise LoopError(
                 "two threads run this pipeline under one stack: compose a copy for each thread"
             )
@@ -114,11 +118,12 @@ class Tracker:
         Raises:
             LoopError: one is open already, in this thread or in another.
         """
-        with self._lock:
-            self.check_thread()
-            if self.run is not None:
-                raise LoopError(f"a run is open already ({self.run!r}): one at a time per stack")
-            self.run, self._by_pipeline = run, by_pipeline
+        self.check_thread()
+        if self.run is not None:
+            raise LoopError(f"a run is open already ({self.run!r}): one at a time per stack")
+        # No lock, which Ctrl-C could leave closed: of two threads that come here at the same time,
+        # the first call of the slower one is refused.
+        self._run, self._by_pipeline = run, by_pipeline
         _log.debug("%r begins, driven by %s", run, "the pipeline" if by_pipeline else "the user")
         run.start()
 
@@ -133,9 +138,10 @@ class Tracker:
 
     def end_pipelines_run(self, error: BaseException | None = None) -> None:
         """End what the pipeline has announced or begun; a run of the user's own goes on."""
-        self.withdraw()
-        if self.run is not None and self._by_pipeline:
-            self.run.close(error)
+        if self.driven_by_user:
+            self.withdraw()
+        else:
+            self.end(error)
 
     def end(self, error: BaseException | None = None) -> None:
         """End whatever is open."""
@@ -143,11 +149,11 @@ class Tracker:
         if self.run is not None:
             self.run.close(error)
 
-    def closed(self, run: Run) -> None:
-        """Let go of a run that has ended."""
+    def let_go(self, run: Run) -> None:
+        """Forget a run that has ended."""
         _log.debug("%r has ended", run)
-        if self.run is run:
-            self.run = None
+        if self._run is run:
+            self._run = None
 
     def check_thread(self) -> None:
         """Raise LoopError if another thread, still alive, has a run open."""

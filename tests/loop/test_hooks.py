@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from diffusers import WanPipeline
+from misbehaving import made
 
 import sraccel
 from sraccel.loop.hookspecs import Discovery, Loop
@@ -27,32 +28,24 @@ def test_every_hook_says_what_it_is_for(spec: type) -> None:
         assert inspect.getdoc(getattr(spec, hook)), hook
 
 
-def test_a_wrong_signature_is_refused_with_the_argument(pipe: WanPipeline) -> None:
-    class Wrong(Accelerator):
-        """Takes an argument that the hook does not have."""
-
-        name = "wrong"
-
-        @hookimpl
-        def step_finished(self, stp: Any) -> None:
-            pass
-
-    with pytest.raises(sraccel.PluginError, match=r"(?s)'wrong'.*step_finished.*stp"):
-        sraccel.compose(pipe, [Wrong.Options()])
+def generates(self: Accelerator, call: Any) -> Any:
+    return (yield)
 
 
-def test_a_misspelt_hook_is_refused(pipe: WanPipeline) -> None:
-    class Misspelt(Accelerator):
-        """Implements a hook that does not exist."""
-
-        name = "misspelt"
-
-        @hookimpl
-        def reuse_residuals(self, call: Any) -> None:
-            pass
-
-    with pytest.raises(sraccel.PluginError, match=r"(?s)'misspelt'.*reuse_residuals"):
-        sraccel.compose(pipe, [Misspelt.Options()])
+@pytest.mark.parametrize(
+    ("hook", "implementation", "named"),
+    [
+        ("step_finished", hookimpl(lambda self, stp: None), "step_finished.*stp"),
+        ("reuse_residuals", hookimpl(lambda self, call: None), "reuse_residuals"),
+        ("reuse_residual", hookimpl(generates), "is a generator"),
+        ("reuse_residual", hookimpl(generates, wrapper=True), "hooks cannot be wrapped"),
+    ],
+)
+def test_a_hook_that_could_not_be_asked_is_refused_with_what_is_wrong(
+    hook: str, implementation: Any, named: str, pipe: WanPipeline
+) -> None:
+    with pytest.raises(sraccel.PluginError, match=f"(?s)'wrong'.*{named}"):
+        sraccel.compose(pipe, [made("wrong", **{hook: implementation}).Options()])
 
 
 def imported_modules(path: Path) -> set[str]:

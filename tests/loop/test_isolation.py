@@ -23,29 +23,6 @@ def skipped(report: sraccel.Report) -> list[list[bool]]:
     return [[call.reused for call in step.calls] for step in report.steps]
 
 
-def test_a_run_sees_nothing_of_the_run_before(pipe: WanPipeline, generate: Generate) -> None:
-    with sraccel.compose(pipe, [CACHE]) as stack:
-        first = generate(pipe, steps=12)
-        generate(pipe, steps=7, seed=5, height=32)  # another size and step count in between
-        again = generate(pipe, steps=12)
-    assert torch.equal(first, again)
-    assert skipped(stack.reports[0]) == skipped(stack.reports[2])
-    assert any(any(step) for step in skipped(stack.reports[0]))
-
-
-def test_a_run_after_an_interrupted_one_is_fresh(pipe: WanPipeline, generate: Generate) -> None:
-    def interrupt(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
-        pipe._interrupt = index >= 4
-        return {}
-
-    with sraccel.compose(pipe, [CACHE]) as stack:
-        expected = generate(pipe, steps=12)
-        generate(pipe, steps=12, callback_on_step_end=interrupt)
-        assert torch.equal(generate(pipe, steps=12), expected)
-    assert [report.outcome for report in stack.reports] == ["finished", "partial", "finished"]
-    assert len(stack.reports[1].steps) == 5
-
-
 def test_two_pipelines_in_one_process_do_not_meet(generate: Generate) -> None:
     one, two = tiny_pipeline(seed=1), tiny_pipeline(seed=2)
     alone = []
@@ -99,82 +76,68 @@ class Recorder(Accelerator):
 
     def __init__(self, options: Any) -> None:
         super().__init__(options)
-        self.seen: list[tuple[int, str, str, list[float]]] = []
+        self.held: dict[tuple[int, str], list[float]] = {}
 
     @hookimpl
     def reuse_residual(self, call: Call) -> torch.Tensor | None:
         memory: list[torch.Tensor] = call.memory(self, list)
-        self.seen.append(
-            (call.step.index, call.branch, call.denoiser.role, [float(r.sum()) for r in memory])
-        )
+        self.held[call.step.index, call.branch] = [float(residual.sum()) for residual in memory]
         return memory[0] if memory and call.step.index % 2 else None
 
     @hookimpl
     def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
-        memory: list[torch.Tensor] = call.memory(self, list)
-        memory[:] = [residual]
+        call.memory(self, list)[:] = [residual]
+
+    @hookimpl
+    def step_finished(self, step: Step) -> None:
+        for call in step.calls:  # its tensors are gone; the memory can still be read
+            assert len(call.memory(self, list)) == 1
+
+
+def held_in(pipe: WanPipeline, *steps: list[str]) -> dict[tuple[int, str], list[float]]:
+    """What a recorder's memory holds in a loop whose steps have these branches, by both."""
+    with sraccel.compose(pipe.transformer, [Recorder.Options()]) as stack:
+        with stack.run(num_inference_steps=len(steps)) as run:
+            for index, branches in enumerate(steps):
+                with run.step(index, timestep=900.0 - index, sigma=0.5) as step:
+                    for branch in branches:
+                        with step.branch(branch):
+                            denoise(pipe, torch.full((1, 6, 16), float(len(branch))))
+    recorder = stack.accelerators[0]
+    assert isinstance(recorder, Recorder)
+    return recorder.held
+
+
+def denoise(pipe: WanPipeline, text: torch.Tensor) -> None:
+    latents = torch.ones(1, 4, 2, 8, 8)
+    pipe.transformer(latents, torch.tensor([900]), encoder_hidden_states=text)
 
 
 @pytest.mark.parametrize("branches", [["cond"], ["cond", "uncond"], ["cond", "uncond", "image"]])
 def test_each_of_one_two_or_three_branches_keeps_its_own_state(
     branches: list[str], pipe: WanPipeline
 ) -> None:
-    with sraccel.compose(pipe.transformer, [Recorder.Options()]) as stack:
-        recorder = stack.accelerators[0]
-        computed: dict[str, float] = {}
-        with stack.run(num_inference_steps=4) as run:
-            for index in range(4):
-                with run.step(index, timestep=900.0 - index, sigma=0.5) as step:
-                    for number, branch in enumerate(branches):
-                        with step.branch(branch):
-                            _denoise(pipe.transformer, float(number + 1))
-    assert isinstance(recorder, Recorder)
-    for index, branch, _, held in recorder.seen:
-        if index % 2:
-            computed.setdefault(branch, held[0])
-            assert held == [computed[branch]]
-    assert len(set(computed.values())) == len(branches), "branches share a residual"
+    held = held_in(pipe, *[branches] * 4)
+    assert all(held[1, branch] == held[3, branch] for branch in branches)
+    assert len({tuple(held[1, branch]) for branch in branches} - {()}) == len(branches)
 
 
-def _denoise(transformer: Any, text: float) -> torch.Tensor:
-    return transformer(
-        hidden_states=torch.ones(1, 4, 2, 8, 8),
-        timestep=torch.tensor([900]),
-        encoder_hidden_states=torch.full((1, 6, 16), text),
-        return_dict=False,
-    )[0]
+def test_state_is_fresh_after_a_guidance_interval(pipe: WanPipeline) -> None:
+    """uncond is left out of steps 2 and 3: what it held is stale at step 4."""
+    both = ["cond", "uncond"]
+    held = held_in(pipe, both, both, ["cond"], ["cond"], both, both)
+    assert [bool(held[index, "uncond"]) for index in (0, 1, 4, 5)] == [False, True] * 2
 
 
-def test_branches_without_a_name_are_told_apart_by_their_conditioning(pipe: WanPipeline) -> None:
+def test_branches_without_a_name_differ_by_their_conditioning(pipe: WanPipeline) -> None:
     texts = [torch.full((1, 6, 16), value) for value in (1.0, 2.0)]
     with sraccel.compose(pipe.transformer, []) as stack, stack.run(num_inference_steps=2) as run:
         for order in ([0, 1], [1, 0]):
             with run.step(timestep=900.0):
                 for number in order:
-                    pipe.transformer(
-                        hidden_states=torch.ones(1, 4, 2, 8, 8),
-                        timestep=torch.tensor([900]),
-                        encoder_hidden_states=texts[number],
-                    )
+                    denoise(pipe, texts[number])
     named = [[call.branch for call in step.calls] for step in stack.report.steps]
     assert named == [["branch0", "branch1"], ["branch1", "branch0"]]
-
-
-def test_state_is_fresh_after_a_guidance_interval(pipe: WanPipeline) -> None:
-    """uncond is left out of steps 2 and 3: what it held is stale at step 4."""
-    with sraccel.compose(pipe.transformer, [Recorder.Options()]) as stack:
-        recorder = stack.accelerators[0]
-        with stack.run(num_inference_steps=6) as run:
-            for index in range(6):
-                with run.step(index, timestep=900.0 - index) as step:
-                    for branch in ("cond",) if index in (2, 3) else ("cond", "uncond"):
-                        with step.branch(branch):
-                            _denoise(pipe.transformer, 1.0)
-    assert isinstance(recorder, Recorder)
-    held = {(index, branch): values for index, branch, _, values in recorder.seen}
-    assert held[(1, "uncond")]
-    assert not held[(4, "uncond")]
-    assert held[(5, "uncond")]
 
 
 def test_a_second_thread_is_refused_while_a_run_is_open(
@@ -201,6 +164,33 @@ def test_a_second_thread_is_refused_while_a_run_is_open(
         assert torch.equal(generate(pipe, callback_on_step_end=callback), bare)
     assert [type(error) for error in errors] == [sraccel.LoopError]
     assert "two threads" in str(errors[0])
+    assert [report.outcome for report in stack.reports] == ["finished"]
+
+
+def test_a_thread_that_is_refused_does_not_end_the_other_ones_run(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    """It has set its timesteps first, and leaves its progress bar when the other one has, too."""
+    opened, leave = threading.Event(), threading.Event()
+
+    def refused() -> None:
+        pipe.scheduler.set_timesteps(8)
+        with pipe.progress_bar(total=8):
+            opened.set()
+            leave.wait(timeout=60)
+
+    def after_the_other_left(*args: Any, **kwargs: Any) -> Any:
+        leave.set()
+        thread.join()
+        return progress_bar(*args, **kwargs)
+
+    with sraccel.compose(pipe, []) as stack:
+        progress_bar = pipe.progress_bar
+        thread = threading.Thread(target=refused)
+        thread.start()
+        assert opened.wait(timeout=60)
+        pipe.progress_bar = after_the_other_left
+        generate(pipe)
     assert [report.outcome for report in stack.reports] == ["finished"]
 
 
@@ -240,20 +230,3 @@ def test_a_deep_copy_of_an_attached_pipeline_is_bare(pipe: WanPipeline, generate
         assert torch.equal(generate(copied, steps=12), bare)
         assert not stack.reports
         assert not torch.equal(generate(pipe, steps=12), bare)
-
-
-class LooksBack(Recorder):
-    """Asks for its memory once more when the step is over and the call's tensors are gone."""
-
-    name = "looks-back"
-
-    @hookimpl
-    def step_finished(self, step: Step) -> None:
-        for call in step.calls:
-            assert len(call.memory(self, list)) == 1
-
-
-def test_memory_can_still_be_read_when_the_step_is_over(pipe: WanPipeline) -> None:
-    with sraccel.compose(pipe, [LooksBack.Options()]) as stack:
-        pipe(**call_arguments(steps=4))
-    assert stack.report.outcome == "finished"

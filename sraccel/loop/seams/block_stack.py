@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ConflictError, LoopError
@@ -34,8 +34,8 @@ class BlockStackSeam:
         self._bypass = Bypass((), self._skip)  # of the blocks that no layer watches
         self._sole = False  # whether the first block is the last one, too
 
-    def install(self) -> list[Interception | Bypass]:
-        """Put the layers in place.
+    def install(self) -> Iterator[Interception | Bypass]:
+        """Put the layers in place, one after the other.
 
         Raises:
             ConflictError: the blocks cannot be watched: see `check_block_stack`.
@@ -43,24 +43,16 @@ class BlockStackSeam:
         module = self._denoiser.module
         check_block_stack(self._denoiser, self._hooks)
         blocks, tail = self._adapter.blocks(module), self._adapter.tail(module)
-        with ExitStack() as undo_on_error:
-            placed: list[Interception] = []
-
-            def place(target: Any, layer: Any) -> None:
-                placed.append(Interception(target, CALL, layer))
-                undo_on_error.callback(placed[-1].undo)
-
-            if tail is None:
-                place(blocks[-1], self._last_block)
-            else:
-                place(tail, self._tail)
-            place(blocks[0], self._head)
-            for name, tapped in self._adapter.taps(module).items():
-                place(tapped, self._tap(name))
-            undo_on_error.pop_all()
-        self._bypass = Bypass(blocks[1:] if tail is not None else blocks[1:-1], self._skip)
+        if tail is None:
+            yield Interception(blocks[-1], CALL, self._last_block)
+        else:
+            yield Interception(tail, CALL, self._tail)
+        yield Interception(blocks[0], CALL, self._head)
+        for name, tapped in self._adapter.taps(module).items():
+            yield Interception(tapped, CALL, self._tap(name))
         self._sole = tail is None and len(blocks) == 1
-        return [*placed, self._bypass]
+        self._bypass = Bypass(blocks[1:] if tail is not None else blocks[1:-1], self._skip)
+        yield self._bypass
 
     def begin(self, call: Call) -> None:
         """The next forward of this denoiser is this call."""
@@ -106,7 +98,7 @@ class BlockStackSeam:
     def _nested(self) -> LoopError:
         return LoopError(
             f"the denoiser {self._denoiser.role!r} was called within its own forward: which of the "
-            f"two calls its blocks run for cannot be told"
+            f"two calls its blocks run for is not known"
         )
 
     def _skip(self, *args: Any, **kwargs: Any) -> Any:
@@ -126,7 +118,7 @@ class BlockStackSeam:
         return inner(carried, *args, **kwargs)
 
     def _end_of_residual(self, call: Call, carried: torch.Tensor) -> torch.Tensor | None:
-        """Tell the residual if the blocks ran; else return the stream with the predicted one."""
+        """Report the residual if the blocks ran; else return the stream with the predicted one."""
         if not self._entered:
             raise self._not_watched()
         self._reached = True
@@ -168,6 +160,6 @@ def check_block_stack(denoiser: Denoiser, hooks: LoopHooks) -> None:
         )
     if len({id(block) for block in blocks}) < len(blocks):
         raise ConflictError(
-            f"{what} runs one block several times, so where its block stack begins and ends cannot "
-            f"be told: {leave_out}"
+            f"{what} runs one block several times, so where its block stack begins and ends is "
+            f"not known: {leave_out}"
         )

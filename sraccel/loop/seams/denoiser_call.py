@@ -36,22 +36,21 @@ class DenoiserCallSeam:
         self._block_seams = block_seams  # by role of the denoiser that they watch
         self.context: str | None = None
 
-    def install(self) -> list[Interception]:
-        """Put the layers in place."""
+    def install(self) -> Iterator[Interception]:
+        """Put the layers in place, one after the other."""
         module = self._denoiser.module
-        placed = [Interception(module, CALL, self._layer)]
+        yield Interception(module, CALL, self._layer)
         if hasattr(module, "cache_context"):
-            placed.append(Interception(module, "cache_context", self._context_layer))
-        return placed
+            yield Interception(module, "cache_context", self._context_layer)
 
     @contextmanager
     def _context_layer(self, inner: Any, name: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
         with inner(name, *args, **kwargs) as value:
-            self.context = name
+            outer, self.context = self.context, name
             try:
                 yield value
             finally:
-                self.context = None
+                self.context = outer
 
     def _layer(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         step = self._tracker.step_of(self._denoiser, args, kwargs)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
@@ -33,15 +34,13 @@ class PipelineSeam:
         self._reapply = reapply  # the stack's layers
         self._step_signature = inspect.signature(type(pipeline.scheduler).step)
         self._schedule_signature = inspect.signature(type(pipeline.scheduler).set_timesteps)
-        self._bars = 0  # how many progress bars there have been
+        self._latest = threading.local()  # `bar`: a token of this thread's latest progress bar
 
-    def install(self) -> list[Interception]:
-        """Put the layers in place."""
-        return [
-            Interception(self._scheduler, "set_timesteps", self._set_timesteps),
-            Interception(self._scheduler, "step", self._step),
-            Interception(self._pipeline, "progress_bar", self._progress_bar),
-        ]
+    def install(self) -> Iterator[Interception]:
+        """Put the layers in place, one after the other."""
+        yield Interception(self._scheduler, "set_timesteps", self._set_timesteps)
+        yield Interception(self._scheduler, "step", self._step)
+        yield Interception(self._pipeline, "progress_bar", self._progress_bar)
 
     def _set_timesteps(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         self._schedule.check_target()
@@ -92,15 +91,16 @@ class PipelineSeam:
     def _progress_bar(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         self._schedule.check_target()
         bar = inner(*args, **kwargs)
-        serial = self._bars = self._bars + 1
+        token = self._latest.bar = object()
         handled = sys.exc_info()[1]  # by the user, who runs the pipeline in an `except` block
 
         def closed(inner: Any, *args: Any, **kwargs: Any) -> Any:
             error = sys.exc_info()[1]
             result = inner(*args, **kwargs)
-            if serial == self._bars:  # not an old bar that is garbage-collected during a later run
-                self._bars += 1
-                self._tracker.end_pipelines_run(None if error is handled else error)
+            if getattr(self._latest, "bar", None) is token:  # not one that is garbage by now
+                self._latest.bar = None
+                if self._tracker.announced:  # by this thread: another one's call was refused
+                    self._tracker.end_pipelines_run(None if error is handled else error)
             return result
 
         Interception(bar, "close", closed)

@@ -15,6 +15,7 @@ from diffusers import (
     WanTransformer3DModel,
     WanVideoToVideoPipeline,
 )
+from misbehaving import stops
 from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
 
 import sraccel
@@ -22,22 +23,17 @@ import sraccel
 Generate = Callable[..., torch.Tensor]
 
 
+@pytest.mark.parametrize(("guidance", "branches"), [(4.0, ["cond", "uncond"]), (1.0, ["cond"])])
 def test_steps_carry_the_schedulers_timesteps_and_sigmas(
-    pipe: WanPipeline, generate: Generate
+    guidance: float, branches: list[str], pipe: WanPipeline, generate: Generate
 ) -> None:
     with sraccel.compose(pipe, []) as stack:
-        generate(pipe, steps=6)
+        generate(pipe, steps=6, guidance=guidance)
     steps = stack.report.steps
     assert [step.index for step in steps] == list(range(6))
     assert [step.timestep for step in steps] == pipe.scheduler.timesteps.tolist()
     assert [step.sigma for step in steps] == pytest.approx(pipe.scheduler.sigmas[:-1].tolist())
-    assert [[call.branch for call in step.calls] for step in steps] == [["cond", "uncond"]] * 6
-
-
-def test_without_guidance_there_is_one_branch(pipe: WanPipeline, generate: Generate) -> None:
-    with sraccel.compose(pipe, []) as stack:
-        generate(pipe, guidance=1.0)
-    assert {tuple(call.branch for call in step.calls) for step in stack.report.steps} == {("cond",)}
+    assert [[call.branch for call in step.calls] for step in steps] == [branches] * 6
 
 
 def test_video_to_video_begins_late_and_counts_its_own_steps() -> None:
@@ -89,15 +85,11 @@ def test_a_loop_of_ones_own_may_set_the_timesteps_before_or_in_its_run(
 def test_an_error_that_the_user_is_handling_is_not_the_runs_own(
     pipe: WanPipeline, generate: Generate
 ) -> None:
-    def interrupt(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
-        pipe._interrupt = index >= 2
-        return {}
-
     with sraccel.compose(pipe, []) as stack:
         try:
             raise ValueError("of the user's")
         except ValueError:
-            generate(pipe, callback_on_step_end=interrupt)
+            generate(pipe, callback_on_step_end=stops(3))
     assert stack.report.outcome == "partial"
 
 
@@ -108,22 +100,15 @@ def test_heun_has_about_twice_as_many_steps(generate: Generate) -> None:
     assert (len(stack.report.steps), stack.report.outcome) == (9, "finished")
 
 
-@pytest.mark.parametrize("part", ["transformer", "scheduler"])
+@pytest.mark.parametrize("parts", ["transformer", "scheduler", "transformer and scheduler"])
 def test_a_part_replaced_inside_the_block_is_an_error_not_a_bare_run(
-    part: str, pipe: WanPipeline, generate: Generate
+    parts: str, pipe: WanPipeline, generate: Generate
 ) -> None:
     other = tiny_pipeline(seed=9)
     with sraccel.compose(pipe, []):
-        setattr(pipe, part, getattr(other, part))
-        with pytest.raises(sraccel.LoopError, match=f"pipeline.{part} was replaced"):
-            generate(pipe)
-
-
-def test_both_parts_replaced_is_an_error_too(pipe: WanPipeline, generate: Generate) -> None:
-    other = tiny_pipeline(seed=9)
-    with sraccel.compose(pipe, []):
-        pipe.transformer, pipe.scheduler = other.transformer, other.scheduler
-        with pytest.raises(sraccel.LoopError, match="transformer and scheduler was replaced"):
+        for part in parts.split(" and "):
+            setattr(pipe, part, getattr(other, part))
+        with pytest.raises(sraccel.LoopError, match=f"pipeline.{parts} was replaced"):
             generate(pipe)
 
 
@@ -206,10 +191,16 @@ class TestCompile:
         assert self.skips(stack) == wanted
         assert any(wanted)
 
-    def test_a_whole_model_compile_is_refused_with_advice(self, pipe: WanPipeline) -> None:
-        pipe.transformer.compile(backend="eager")
+    @pytest.mark.parametrize("wrapped", [False, True])
+    def test_a_whole_model_compile_is_refused_with_advice(
+        self, wrapped: bool, pipe: WanPipeline
+    ) -> None:
+        if wrapped:
+            pipe.transformer = torch.compile(pipe.transformer, backend="eager")
+        else:
+            pipe.transformer.compile(backend="eager")
         with pytest.raises(sraccel.ConflictError, match="compile_repeated_blocks"):
-            sraccel.compose(pipe, self.RECIPE).attach()
+            sraccel.compose(pipe, [] if wrapped else self.RECIPE)
 
     def test_a_whole_model_compile_inside_the_block_is_noticed(
         self, pipe: WanPipeline, generate: Generate
@@ -240,9 +231,3 @@ def test_a_render_model_larger_in_depth_is_no_obstacle(
     ) as stack:
         generate(pipe)
     assert stack.report.switch_step == 1
-
-
-def test_a_denoiser_wrapped_by_torch_compile_is_refused_with_advice(pipe: WanPipeline) -> None:
-    pipe.transformer = torch.compile(pipe.transformer, backend="eager")
-    with pytest.raises(sraccel.ConflictError, match="compile_repeated_blocks"):
-        sraccel.compose(pipe, [])
