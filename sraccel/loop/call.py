@@ -81,11 +81,6 @@ class Call:
         key = (accelerator.name, self.denoiser.role, self.branch, self._shape)
         return self.step.run.memory.recall(key, self.step.index, factory)
 
-    @property
-    def how(self) -> str:
-        """How it was answered, in words."""
-        return f"reused by {self.reused_by}" if self.reused_by else "computed"
-
     def release(self) -> None:
         """Let go of tensors once the call is over; what the report needs stays."""
         del self.model_input, self.block_input

@@ -52,24 +52,19 @@ class Tracker:
             LoopError: a loop of the user's own has no step open, another thread has a run open, or
                 the pipeline's parts are not those that were composed.
         """
-        self.check_thread()
-        if self.schedule is None or self.driven_by_user:
-            return self._users_step()
-        self.schedule.check_target()
-        if self.run is None and self._announced is None:
+        run, schedule = self.run, self.schedule
+        if run is not None and run.thread != threading.get_ident():
+            self.check_thread()
+        if schedule is None or (run is not None and not self._by_pipeline):
+            return _users_step(run)
+        schedule.check_target()
+        if run is None and self._announced is None:
             return None
-        position = self.schedule.position_of(denoiser, args, kwargs, self._index())
+        position = schedule.position_of(denoiser, args, kwargs, _index(run))
         if position is None:
             _log.debug("a call of %s passes: its timestep is not the scheduler's", denoiser.role)
             return None
-        return self._pipelines_step_at(position, self.schedule)
-
-    def _index(self) -> int | None:
-        """Of the open step, or of the next one of the open run; None if no run is open."""
-        if self.run is None:
-            return None
-        step = self.run.current_step
-        return len(self.run.steps) if step is None else step.index
+        return self._pipelines_step_at(position, schedule)
 
     @property
     def driven_by_user(self) -> bool:
@@ -85,15 +80,6 @@ class Tracker:
     def announced(self) -> bool:
         """Whether the pipeline, in this thread, set its timesteps and has not ended since."""
         return self._announced == threading.get_ident()
-
-    def _users_step(self) -> Step:
-        step = self.run.current_step if self.run is not None else None
-        if step is None:
-            raise LoopError(
-                "the denoiser was called outside a step: open `stack.run(...)`, then "
-                "`run.step(...)`"
-            )
-        return step
 
     def _pipelines_step_at(self, position: int, schedule: Schedule) -> Step:
         """The open step of the pipeline's run, which lies here; else the next one, opened."""
@@ -164,3 +150,19 @@ class Tracker:
             raise LoopError(
                 "two threads use one stack at a time: compose a copy of the pipeline for each"
             )
+
+
+def _users_step(run: Run | None) -> Step:
+    """The open step of a run that the user drives."""
+    if run is None or run.current_step is None:
+        raise LoopError(
+            "the denoiser was called outside a step: open `stack.run(...)`, then `run.step(...)`"
+        )
+    return run.current_step
+
+
+def _index(run: Run | None) -> int | None:
+    """Of the open step, or of the next one; None if no run is open."""
+    if run is None:
+        return None
+    return len(run.steps) if run.current_step is None else run.current_step.index

@@ -136,7 +136,7 @@ def test_debug_shows_what_is_decided_at_every_call_and_tears_no_bar(
         assert re.search(r"accelerated ━+ 4/4 steps", shown)
         return [line for line in re.split(r"[\r\n]+", shown) if re.search(r"tep[ (]3|cache", line)]
 
-    calls = "DEBUG sraccel.loop.seams.denoiser_call: Call(step 3, {}, render) answered, computed"
+    calls = "DEBUG sraccel.loop.seams.denoiser_call: Call(step 3, {}, render): computed"
     steps = "DEBUG sraccel.loop.step: Step(3, timestep=500.0, denoiser='render') begins, chosen by"
     *way, warning, _ = logged("--debug")
     assert way == [f"{steps} srdiffusion", calls.format("cond"), calls.format("uncond")]

@@ -62,7 +62,7 @@ class DenoiserCallSeam:
         output = self._answer(call, inner, args, kwargs)
         if step.run.hooks.anyone("denoiser_called"):
             step.run.hooks.denoiser_called(call, _prediction(output))
-        _log.debug("%r answered, %s", call, call.how)
+        _log.debug("%r: %s", call, call.reused_by or "computed")
         call.release()
         return output
 
