@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 
 import pytest
-from made_report import full, with_failure
+from made_study import full, with_failure
 from rich.console import Console
 
 from sraccel.errors import OutputError

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from made_report import full, with_failure, with_videos
+from made_study import full, with_failure, with_videos
 from opened_page import (
     CHROMIUM,
     FAINT,

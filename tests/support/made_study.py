@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import random
-import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
+from made_video import video
 
 from sraccel.study.results import (
     Analysis,
@@ -25,7 +23,6 @@ from sraccel.study.results import (
     Switch,
     Timeline,
 )
-from sraccel.video.mp4 import save_video
 
 NAMES = ["srdiffusion", "teacache", "sageattention", "bf16-linear"]
 FACTORS = {"srdiffusion": 2.05, "teacache": 1.83, "sageattention": 0.93, "bf16-linear": 1.17}
@@ -273,21 +270,3 @@ def with_videos(report: StudyReport, folder: Path) -> StudyReport:
             path.write_bytes(video(number, place))
             showcase.videos[name] = path.name
     return report
-
-
-@functools.cache
-def video(number: int, place: int) -> bytes:
-    """An MP4 file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = save_video(moving_square(number, place), f"{folder}/video.mp4", fps=8, min_side=96)
-        return path.read_bytes()
-
-
-def moving_square(number: int, place: int) -> np.ndarray:
-    """Frames of shape (16, 64, 96, 3), uint8."""
-    frames = np.zeros((16, 64, 96, 3), np.uint8)
-    colour = [(200, 120, 40), (60, 140, 220)][number % 2]
-    row = 6 * place
-    for index, frame in enumerate(frames):
-        frame[row : row + 20, 3 * index : 3 * index + 20] = colour
-    return frames
