@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sraccel.files import save_text
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -218,11 +220,7 @@ class StudyReport(_Result):
         Raises:
             OutputError: the file cannot be written.
         """
-        from sraccel.files import replacing
-
-        with replacing(path) as temporary:
-            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        return Path(path)
+        return save_text(self.model_dump_json(indent=2) + "\n", path)
 
     def __rich__(self) -> RenderableType:
         from sraccel.study.report.table import table
@@ -230,12 +228,10 @@ class StudyReport(_Result):
         return table(self)
 
     def __str__(self) -> str:
-        from rich.console import Console
+        from sraccel.report.table import plain
+        from sraccel.study.report.table import table
 
-        console = Console(width=120, no_color=True)
-        with console.capture() as captured:
-            console.print(self)
-        return captured.get()
+        return plain(table(self), 120)
 
     def __repr__(self) -> str:
         chain = self.name or " + ".join(self.accelerators) or "empty"

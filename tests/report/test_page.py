@@ -225,7 +225,9 @@ def test_every_call_is_a_cell_hatched_where_it_was_reused_and_lettered_where_not
 
 @pytest.mark.parametrize("count", [1, 2, 50, 100, 1000])
 def test_everything_stands_within_the_drawing(make_report: MakeReport, count: int):
-    drawing = timeline(make_report(count=count, switch=max(1, count // 3)))
+    report = make_report(count=count, switch=max(1, count // 3))
+    report.steps[0].measured = {"srdiffusion.d": -0.2, "srdiffusion.rate": -0.03}
+    drawing = timeline(report)
     boxes = [*drawing.band, *drawing.cells, *drawing.bars]
     assert min(box.x for box in boxes) >= 0
     assert max(box.x + box.width for box in boxes) <= drawing.width
@@ -250,16 +252,16 @@ def test_a_step_s_bars_are_as_high_as_its_seconds(make_report: MakeReport):
 
 def test_each_accelerator_that_measures_has_a_panel_and_zero_was_measured(bare_minimum: Report):
     assert timeline(bare_minimum).measured == []
-    columns = {key: ColumnRecord(label=key, description="some") for key in ("a.x", "a.y", "b.x")}
-    bare_minimum.columns = columns
+    keys = ("o.a.x", "o.a.y", "b.x")
+    bare_minimum.columns = {key: ColumnRecord(label=key, description="some") for key in keys}
     assert [panel.missing for panel in timeline(bare_minimum).measured] == ["not measured"] * 2
-    bare_minimum.steps[1].measured = {"a.y": 0.0}
+    bare_minimum.steps[1].measured = {"o.a.y": 0.0}
     drawing = timeline(bare_minimum)
     first, second = drawing.measured
-    assert (first.name, first.missing) == ("a", "")
+    assert (first.name, first.missing) == ("o.a", "")
     assert [[y for _, y in curve.points] for curve in first.curves] == [[], [first.bottom]]
     assert (second.name, second.missing) == ("b", "not measured")
-    assert [key.text for key in drawing.keys if key.mark == "diamond"] == ["a.y: some"]
+    assert [key.text for key in drawing.keys if key.mark == "diamond"] == ["o.a.y: some"]
 
 
 def test_all_of_a_hundred_steps_of_three_branches_are_drawn_and_in_the_table():
@@ -286,6 +288,7 @@ RATIOS = st.floats(0.05, 20) | st.none()
 EXTREMES = st.sampled_from([math.nan, math.inf, 5e-324, 1e-300, 1e99, 1e150, 1e300, 1e308])
 NUMBERS = st.floats(0, 1e6) | EXTREMES
 ANY = NUMBERS | st.none()
+MEASURED = st.sampled_from(["a.x", "a.y", "b.x"])
 COUNTS = st.integers(0, 1 << 50) | st.sampled_from([10**99, 10**101, 10**400])
 
 
@@ -333,7 +336,7 @@ def test_any_report_makes_a_page(data: st.DataObject):
         StepRecord,
         index=st.integers(0, 99),
         denoiser=st.sampled_from(["transformer", "render", "none"]),
-        measured=st.dictionaries(st.sampled_from(["a.x", "a.y", "b.x"]), ANY),
+        measured=st.dictionaries(MEASURED, ANY | st.floats()),
         seconds=ANY,
         calls=st.lists(call, max_size=4),
     )
@@ -367,6 +370,7 @@ def test_any_report_makes_a_page(data: st.DataObject):
             accelerated=timing | st.none(),
             speedup=speedup,
             accelerators=st.lists(record, max_size=8),
+            columns=st.dictionaries(MEASURED, st.just(ColumnRecord(label="X", description="x"))),
             handoff=handoff | st.none(),
             peak_memory_bytes=COUNTS | st.none(),
             quality=st.dictionaries(st.sampled_from(["psnr_db", "ssim", "own"]), NUMBERS)

@@ -13,17 +13,14 @@ from sraccel.report.headline import figures, switch_facts
 from sraccel.report.model import CallRecord, HandoffRecord, Report, StepRecord
 from sraccel.report.page import render_page
 from sraccel.report.steps import role_letters
-from sraccel.report.table import StepStrip, table
+from sraccel.report.table import StepStrip, plain, table
 from sraccel.report.words import ASCII, upper_first
 
 MakeReport = Callable[..., Report]
 
 
 def text(report: Report, width: int = 80) -> str:
-    console = Console(width=width, no_color=True)
-    with console.capture() as captured:
-        console.print(table(report))
-    return captured.get()
+    return plain(table(report), width)
 
 
 def test_str_of_a_report_says_what_was_measured_and_what_was_predicted(make_report: MakeReport):

@@ -11,6 +11,7 @@ from made_study import full, with_failure
 from rich.console import Console
 
 from sraccel.errors import OutputError
+from sraccel.report.table import plain
 from sraccel.study.report.csv_files import cells_csv, effects_csv
 from sraccel.study.report.outputs import FILES, save_report
 from sraccel.study.report.table import table
@@ -18,10 +19,7 @@ from sraccel.study.results import Order, StudyReport
 
 
 def terminal(report: StudyReport, width: int = 80) -> str:
-    console = Console(width=width, no_color=True)
-    with console.capture() as captured:
-        console.print(table(report))
-    return captured.get()
+    return plain(table(report), width)
 
 
 def test_all_files_are_written_and_a_folder_that_is_missing_is_named(tmp_path: Path):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sraccel.report.page.shapes import Box, Curve, Key, Label, Panel
 from sraccel.report.steps import (
     branches,
-    deed_of,
+    call_in_words,
     role_letters,
     stretch_of,
     summary,
@@ -31,7 +31,7 @@ DRAWING_WIDTH = 960
 NARROWEST, WIDEST = 14.0, 34.0
 BAND_TOP, BAND = 24.0, 22.0
 ROW, ROW_GAP = 24.0, 4.0
-PANEL, PANEL_GAP = 110.0, 30.0
+PANEL, PANEL_GAP = 110.0, 36.0
 FOOT = 42.0
 LABEL_CHARACTERS = 12
 CHARACTER = 7.2
@@ -135,7 +135,7 @@ class _Layout:
         self, call: CallRecord, step: StepRecord, x: float, y: float, height: float, width: float
     ) -> Box:
         letter = "" if call.reused else self.letters[call.denoiser]
-        said = f"step {step.index}, {call.branch}: {deed_of(call)}"
+        said = f"step {step.index}, {call.branch}: {call_in_words(call)}"
         return Box(x, y, width, height, self.looks[call.denoiser], letter, said, call.reused)
 
     def _scale_seconds(self) -> tuple[float, str] | None:
@@ -147,7 +147,7 @@ class _Layout:
         bare = (finite(baseline.seconds) or 0.0) if baseline else 0.0
         steps = finite(self.report.num_inference_steps)
         level = bare / max(steps, 1) if steps is not None else 0.0
-        self.seconds.scale_to(1000 * max(longest, level), "{:,.4g}")
+        self.seconds.scale_to([1000 * longest, 1000 * level], "{:,.4g}")
         said = f"bare run: {duration(level)} per step, on average"
         return (self.seconds.y(1000 * level), said) if level > 0 else None
 
@@ -170,11 +170,11 @@ class _Layout:
     def _panels(self) -> Iterator[Panel]:
         """One for each accelerator that measures something at the steps."""
         above = self.seconds.bottom
-        for name, columns in groupby(self.report.columns, key=lambda key: key.partition(".")[0]):
+        for name, columns in groupby(self.report.columns, key=lambda key: key.rpartition(".")[0]):
             series = [self._values(column) for column in columns]
             known = [value for values in series for value in values if value is not None]
             panel = _panel(short(name, LABEL_CHARACTERS), "", above, known)
-            panel.scale_to(max(known, default=0.0), "{:.3g}")
+            panel.scale_to(known, "{:.3g}")
             panel.curves = [
                 Curve(mark, self._points(panel, values))
                 for mark, values in zip(itertools.cycle(MARKS), series, strict=False)
