@@ -8,10 +8,12 @@ import math
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 import yaml
+from any_of import PHASES, any_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parsed_page import (
@@ -32,8 +34,8 @@ from sraccel.report.model import (
     Report,
     Speedup,
     StepRecord,
-    Timing,
 )
+from sraccel.report.origin import Origin
 from sraccel.report.page import render_page, save_page
 from sraccel.report.page.attribution import MARGIN, attribution
 from sraccel.report.page.timeline import timeline
@@ -109,7 +111,7 @@ WORDS = st.text(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(words=WORDS, key=WORDS.filter(bool), warning=WORDS)
 def test_any_words_come_back_as_they_were(words: str, key: str, warning: str):
     report = Report(
@@ -286,10 +288,8 @@ def test_a_branch_that_a_step_lacks_is_called_that(make_report: MakeReport):
 
 RATIOS = st.floats(0.05, 20) | st.none()
 EXTREMES = st.sampled_from([math.nan, math.inf, 5e-324, 1e-300, 1e99, 1e150, 1e300, 1e308])
-NUMBERS = st.floats(0, 1e6) | EXTREMES
-ANY = NUMBERS | st.none()
-MEASURED = st.sampled_from(["a.x", "a.y", "b.x"])
-COUNTS = st.integers(0, 1 << 50) | st.sampled_from([10**99, 10**101, 10**400])
+NUMBERS = st.floats(-10, 1e6) | EXTREMES
+COUNTS = st.integers(0, 99) | st.sampled_from([10**99, 10**101, 10**400])
 
 
 @given(ratios=st.lists(st.tuples(RATIOS, RATIOS, st.booleans()), max_size=6), measured=RATIOS)
@@ -321,62 +321,13 @@ def test_bars_begin_where_the_one_before_ended_and_end_at_the_product(
             assert bar.start + bar.width <= 100 - MARGIN + 1e-6
 
 
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_any_report_makes_a_page(data: st.DataObject):
-    call = st.builds(
-        CallRecord,
-        branch=st.sampled_from(["cond", "uncond", "third"]),
-        requested=st.just("transformer"),
-        denoiser=st.sampled_from(["transformer", "transformer_2", "render", "x", "y", "z"]),
-        reused=st.booleans(),
-        seconds=ANY,
-    )
-    step = st.builds(
-        StepRecord,
-        index=st.integers(0, 99),
-        denoiser=st.sampled_from(["transformer", "render", "none"]),
-        measured=st.dictionaries(MEASURED, ANY | st.floats()),
-        seconds=ANY,
-        calls=st.lists(call, max_size=4),
-    )
-    timing = st.builds(Timing, seconds=NUMBERS, repeats=st.lists(NUMBERS, max_size=3))
-    record = st.builds(
-        AcceleratorRecord,
-        name=st.just("some"),
-        factor=ANY,
-        overhead=ANY,
-        estimated=st.booleans(),
-        chosen_calls=COUNTS,
-        reused_calls=COUNTS,
-        cache_bytes=COUNTS | st.none(),
-    )
-    speedup = st.builds(
-        Speedup,
-        measured=ANY,
-        measured_range=st.tuples(NUMBERS, NUMBERS) | st.none(),
-        whole_call=ANY,
-        predicted=ANY,
-        rest=ANY,
-    )
-    handoff = st.builds(HandoffRecord, kind=st.just("identity"), seconds=ANY, share=ANY)
-    report = data.draw(
-        st.builds(
-            Report,
-            outcome=st.sampled_from(["finished", "partial", "failed: ValueError"]),
-            num_inference_steps=st.integers(0, 99) | COUNTS,
-            steps=st.lists(step, max_size=5),
-            baseline=timing | st.none(),
-            accelerated=timing | st.none(),
-            speedup=speedup,
-            accelerators=st.lists(record, max_size=8),
-            columns=st.dictionaries(MEASURED, st.just(ColumnRecord(label="X", description="x"))),
-            handoff=handoff | st.none(),
-            peak_memory_bytes=COUNTS | st.none(),
-            quality=st.dictionaries(st.sampled_from(["psnr_db", "ssim", "own"]), NUMBERS)
-            | st.none(),
-        )
-    )
+NAMES = st.sampled_from(["cond", "render", "a.x", "a.y", "ssim"])
+LEAVES = {float: NUMBERS, int: COUNTS, str: NAMES, bool: st.booleans(), Any: NUMBERS | NAMES}
+
+
+@settings(max_examples=150, phases=PHASES)
+@given(report=any_of(Report, {**LEAVES, Origin: st.none()}))
+def test_any_report_makes_a_page(report: Report):
     made = page(report)
     assert made.data == json.loads(report.to_json())
     assert Report.from_json(report.to_json()).to_json() == report.to_json()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
@@ -40,35 +39,22 @@ REST = "rest"
 MARKS = ("dot", "diamond")
 
 
-@dataclass
-class Drawing:
-    """All that the template draws, in pixels."""
-
-    width: float
-    height: float
-    summary: str
-    band: list[Box]
-    rows: list[Label]
-    cells: list[Box]
-    seconds: Panel
-    bars: list[Box]
-    bare: tuple[float, str] | None
-    measured: list[Panel]
-    bottom: float
-    switches: list[Label]
-    numbers: list[Label]
-    keys: list[Key]
-    branches: list[str]
-    columns: list[str]
-    table: list[list[str]]
-
-
 def timeline(report: Report, width: float = DRAWING_WIDTH) -> Drawing | None:
     """The drawing of a run's steps, about so wide; None if it took none."""
-    return _Layout(report, width).drawing() if report.steps else None
+    return Drawing(report, width) if report.steps else None
 
 
-class _Layout:
+class Drawing:
+    """All that the template draws, in pixels.
+
+    Attributes:
+        band: the models, from left to right; switches: where one takes over.
+        rows: the names of the branches; cells: their calls, step by step.
+        seconds, bars: the time of each step; bare: level and words of the bare run's, if known.
+        measured: a panel for each accelerator that measures something.
+        numbers: of steps; keys: of the legend; summary, columns, table: the same in words.
+    """
+
     def __init__(self, report: Report, width: float) -> None:
         self.report, self.steps = report, report.steps
         self.branches = branches(self.steps)
@@ -79,33 +65,27 @@ class _Layout:
         self.rows_top = BAND_TOP + BAND + 8
         rows_bottom = self.rows_top + len(self.branches) * (ROW + ROW_GAP)
         self.seconds = _panel("Time / step", "ms", rows_bottom, map(_time, self.steps))
+        self.bare = self._scale_seconds()
         self.measured = list(self._panels())
         self.bottom = [self.seconds, *self.measured][-1].bottom
+        self.width = len(self.steps) * self.pitch + 8
+        self.height = self.bottom + FOOT
+        self._draw()
 
-    def drawing(self) -> Drawing:
-        bare = self._scale_seconds()
-        return Drawing(
-            width=len(self.steps) * self.pitch + 8,
-            height=self.bottom + FOOT,
-            summary=summary(self.report),
-            band=list(self._band()),
-            rows=[
-                Label(0, self._row(number) + ROW / 2, short(branch, LABEL_CHARACTERS), branch)
-                for number, branch in enumerate(self.branches)
-            ],
-            cells=list(self._cells()),
-            seconds=self.seconds,
-            bars=[] if self.seconds.missing else list(self._bars()),
-            bare=bare,
-            measured=self.measured,
-            bottom=self.bottom,
-            switches=list(self._switches()),
-            numbers=list(self._numbers()),
-            keys=list(self._keys(bare)),
-            branches=self.branches,
-            columns=[column.label for column in self.report.columns.values()],
-            table=table_rows(self.report, self.branches),
-        )
+    def _draw(self) -> None:
+        self.band = list(self._band())
+        self.rows = [
+            Label(0, self._row(number) + ROW / 2, short(branch, LABEL_CHARACTERS), branch)
+            for number, branch in enumerate(self.branches)
+        ]
+        self.cells = list(self._cells())
+        self.bars = [] if self.seconds.missing else list(self._bars())
+        self.switches = list(self._switches())
+        self.numbers = list(self._numbers())
+        self.keys = list(self._keys())
+        self.summary = summary(self.report)
+        self.columns = [column.label for column in self.report.columns.values()]
+        self.table = table_rows(self.report, self.branches)
 
     def _x(self, position: float) -> float:
         return position * self.pitch
@@ -212,7 +192,7 @@ class _Layout:
                 x = self._x(position) + self.pitch / 2 - 1
                 yield Label(x, self.bottom + 18, str(step.index))
 
-    def _keys(self, bare: tuple[float, str] | None) -> Iterator[Key]:
+    def _keys(self) -> Iterator[Key]:
         states = {(call.denoiser, call.reused) for step in self.steps for call in step.calls}
         for role, letter in self.letters.items():
             look = self.looks[role]
@@ -222,8 +202,8 @@ class _Layout:
                 yield Key("cell", f"{role}, blocks skipped and residual reused", look, reused=True)
         if not self.seconds.missing:
             yield Key("cell", "rest of the step: guidance, scheduler", REST)
-        if bare:
-            yield Key("bare", bare[1])
+        if self.bare:
+            yield Key("bare", self.bare[1])
         curves = (curve for panel in self.measured for curve in panel.curves)
         for curve, column in zip(curves, self.report.columns.values(), strict=True):
             if curve.points:
