@@ -31,7 +31,7 @@ class Estimate(_Result):
 
 
 class Switch(_Result):
-    """Where the runs of a cell switched models: first step of the render model, 0-based."""
+    """The first steps whose model an accelerator chose, over the runs of a cell; 0-based."""
 
     median: float | None = Field(None, description="Of the runs that switched.")
     least: int | None = None
@@ -164,7 +164,9 @@ class Timeline(_Result):
     denoisers: list[str] = Field(description="Role of each step's denoiser.")
     reused: list[float] = Field(description="Share of each step's calls that were skipped.")
     seconds: list[float | None] = Field(description="Of each step.")
-    switch_step: int | None = Field(None, description="First step of the render model; 0-based.")
+    switch_step: int | None = Field(
+        None, description="First step whose model an accelerator chose; 0-based."
+    )
 
 
 class Showcase(_Result):

@@ -134,7 +134,7 @@ def test_cells_that_failed_are_named_first_and_their_errors_stand_in_the_table()
     assert TIMES not in figures
 
 
-def test_one_block_gives_numbers_and_says_that_nothing_tells_how_sure_they_are():
+def test_one_block_gives_numbers_and_says_that_their_certainty_is_not_known():
     made = page(full(exact=True))
     assert "No intervals, of 1 block" in made.all("li")[0]["text"]
     assert f"3.65{TIMES}" in made.text
