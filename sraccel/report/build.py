@@ -51,7 +51,7 @@ def build_report(run: Run) -> Report:
         versions=dict(versions()),
         environment=environment(run.device),
     )
-    report.warnings = [*run.warnings, *_idle(run, report)]
+    report.warnings = [*run.warnings, *_warnings(run, report)]
     return report
 
 
@@ -131,8 +131,8 @@ def _handoff(run: Run) -> HandoffRecord | None:
     return record
 
 
-def _idle(run: Run, report: Report) -> list[str]:
-    """Warnings about a run that is not whole, and about accelerators that did nothing."""
+def _warnings(run: Run, report: Report) -> list[str]:
+    """That a run is not whole, or that an accelerator did nothing."""
     warnings = [] if run.stack.accelerators else ["the recipe is empty: nothing was accelerated"]
     if run.outcome != "finished":
         taken = f"{len(run.steps)} of {run.num_inference_steps} steps"
@@ -181,12 +181,12 @@ def environment(device: torch.device) -> dict[str, str]:
 
 @functools.cache
 def _processor() -> str:
-    """The model; on Linux Python itself tells only the architecture."""
+    """The model; what Python itself says of it on Linux is only the architecture."""
     return _model_name(Path("/proc/cpuinfo")) or platform.processor() or platform.machine()
 
 
 def _model_name(cpuinfo: Path) -> str:
-    """The first processor's model, or nothing: not every kernel tells it, nor in a container."""
+    """The first processor's model; empty where the kernel, or a container, does not say."""
     with suppress(OSError), cpuinfo.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
             key, _, value = line.partition(":")

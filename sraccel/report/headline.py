@@ -111,9 +111,10 @@ def switch_facts(report: Report) -> Facts:
     facts: Facts = []
     at = report.switch_step
     if at is not None:
-        calls = [call for step in report.steps if step.index == at for call in step.calls]
-        chosen = [f", where {call.chosen_by} chose {call.denoiser}" for call in calls[:1]]
-        facts.append(("switch", "".join([f"at step {at}", *chosen])))
+        calls = (call for step in report.steps if step.index == at for call in step.calls)
+        call = next((call for call in calls if call.chosen_by), None)
+        chosen = f", where {call.chosen_by} chose {call.denoiser}" if call else ""
+        facts.append(("switch", f"at step {at}{chosen}"))
     return facts + (list(_handoff(report.handoff)) if report.handoff else [])
 
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic_core import to_json
 
+from sraccel.files import save_text
 from sraccel.report.origin import Origin
+from sraccel.report.words import each_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -177,7 +179,7 @@ class Report(_Part):
         by question marks: a report is never lost for them.
         """
         content = self.model_dump(mode="json", fallback=lambda value: f"<{type(value).__name__}>")
-        return to_json(_unicode(content), indent=2, inf_nan_mode="null").decode()
+        return to_json(each_text(content, _unicode), indent=2, inf_nan_mode="null").decode()
 
     @classmethod
     def from_json(cls, text: str) -> Report:
@@ -190,11 +192,7 @@ class Report(_Part):
         Raises:
             OutputError: the file cannot be written.
         """
-        from sraccel.files import replacing
-
-        with replacing(path) as temporary:
-            temporary.write_text(self.to_json() + "\n", encoding="utf-8")
-        return Path(path)
+        return save_text(self.to_json() + "\n", path)
 
     def __rich__(self) -> RenderableType:
         from sraccel.report.table import table
@@ -202,12 +200,9 @@ class Report(_Part):
         return table(self)
 
     def __str__(self) -> str:
-        from rich.console import Console
+        from sraccel.report.table import plain, table
 
-        console = Console(width=100, no_color=True)
-        with console.capture() as captured:
-            console.print(self)
-        return captured.get()
+        return plain(table(self), 100)
 
     def __repr__(self) -> str:
         chain = " + ".join(record.name for record in self.accelerators) or "empty"
@@ -225,12 +220,6 @@ class Report(_Part):
         return report_html(self)
 
 
-def _unicode(value: Any) -> Any:
-    """A value of JSON, with question marks for what no file can hold (lone surrogates)."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    if isinstance(value, list):
-        return [_unicode(item) for item in value]
-    if isinstance(value, dict):
-        return {_unicode(key): _unicode(item) for key, item in value.items()}
-    return value
+def _unicode(text: str) -> str:
+    """The text with question marks for what no file can hold (lone surrogates)."""
+    return text.encode("utf-8", "replace").decode()

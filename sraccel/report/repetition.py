@@ -94,13 +94,14 @@ class Repetition(BaseModel):
             )
 
     def differences(self, report: Report) -> list[str]:
-        """What a run had that this one had not, in words; empty if all is the same."""
+        """What was otherwise in the recorded run than in this one, in words."""
         origin = report.origin
         assert origin is not None
-        found = list(_differing("", self.versions, report.versions))
-        found += _differing("", self.environment, report.environment)
-        ours, theirs = _facts(self.origin), _facts(origin)
-        return found + list(_differing("", ours, theirs))
+        return [
+            *_differing(self.versions, report.versions),
+            *_differing(self.environment, report.environment),
+            *_differing(_facts(self.origin), _facts(origin)),
+        ]
 
     def same_request(self, report: Report) -> bool:
         """Whether the run was asked for the same video, by the same recipe."""
@@ -123,10 +124,10 @@ def _facts(origin: Origin) -> dict[str, str]:
     return {**facts, "dtype": origin.dtype, "offload": origin.offload}
 
 
-def _differing(label: str, then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
+def _differing(then: Mapping[str, str], now: Mapping[str, str]) -> Iterator[str]:
     for name in dict.fromkeys([*then, *now]):
         if then.get(name) != now.get(name):
-            yield f"{label}{name}: {then.get(name, 'none')} then, {now.get(name, 'none')} now"
+            yield f"{name}: {then.get(name, 'none')} then, {now.get(name, 'none')} now"
 
 
 def _as_given(recipe: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def stretch_of(steps: list[StepRecord]) -> str:
     return f"step {first}" if first == last else f"steps {first} to {last}"
 
 
-def deed_of(call: CallRecord) -> str:
+def call_in_words(call: CallRecord) -> str:
     """What a call was: `render reused by teacache, 1.1 ms`."""
     by = f" by {call.reused_by}" if call.reused_by else ""
     did = f"reused{by}" if call.reused else "computed"
@@ -67,7 +67,7 @@ def table_rows(report: Report, names: list[str]) -> list[list[str]]:
 
 
 def _row(step: StepRecord, names: list[str], columns: list[str], *, switched: bool) -> list[str]:
-    calls = {call.branch: deed_of(call) for call in step.calls}
+    calls = {call.branch: call_in_words(call) for call in step.calls}
     return [
         str(step.index),
         digits(step.timestep),

@@ -42,6 +42,14 @@ def table(report: Report) -> RenderableType:
     return Group(*parts)
 
 
+def plain(item: RenderableType, width: int) -> str:
+    """What a terminal of that width shows, without colours."""
+    console = Console(width=width, no_color=True)
+    with console.capture() as captured:
+        console.print(item)
+    return captured.get()
+
+
 def warnings_panel(notices: list[str]) -> list[RenderableType]:
     """What to read first, in a box; nothing where there is nothing."""
     rows = Table.grid(padding=(0, 1))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sraccel.video.metrics import PSNR_CAP
 
@@ -93,6 +94,17 @@ def metric(name: str) -> MetricWords:
 def harmless(text: str) -> str:
     """The text without characters that do something to where they are shown."""
     return ACTING.sub(INSTEAD, text)
+
+
+def each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """A value of JSON with all of its texts changed, keys too."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, (list, tuple)):
+        return [each_text(item, change) for item in value]
+    if isinstance(value, dict):
+        return {each_text(key, change): each_text(item, change) for key, item in value.items()}
+    return value
 
 
 def finite(value: float | None) -> float | None:

@@ -27,45 +27,41 @@ def assemble(store: Store) -> StudyReport:
     Raises:
         OutputError: nothing was run yet.
     """
-    facts, header = store.facts(), store.header
+    facts = store.facts()
     if not facts:
         raise OutputError(f"{store.path.parent}: no run of this study was begun", path=store.path)
     plan = facts["plan"]
     runs = store.records()
     wanted = _blocks(plan)
     records = [record for record in runs.values() if record.block in set(wanted)]
-    cells = [Cell.model_validate(content) for content in header.cells.values()]
+    cells = [Cell.model_validate(content) for content in store.header.cells.values()]
     analysis = analyse(
         records, cells, facts["accelerators"], design=plan["design"], losses=losses()
     )
     _add_steps(analysis, records)
-    unknown = _forget_losses(analysis)
+    warnings = [*_warnings(store, records, analysis, facts), *_forget_losses(analysis)]
     rounds = 1 + max((record.repeat for record in records), default=0)
-    shown, names = wanted[: plan["show"]], showcase_cells(cells)
+    shown = wanted[: plan["show"]], showcase_cells(cells)
     return StudyReport(
-        name=facts["name"],
-        description=facts["description"],
-        design=plan["design"],
-        prompts=plan["prompts"],
-        seeds=plan["seeds"],
+        **_what_was_asked(store, facts),
         repeats=rounds,
         done=len({(record.cell, record.block, record.repeat) for record in records}),
         planned=_planned(records, cells, wanted, rounds),
         stopped=store.ended(),
-        accelerators=facts["accelerators"],
-        recipe=facts["recipe"],
-        call=header.call,
-        model={"pipeline": header.pipeline, **header.models},
-        versions=header.versions,
-        environment=header.environment,
-        warnings=[
-            *_warnings(store, records, analysis, facts),
-            *unknown,
-            *_without_videos(store, records, shown, names),
-        ],
+        warnings=[*warnings, *_without_videos(store, records, *shown)],
         analysis=analysis,
-        showcases=list(_showcases(store, runs, shown, names)),
+        showcases=list(_showcases(store, runs, *shown)),
     )
+
+
+def _what_was_asked(store: Store, facts: dict[str, Any]) -> dict[str, Any]:
+    """What a report repeats of the study's plan, and of the pipeline that its runs had."""
+    header = store.header
+    content = {name: facts[name] for name in ("name", "description", "accelerators", "recipe")}
+    content |= {name: facts["plan"][name] for name in ("design", "prompts", "seeds")}
+    content |= {"versions": header.versions, "environment": header.environment}
+    model = {"pipeline": header.pipeline, **header.models}
+    return {**content, "call": header.call, "model": model}
 
 
 def losses() -> dict[str, Callable[[float, float], float]]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sraccel.files import save_text
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -29,7 +31,7 @@ class Estimate(_Result):
 
 
 class Switch(_Result):
-    """Where the runs of a cell switched models: first step of the render model, 0-based."""
+    """The first steps whose model an accelerator chose, over the runs of a cell; 0-based."""
 
     median: float | None = Field(None, description="Of the runs that switched.")
     least: int | None = None
@@ -162,7 +164,9 @@ class Timeline(_Result):
     denoisers: list[str] = Field(description="Role of each step's denoiser.")
     reused: list[float] = Field(description="Share of each step's calls that were skipped.")
     seconds: list[float | None] = Field(description="Of each step.")
-    switch_step: int | None = Field(None, description="First step of the render model; 0-based.")
+    switch_step: int | None = Field(
+        None, description="First step whose model an accelerator chose; 0-based."
+    )
 
 
 class Showcase(_Result):
@@ -218,11 +222,7 @@ class StudyReport(_Result):
         Raises:
             OutputError: the file cannot be written.
         """
-        from sraccel.files import replacing
-
-        with replacing(path) as temporary:
-            temporary.write_text(self.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        return Path(path)
+        return save_text(self.model_dump_json(indent=2) + "\n", path)
 
     def __rich__(self) -> RenderableType:
         from sraccel.study.report.table import table
@@ -230,12 +230,10 @@ class StudyReport(_Result):
         return table(self)
 
     def __str__(self) -> str:
-        from rich.console import Console
+        from sraccel.report.table import plain
+        from sraccel.study.report.table import table
 
-        console = Console(width=120, no_color=True)
-        with console.capture() as captured:
-            console.print(self)
-        return captured.get()
+        return plain(table(self), 120)
 
     def __repr__(self) -> str:
         chain = self.name or " + ".join(self.accelerators) or "empty"

@@ -1,4 +1,4 @@
-"""What a video comes from: checksums that tell models apart, and reports that say all of it."""
+"""What a video comes from: checksums that differ between models, and reports that say all of it."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_folder_that_holds_no_weights_is_not_looked_through(tmp_path: Path) ->
     assert [source.name for source in sources_of([ModelSource(model="demo")], recipe)] == ["demo"]
 
 
-def test_a_name_on_the_hub_is_told_by_its_commit(tmp_path: Path) -> None:
+def test_a_name_on_the_hub_is_identified_by_its_commit(tmp_path: Path) -> None:
     """Offline, from a cache folder as the hub's client leaves it."""
     refs = tmp_path / "models--someone--large" / "refs"
     refs.mkdir(parents=True)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import math
 import re
-from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 import yaml
+from any_of import PHASES, any_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parsed_page import Page
+from parsed_page import (
+    Page,
+    check_adds_no_markup,
+    check_is_accessible,
+    check_loads_nothing,
+    contrast,
+)
 
 from sraccel.errors import OutputError
 from sraccel.recipe.recipe import Recipe
@@ -29,16 +34,14 @@ from sraccel.report.model import (
     Report,
     Speedup,
     StepRecord,
-    Timing,
 )
+from sraccel.report.origin import Origin
 from sraccel.report.page import render_page, save_page
 from sraccel.report.page.attribution import MARGIN, attribution
 from sraccel.report.page.timeline import timeline
 
 MakeReport = Callable[..., Report]
 NASTY = "</script></style><!--<script><img src=x onerror=alert(1)>\"'&{{7*7}}</pre>"
-TIMES = "\N{MULTIPLICATION SIGN}"
-LOADING = ("src", "href", "data", "action", "poster", "srcset", "xlink:href")
 
 
 def page(report: Report, videos: dict[str, Path] | None = None) -> Page:
@@ -79,26 +82,6 @@ def test_the_parts_come_in_the_order_of_what_a_reader_needs(
     ]
 
 
-def test_the_figures_are_those_of_the_report(make_report: MakeReport):
-    text = page(make_report()).text
-    for figure in (
-        f"Measured speedup 3.42{TIMES} 3.31{TIMES} to 3.47{TIMES}, 3 pairs of runs",
-        f"Predicted speedup 3.37{TIMES} measured / predicted 1.01",
-        "PSNR 31.2 dB",
-        "SSIM 0.953",
-        "Denoising 529 ms bare 1.81 s; 50 steps",
-        "Peak memory 831 MiB",
-    ):
-        assert figure in text
-
-
-def test_a_report_without_a_bare_run_claims_no_speed_and_no_quality(bare_minimum: Report):
-    made = page(bare_minimum)
-    figures = made.one("dl", class_="figures")["text"]
-    assert figures.count("not measured") == 6  # the bare run's seconds are the sixth
-    assert not re.search(r"\d\S*" + TIMES + "|dB", made.text)
-
-
 @pytest.mark.parametrize("place", ["prompt", "warning", "name", "recipe", "branch", "role", "note"])
 def test_words_from_outside_are_text_wherever_they_stand(make_report: MakeReport, place: str):
     plain, report = page(make_report(count=6, switch=3)), make_report(count=6, switch=3)
@@ -119,14 +102,7 @@ def test_words_from_outside_are_text_wherever_they_stand(make_report: MakeReport
     made = page(report)
     assert NASTY in made.one("main")["text"]
     assert made.data == json.loads(report.to_json())
-    assert not made.comments
-    assert not made.all("img")
-    assert not [name for element in made.elements for name in element if name.startswith("on")]
-    assert len(made.all("script")) == len(plain.all("script")) == 2
-    assert len(made.all("style")) == 1
-    assert {element["tag"] for element in made.elements} - {"p", "dl", "dt", "dd", "code"} <= {
-        element["tag"] for element in plain.elements
-    } | {"pre"}
+    check_adds_no_markup(made, plain)
 
 
 # HTML has no NUL and makes one line end of all; PyYAML makes a space of NEL.
@@ -135,7 +111,7 @@ WORDS = st.text(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(words=WORDS, key=WORDS.filter(bool), warning=WORDS)
 def test_any_words_come_back_as_they_were(words: str, key: str, warning: str):
     report = Report(
@@ -154,31 +130,12 @@ def test_any_words_come_back_as_they_were(words: str, key: str, warning: str):
     assert yaml.safe_load(made.one("pre")["text"]) == report.recipe
 
 
-def test_nothing_is_loaded_from_anywhere(make_report: MakeReport, two_videos: dict[str, Path]):
-    text = render_page(make_report(), two_videos)
-    made = Page(text)
-    for element in made.elements:
-        for name in LOADING:
-            assert element.get(name, "#").startswith(("#", "data:video/mp4;base64,")), element
-    assert not {"link", "iframe", "object", "base", "form"} & {e["tag"] for e in made.elements}
-    style = made.one("style")["text"]
-    assert "@import" not in style
-    assert set(re.findall(r"url\((.)", style)) <= {"#"}
-    assert not re.search(r"https?://|//\w", style + made.all("script")[1]["text"])
-
-
-def test_the_page_s_policy_forbids_the_network_and_any_script_but_its_own(make_report: MakeReport):
-    made = page(make_report())
-    (policy,) = (element["content"] for element in made.all("meta") if "http-equiv" in element)
-    digest = base64.b64encode(
-        hashlib.sha256(made.all("script")[1]["text"].encode()).digest()
-    ).decode()
-    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
-    assert rules["default-src"] == "'none'"
-    assert rules["script-src"] == f"'sha256-{digest}'"
-    assert rules["media-src"] == "data:"
-    assert rules["base-uri"] == "'none'"
-    assert rules["form-action"] == "'none'"
+def test_it_loads_nothing_runs_only_its_own_script_and_is_accessible(
+    make_report: MakeReport, two_videos: dict[str, Path]
+):
+    made = page(make_report(), two_videos)
+    check_loads_nothing(made)
+    check_is_accessible(made)
 
 
 def test_the_videos_are_in_the_page_the_bare_one_first(
@@ -240,11 +197,6 @@ def test_a_file_that_is_no_video_is_named_and_no_page_is_left(
     assert not (tmp_path / "report.html").exists()
 
 
-def test_a_page_that_cannot_be_written_is_an_error(bare_minimum: Report, tmp_path: Path):
-    with pytest.raises(OutputError, match="nowhere"):
-        save_page(bare_minimum, tmp_path / "nowhere" / "report.html")
-
-
 def test_a_run_that_failed_before_its_first_step_says_so_first():
     report = Report(outcome="failed: RuntimeError: boom", num_inference_steps=50, warnings=["w"])
     made = page(report)
@@ -275,7 +227,9 @@ def test_every_call_is_a_cell_hatched_where_it_was_reused_and_lettered_where_not
 
 @pytest.mark.parametrize("count", [1, 2, 50, 100, 1000])
 def test_everything_stands_within_the_drawing(make_report: MakeReport, count: int):
-    drawing = timeline(make_report(count=count, switch=max(1, count // 3)))
+    report = make_report(count=count, switch=max(1, count // 3))
+    report.steps[0].measured = {"srdiffusion.d": -0.2, "srdiffusion.rate": -0.03}
+    drawing = timeline(report)
     boxes = [*drawing.band, *drawing.cells, *drawing.bars]
     assert min(box.x for box in boxes) >= 0
     assert max(box.x + box.width for box in boxes) <= drawing.width
@@ -300,16 +254,16 @@ def test_a_step_s_bars_are_as_high_as_its_seconds(make_report: MakeReport):
 
 def test_each_accelerator_that_measures_has_a_panel_and_zero_was_measured(bare_minimum: Report):
     assert timeline(bare_minimum).measured == []
-    columns = {key: ColumnRecord(label=key, description="some") for key in ("a.x", "a.y", "b.x")}
-    bare_minimum.columns = columns
+    keys = ("o.a.x", "o.a.y", "b.x")
+    bare_minimum.columns = {key: ColumnRecord(label=key, description="some") for key in keys}
     assert [panel.missing for panel in timeline(bare_minimum).measured] == ["not measured"] * 2
-    bare_minimum.steps[1].measured = {"a.y": 0.0}
+    bare_minimum.steps[1].measured = {"o.a.y": 0.0}
     drawing = timeline(bare_minimum)
     first, second = drawing.measured
-    assert (first.name, first.missing) == ("a", "")
+    assert (first.name, first.missing) == ("o.a", "")
     assert [[y for _, y in curve.points] for curve in first.curves] == [[], [first.bottom]]
     assert (second.name, second.missing) == ("b", "not measured")
-    assert [key.text for key in drawing.keys if key.mark == "diamond"] == ["a.y: some"]
+    assert [key.text for key in drawing.keys if key.mark == "diamond"] == ["o.a.y: some"]
 
 
 def test_all_of_a_hundred_steps_of_three_branches_are_drawn_and_in_the_table():
@@ -334,9 +288,8 @@ def test_a_branch_that_a_step_lacks_is_called_that(make_report: MakeReport):
 
 RATIOS = st.floats(0.05, 20) | st.none()
 EXTREMES = st.sampled_from([math.nan, math.inf, 5e-324, 1e-300, 1e99, 1e150, 1e300, 1e308])
-NUMBERS = st.floats(0, 1e6) | EXTREMES
-ANY = NUMBERS | st.none()
-COUNTS = st.integers(0, 1 << 50) | st.sampled_from([10**99, 10**101, 10**400])
+NUMBERS = st.floats(-10, 1e6) | EXTREMES
+COUNTS = st.integers(0, 99) | st.sampled_from([10**99, 10**101, 10**400])
 
 
 @given(ratios=st.lists(st.tuples(RATIOS, RATIOS, st.booleans()), max_size=6), measured=RATIOS)
@@ -368,80 +321,18 @@ def test_bars_begin_where_the_one_before_ended_and_end_at_the_product(
             assert bar.start + bar.width <= 100 - MARGIN + 1e-6
 
 
-def test_estimates_and_overheads_are_called_that(make_report: MakeReport):
-    made = page(make_report())
-    rows = [row["text"] for row in made.all("tr") if row.get("class")]
-    assert rows[0].startswith("sageattention")
-    assert "overhead; claims no speed" in rows[0]
-    assert ["estimate" in row for row in rows] == [False, False, True, False, False]
+NAMES = st.sampled_from(["cond", "render", "a.x", "a.y", "ssim"])
+LEAVES = {float: NUMBERS, int: COUNTS, str: NAMES, bool: st.booleans(), Any: NUMBERS | NAMES}
 
 
-@settings(max_examples=60, deadline=None)
-@given(data=st.data())
-def test_any_report_makes_a_page(data: st.DataObject):
-    call = st.builds(
-        CallRecord,
-        branch=st.sampled_from(["cond", "uncond", "third"]),
-        requested=st.just("transformer"),
-        denoiser=st.sampled_from(["transformer", "transformer_2", "render", "x", "y", "z"]),
-        reused=st.booleans(),
-        seconds=ANY,
-    )
-    step = st.builds(
-        StepRecord,
-        index=st.integers(0, 99),
-        denoiser=st.sampled_from(["transformer", "render", "none"]),
-        measured=st.dictionaries(st.sampled_from(["a.x", "a.y", "b.x"]), ANY),
-        seconds=ANY,
-        calls=st.lists(call, max_size=4),
-    )
-    timing = st.builds(Timing, seconds=NUMBERS, repeats=st.lists(NUMBERS, max_size=3))
-    record = st.builds(
-        AcceleratorRecord,
-        name=st.just("some"),
-        factor=ANY,
-        overhead=ANY,
-        estimated=st.booleans(),
-        chosen_calls=COUNTS,
-        reused_calls=COUNTS,
-        cache_bytes=COUNTS | st.none(),
-    )
-    speedup = st.builds(
-        Speedup,
-        measured=ANY,
-        measured_range=st.tuples(NUMBERS, NUMBERS) | st.none(),
-        whole_call=ANY,
-        predicted=ANY,
-        rest=ANY,
-    )
-    handoff = st.builds(HandoffRecord, kind=st.just("identity"), seconds=ANY, share=ANY)
-    report = data.draw(
-        st.builds(
-            Report,
-            outcome=st.sampled_from(["finished", "partial", "failed: ValueError"]),
-            num_inference_steps=st.integers(0, 99) | COUNTS,
-            steps=st.lists(step, max_size=5),
-            baseline=timing | st.none(),
-            accelerated=timing | st.none(),
-            speedup=speedup,
-            accelerators=st.lists(record, max_size=8),
-            handoff=handoff | st.none(),
-            peak_memory_bytes=COUNTS | st.none(),
-            quality=st.dictionaries(st.sampled_from(["psnr_db", "ssim", "own"]), NUMBERS)
-            | st.none(),
-        )
-    )
+@settings(max_examples=150, phases=PHASES)
+@given(report=any_of(Report, {**LEAVES, Origin: st.none()}))
+def test_any_report_makes_a_page(report: Report):
     made = page(report)
     assert made.data == json.loads(report.to_json())
     assert Report.from_json(report.to_json()).to_json() == report.to_json()
     assert "nan" not in made.text.lower().split()
-    assert not re.search(r"\b(nan|inf)\b", " ".join(map(str, placed(made))))
-
-
-def placed(made: Page) -> list[str]:
-    """Where the drawings' parts are, and how large."""
-    names = ("x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "width", "height", "points", "d")
-    return [element[name] for element in made.elements for name in names if name in element]
+    assert not re.search(r"\b(nan|inf)\b", made.geometry)
 
 
 @pytest.mark.parametrize("factor", [1e300, 1e-300, 1e90, 1e-90])
@@ -468,48 +359,6 @@ def test_a_module_in_a_recipe_comes_with_a_note(bare_minimum: Report):
     assert "write its name in its place" in page(bare_minimum).text
 
 
-def test_regions_controls_and_references_have_names(
-    make_report: MakeReport, two_videos: dict[str, Path]
-):
-    made = page(make_report(), two_videos)
-    names = Counter(element["id"] for element in made.elements if "id" in element)
-    assert max(names.values()) == 1
-    for element in made.elements:
-        for reference in (element.get("aria-labelledby"), element.get("href", "")[1:] or None):
-            assert reference is None or reference in names
-    for section in made.all("section"):
-        assert "aria-labelledby" in section
-    for video in (*made.all("video"), made.one("input"), made.one("canvas")):
-        assert video["aria-label"]
-    assert len(made.all("main")) == len(made.all("header")) == len(made.all("h1")) == 1
-    assert made.one("html")["lang"] == "en"
-    levels = [int(e["tag"][1]) for e in made.elements if re.fullmatch("h[1-6]", e["tag"])]
-    assert all(after - before <= 1 for before, after in pairwise(levels))
-    assert made.one("p", id="state")["aria-live"] == "polite"
-    for table in made.all("table"):
-        assert table["text"].strip()
-    assert len(made.all("caption")) == len(made.all("table"))
-
-
-def colours(scheme: str) -> dict[str, str]:
-    """The style sheet's named colours in `light` or `dark`."""
-    style = page(Report(outcome="finished", num_inference_steps=1)).one("style")["text"]
-    light, dark = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
-    named = dict(re.findall(r"--([\w-]+): (#\w{6})", light))
-    return named | (dict(re.findall(r"--([\w-]+): (#\w{6})", dark)) if scheme == "dark" else {})
-
-
-def luminance(colour: str) -> float:
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    darker, lighter = sorted((luminance(one), luminance(other)))
-    return (lighter + 0.05) / (darker + 0.05)
-
-
 TEXT = [
     *[(ink, ground) for ink in ("ink", "muted", "accent") for ground in ("paper", "surface")],
     ("ink", "notice"),
@@ -526,7 +375,7 @@ GRAPHICS = [
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_colours_have_contrast(scheme: str):
     """WCAG AA: 4.5 for text, 3 for what must be seen of a control or a drawing."""
-    named = colours(scheme)
+    named = page(Report(outcome="finished", num_inference_steps=1)).colours()[scheme]
     ratios = {pair: contrast(*(named[name] for name in pair)) for pair in TEXT + GRAPHICS}
     assert not {pair: ratio for pair, ratio in ratios.items() if pair in TEXT and ratio < 4.5}
     assert not {pair: ratio for pair, ratio in ratios.items() if ratio < 3}

@@ -13,7 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opened_page import CHROMIUM, FAINT, MISSING, Opened, Visits, fits, launched, reachable
+from opened_page import (
+    CHROMIUM,
+    MISSING,
+    Opened,
+    Visits,
+    check_fits_and_reads,
+    check_tab_key_reaches,
+    launched,
+    unscripted,
+)
 
 from sraccel.report.model import Report
 from sraccel.report.page import save_page
@@ -84,13 +93,7 @@ def test_it_fits_can_be_read_and_runs_nothing_foreign(
     visit: Open, make_report: MakeReport, two_videos: dict[str, Path], width: int, scheme: str
 ):
     for report in (make_report(), full_of_foreign_words(make_report)):
-        opened = visit(report, two_videos, width, color_scheme=scheme)
-        opened.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        fits(opened, width)
-        looked, faint = opened.page.evaluate(FAINT)
-        assert looked > 200
-        assert faint == []
-        assert opened.page.locator("img").count() == 0
+        check_fits_and_reads(visit(report, two_videos, width, color_scheme=scheme), width, 200)
 
 
 def test_the_schemes_differ(visit: Open, make_report: MakeReport):
@@ -199,18 +202,9 @@ def test_the_tab_key_reaches_every_control_and_shows_where_it_is(
 ):
     report = make_report()
     report.recipe = {"accelerators": []}
-    opened = visit(report, two_videos, width)
-    wanted = reachable(opened.page.locator("a, button, input, select, summary, .drawing .scroll"))
-    reached: list[str] = []
-    for _ in range(2 * len(wanted)):
-        opened.page.keyboard.press("Tab")
-        if opened.focused() == "BODY":
-            break
-        reached.append(opened.focused())
-        outline = opened.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        assert outline == "solid", opened.focused()
-    assert [name for name in reached if name in wanted] == wanted
-    assert {"play", "seek", "amplify", "copy", "save"} <= set(reached)
+    controls = "a, button, input, select, summary, .drawing .scroll"
+    names = {"play", "seek", "amplify", "copy", "save"}
+    check_tab_key_reaches(visit(report, two_videos, width), controls, names)
 
 
 def test_a_drawing_that_is_too_wide_says_so_and_shades_the_edge_behind_which_it_goes_on(
@@ -256,14 +250,9 @@ def test_the_recipe_is_copied_and_the_report_saved_as_they_are(
 def test_without_javascript_all_but_the_difference_is_there(
     visit: Open, make_report: MakeReport, two_videos: dict[str, Path], browser: Browser
 ):
-    page = visit(make_report(), two_videos).page
-    path = page.url
-    context = browser.new_context(java_script_enabled=False)
-    plain = context.new_page()
-    plain.goto(path)
-    assert plain.locator("video[controls]").count() == 2
-    assert plain.locator(".plot").is_visible()
-    assert plain.locator(".legend").is_visible()
-    for selector in ("#play", "#difference", "#copy", "#save"):
-        assert not plain.locator(selector).is_visible()
-    context.close()
+    with unscripted(browser, visit(make_report(), two_videos).page.url) as plain:
+        assert plain.locator("video[controls]").count() == 2
+        assert plain.locator(".plot").is_visible()
+        assert plain.locator(".legend").is_visible()
+        for selector in ("#play", "#difference", "#copy", "#save"):
+            assert not plain.locator(selector).is_visible()

@@ -96,11 +96,6 @@ def test_a_run_without_steps_cannot_be_drawn_and_says_so(tmp_path: Path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_missing_is_named(make_report: MakeReport, tmp_path: Path):
-    with pytest.raises(OutputError, match=r"nowhere/timeline\.svg"):
-        save_timeline(make_report(count=4, switch=2), tmp_path / "nowhere" / "timeline.svg")
-
-
 @pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 def test_it_can_be_read_in_light_and_in_dark_and_its_words_stand_within(
     make_report: MakeReport, tmp_path: Path

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from made_report import full, with_failure, with_videos
+from made_study import full, with_failure, with_videos
 from opened_page import (
     CHROMIUM,
-    FAINT,
     MISSING,
     VIDEOS,
     Opened,
     Visits,
-    fits,
+    check_fits_and_reads,
+    check_tab_key_reaches,
     launched,
-    reachable,
+    unscripted,
 )
 
 from sraccel.files import save_text
@@ -87,26 +87,26 @@ def test_it_fits_can_be_read_and_runs_nothing_foreign(
     visit: Open, shown: tuple[StudyReport, Path], tmp_path: Path, width: int, scheme: str
 ):
     for report, folder in (shown, (full_of_foreign_words(tmp_path), tmp_path)):
-        opened = visit(report, folder, width, color_scheme=scheme)
-        opened.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
-        fits(opened, width)
-        looked, faint = opened.page.evaluate(FAINT)
-        assert looked > 500
-        assert faint == []
-        assert opened.page.locator("img").count() == 0
+        check_fits_and_reads(visit(report, folder, width, color_scheme=scheme), width, 500)
 
 
-def test_six_videos_play_in_step_through_a_loop_and_pause_together(
+def test_six_videos_play_in_step_through_a_loop_and_other_blocks_and_pause_together(
     visit: Open, shown: tuple[StudyReport, Path]
 ):
     opened = visit(*shown)
     play = opened.page.locator("#play")
-    play.focus()
-    opened.page.keyboard.press("Space")
+    play.click()
     opened.until(f"{VIDEOS}.every(video => !video.paused)")
     seen = opened.drift(2500)  # the videos take 2 s
     assert seen["worst"] < FRAME
     assert any(after < before for before, after in pairwise(seen["times"]))
+    for block in ("2", "1", "2"):
+        opened.page.locator("[data-choose=take]").nth(0).select_option(block)
+    opened.until(f"{VIDEOS}.every(video => !video.paused && !video.seeking)")
+    assert opened.drift(500)["worst"] < FRAME
+    assert play.text_content() == "Pause"
+    hidden = "[...document.querySelectorAll('video')].filter(v => !v.offsetParent)"
+    assert opened.page.evaluate(f"{hidden}.every(video => video.paused)")
     play.click()
     assert play.text_content() == "Play"
     opened.settle()
@@ -131,18 +131,6 @@ def test_another_block_changes_all_videos_and_strips_and_stays_at_the_frame(
     assert page.locator("[data-choose=take]").nth(1).input_value() == "2"
     assert page.locator(".strips:visible").count() == 1
     assert "two yellow triangles" in page.locator("#steps .said:visible").first.text_content()
-
-
-def test_another_block_goes_on_playing(visit: Open, shown: tuple[StudyReport, Path]):
-    opened = visit(*shown)
-    opened.page.locator("#play").click()
-    for block in ("2", "1", "2"):
-        opened.page.locator("[data-choose=take]").nth(0).select_option(block)
-    opened.until(f"{VIDEOS}.every(video => !video.paused && !video.seeking)")
-    assert opened.drift(500)["worst"] < FRAME
-    assert opened.page.locator("#play").text_content() == "Pause"
-    hidden = "[...document.querySelectorAll('video')].filter(v => !v.offsetParent)"
-    assert opened.page.evaluate(f"{hidden}.every(video => video.paused)")
 
 
 VALUES = """column => [...document.querySelectorAll('#cells tbody tr')].map(row => {
@@ -242,21 +230,8 @@ def test_a_point_says_what_it_is_by_pointer_and_by_keyboard(
 def test_the_tab_key_reaches_every_control(
     visit: Open, shown: tuple[StudyReport, Path], width: int
 ):
-    opened = visit(*shown, width)
-    page = opened.page
-    page.evaluate(
-        "document.querySelectorAll('a, button, input, select, summary')"
-        ".forEach((e, n) => { e.id ||= `control-${n}` })"
-    )
-    wanted = reachable(page.locator("a, button, input, select, summary"))
-    reached: list[str] = []
-    for _ in range(2 * len(wanted)):
-        page.keyboard.press("Tab")
-        if opened.focused() == "BODY":
-            break
-        reached.append(opened.focused())
-    assert [name for name in reached if name in wanted] == wanted
-    assert {"play", "seek", "search", "kind", "reset", "copy", "save"} <= set(reached)
+    names = {"play", "seek", "search", "kind", "reset", "copy", "save"}
+    check_tab_key_reaches(visit(*shown, width), "a, button, input, select, summary", names)
 
 
 def test_the_report_is_saved_as_it_is(visit: Open, shown: tuple[StudyReport, Path]):
@@ -272,18 +247,12 @@ def test_the_report_is_saved_as_it_is(visit: Open, shown: tuple[StudyReport, Pat
 def test_without_javascript_everything_is_there_but_the_controls(
     visit: Open, shown: tuple[StudyReport, Path], browser: Browser
 ):
-    path = visit(*shown).page.url
-    context = browser.new_context(java_script_enabled=False)
-    plain = context.new_page()
-    plain.goto(path)
-    assert plain.locator("video[controls]").count() == 12
-    assert plain.locator("#cells tbody tr:visible").count() == 19
-    assert plain.locator(".pareto .field:visible").count() == 3
-    assert plain.locator(".matrix:visible").count() == 4
-    assert plain.locator(".strips:visible").count() == 2
-    for selector in ("#play", ".filters", ".sort", ".choose", "#save", "#shown", ".readout"):
-        assert not plain.locator(selector).and_(plain.locator(":visible")).count()
-    context.close()
+    counts = {"video[controls]": 12, "#cells tbody tr:visible": 19, ".pareto .field:visible": 3}
+    counts |= {".matrix:visible": 4, ".strips:visible": 2}
+    with unscripted(browser, visit(*shown).page.url) as plain:
+        assert {selector: plain.locator(selector).count() for selector in counts} == counts
+        for selector in ("#play", ".filters", ".sort", ".choose", "#save", "#shown", ".readout"):
+            assert not plain.locator(selector).and_(plain.locator(":visible")).count()
 
 
 def test_a_page_without_videos_has_no_player_and_still_chooses_blocks(visit: Open):

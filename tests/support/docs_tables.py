@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import NoneType, UnionType
@@ -60,15 +60,22 @@ def rows(page: str, name: str) -> list[list[str]]:
     return [[cell.strip().replace("\\|", "|") for cell in row] for row in cells]
 
 
+def markdown(headings: str, rows: Iterable[Sequence[str]]) -> str:
+    """A table; its headings are separated by bars."""
+    lines = [f"| {headings} |", "|" + "---|" * (headings.count("|") + 1)]
+    for row in rows:
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |")
+    return "\n".join([*lines, ""])
+
+
 def options_table(accelerator: type[Accelerator]) -> str:
     """All options of an accelerator, as `sraccel plugins NAME` lists them, and their ranges."""
-    lines = ["| option | type | default | meaning |", "|---|---|---|---|"]
+    rows = []
     for option in _options(accelerator):
         default = "required" if option["required"] else f"`{_yaml(option['default'])}`"
         kind = option["type"] + _range(accelerator.Options.model_fields[option["name"]])
-        cells = (f"`{option['name']}`", kind, default, option["description"])
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append((f"`{option['name']}`", kind, default, option["description"]))
+    return markdown("option | type | default | meaning", rows)
 
 
 def _range(field: FieldInfo) -> str:
@@ -86,22 +93,24 @@ def _yaml(value: object) -> str:
 
 def sampling_table() -> str:
     """The keys of `sampling`."""
-    lines = ["| key | type | meaning |", "|---|---|---|"]
-    for name, field in Sampling.model_fields.items():
-        cells = (f"`{name}`", _type_name_of_option(field.annotation), field.description or "")
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+    fields = Sampling.model_fields.items()
+    return markdown(
+        "key | type | meaning",
+        [
+            (f"`{name}`", _type_name_of_option(field.annotation), field.description or "")
+            for name, field in fields
+        ],
+    )
 
 
 def study_table() -> str:
     """The keys of a study file's section `study`."""
-    lines = ["| key | default | meaning |", "|---|---|---|"]
+    rows = []
     for name, field in Plan.model_fields.items():
         default = field.get_default(call_default_factory=True)
         shown = "none" if default in (None, [], {}) else f"`{_yaml(default)}`"
-        cells = (f"`{name}`", shown, field.description or "")
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append((f"`{name}`", shown, field.description or ""))
+    return markdown("key | default | meaning", rows)
 
 
 def study_report_reference() -> str:
@@ -117,13 +126,12 @@ def _is_part(value: object) -> bool:
 
 def _part_of_study(part: type[BaseModel]) -> str:
     about = (inspect.getdoc(part) or "").replace("\n\n", "\0").replace("\n", " ").split("\0")
-    lines = [f"### {part.__name__}", "", *(f"{text}\n" for text in about)]
-    lines += ["| key | type | meaning |", "|---|---|---|"]
-    for name, field in part.model_fields.items():
-        kind = _spoken_type(field.annotation)
-        cells = (f"`{name}`", kind, field.description or name.replace("_", " "))
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join([*lines, ""])
+    keys = [
+        (f"`{name}`", _spoken_type(field.annotation), field.description or name.replace("_", " "))
+        for name, field in part.model_fields.items()
+    ]
+    text = [f"### {part.__name__}", "", *(f"{paragraph}\n" for paragraph in about)]
+    return "\n".join([*text, markdown("key | type | meaning", keys)])
 
 
 def _spoken_type(annotation: Any) -> str:
@@ -144,31 +152,28 @@ def _spoken_type(annotation: Any) -> str:
 def recipes_table() -> str:
     """The recipes that come with sraccel."""
     own = {path.stem for path in sraccel_recipes()}
-    lines = [f"| `{name}` | {Recipe.load(name).description} |" for name in sorted(own)]
-    return "\n".join(["| recipe | what for |", "|---|---|", *lines]) + "\n"
+    rows = [(f"`{name}`", str(Recipe.load(name).description)) for name in sorted(own)]
+    return markdown("recipe | what for", rows)
 
 
 def pairs_table() -> str:
     """All known pairs, as `sraccel pairs` lists them."""
-    lines = [
-        "| sketch | render | family | hand-off | evidence | what is known | source |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for pair in PAIRS:
         known = f"{pair.known} *Not verified:* {pair.unverified}" if pair.unverified else pair.known
-        models = (f"`{pair.sketch}`", f"`{pair.render}`")
-        cells = (*models, f"`{pair.family}`", pair.handoff, pair.evidence, known, pair.source)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return "\n".join(lines) + "\n"
+        models = (f"`{pair.sketch}`", f"`{pair.render}`", f"`{pair.family}`")
+        rows.append((*models, pair.handoff, pair.evidence, known, pair.source))
+    headings = "sketch | render | family | hand-off | evidence | what is known | source"
+    return markdown(headings, rows)
 
 
 def families_table() -> str:
     """The families whose blocks a cache can skip, as the adapters and the tests know them."""
-    lines = [
-        "| family | model classes | decides by | the residual ends at | always computed "
-        "| pipelines that the tests drive |",
-        "|---|---|---|---|---|---|",
-    ]
+    headings = (
+        "family | model classes | decides by | the residual ends at | always computed "
+        "| pipelines that the tests drive"
+    )
+    rows = []
     by_family: dict[str, list[TinyFamily]] = {}
     for tiny in BLOCK_STACKS:
         by_family.setdefault(tiny.family, []).append(tiny)
@@ -185,8 +190,8 @@ def families_table() -> str:
             _forced(Variant.PLAIN, family) + _forced_in_retention(adapter),
             _names([type(pipe).__name__ for pipe in pipelines]),
         )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        rows.append(cells)
+    return markdown(headings, rows)
 
 
 def _names(names: list[str]) -> str:
@@ -214,21 +219,20 @@ def _forced_in_retention(adapter: DenoiserAdapter) -> str:
 
 def coefficients_table() -> str:
     """All published coefficients, and what a model's configuration must hold."""
-    lines = ["| model | family | variants | recognised by | source |", "|---|---|---|---|---|"]
+    rows = []
     for entry in PUBLISHED:
         variants = [variant.value for variant in Variant if entry.values(variant) is not None]
         known_by = [f"`{key}: {_yaml(value)}`" for key, value in entry.config.items()]
         if entry.latent_area:
             known_by.append(f"latents of about {entry.latent_area} positions a frame, or its name")
-        cells = (f"`{entry.model}`", f"`{entry.family}`", ", ".join(variants), ", ".join(known_by))
-        lines.append("| " + " | ".join((*cells, SOURCE)) + " |")
-    return "\n".join(lines) + "\n"
+        names = (f"`{entry.model}`", f"`{entry.family}`")
+        rows.append((*names, ", ".join(variants), ", ".join(known_by), SOURCE))
+    return markdown("model | family | variants | recognised by | source", rows)
 
 
 def words_table(words: Mapping[str, str]) -> str:
     """Words of the pairs' table and what they mean."""
-    lines = [f"| {word} | {meaning} |" for word, meaning in words.items()]
-    return "\n".join(["| word | meaning |", "|---|---|", *lines]) + "\n"
+    return markdown("word | meaning", words.items())
 
 
 def commands_reference() -> str:
@@ -247,16 +251,14 @@ def _commands(group: typer.Typer, path: str = "sraccel") -> Iterator[tuple[str, 
 
 def _command(path: str, function: Any) -> str:
     parameters = list(get_params_from_function(function).values())
-    lines = ["| argument or option | type | default | meaning |", "|---|---|---|---|"]
+    rows = []
     for parameter in parameters:
         names = ", ".join(f"`{name}`" for name in _parameter_names(parameter))
         meaning = " ".join((parameter.default.help or "").split())
-        cells = (names, _parameter_type(parameter), _parameter_default(parameter), meaning)
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        rows.append((names, _parameter_type(parameter), _parameter_default(parameter), meaning))
+    options = markdown("argument or option | type | default | meaning", rows)
     usage = " ".join([path, *filter(None, map(_usage, parameters))])
-    return "\n".join(
-        [f"### {path}", "", f"    {usage}", "", inspect.getdoc(function) or "", "", *lines, ""]
-    )
+    return f"### {path}\n\n    {usage}\n\n{inspect.getdoc(function) or ''}\n\n{options}"
 
 
 def _parameter_names(parameter: ParamMeta) -> list[str]:

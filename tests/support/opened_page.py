@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -87,6 +87,14 @@ FAINT = """() => {
 """Texts whose contrast is below WCAG AA, and how many texts there are."""
 
 
+MARKED = """() => {
+    const [here, ring] = [document.activeElement, document.activeElement.querySelector(".touch")];
+    return getComputedStyle(here).outlineStyle === "solid"
+        || Boolean(ring) && getComputedStyle(ring).stroke !== "none";
+}"""
+"""Whether what has the focus shows it; a mark of a plot by a ring of its own."""
+
+
 @contextmanager
 def launched() -> Iterator[Browser]:
     """A browser; skips the test where Playwright is missing."""
@@ -129,9 +137,6 @@ class Opened:
     def drift(self, milliseconds: int) -> dict[str, Any]:
         return self.page.evaluate(DRIFT, milliseconds)
 
-    def focused(self) -> str:
-        return self.page.evaluate("document.activeElement.id || document.activeElement.tagName")
-
 
 class Visits:
     """Opens pages; in the end, none may have said anything or asked for anything."""
@@ -163,17 +168,52 @@ class Visits:
             assert [url.startswith("file:") for url in loaded] == [True]
 
 
-def fits(opened: Opened, width: int) -> None:
-    """Nothing is wider than the window, but for what scrolls in a box of its own."""
+def check_fits_and_reads(opened: Opened, width: int, texts: int) -> None:
+    """Nothing is wider than the window or faint, details included; so many texts at least.
+
+    What scrolls in a box of its own may be wider.
+    """
+    opened.page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
     outside = opened.page.evaluate(
         "[...document.querySelectorAll('main *')].filter(e => !e.closest('.scroll, svg'))"
         ".filter(e => e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML)"
     )
     assert outside == []
+    looked, faint = opened.page.evaluate(FAINT)
+    assert looked > texts
+    assert faint == []
+    assert opened.page.locator("img").count() == 0
 
 
-def reachable(locator: Locator) -> list[str]:
-    return locator.evaluate_all(
-        "all => all.filter(e => e.getClientRects().length).map(e => e.id || e.tagName)"
+def check_tab_key_reaches(opened: Opened, controls: str, names: set[str]) -> None:
+    """The Tab key leads to all of these controls in order, and each shows that it is reached."""
+    opened.page.evaluate(
+        "all => document.querySelectorAll(all).forEach((e, n) => { e.id ||= `control-${n}` })",
+        controls,
     )
+    wanted = opened.page.locator(controls).evaluate_all(
+        "all => all.filter(e => e.getClientRects().length).map(e => e.id)"
+    )
+    reached: list[str] = []
+    for _ in range(2 * len(wanted)):
+        opened.page.keyboard.press("Tab")
+        focused = opened.page.evaluate(
+            "document.activeElement.id || document.activeElement.tagName"
+        )
+        if focused == "BODY":
+            break
+        reached.append(focused)
+        assert opened.page.evaluate(MARKED), focused
+    assert [name for name in reached if name in wanted] == wanted
+    assert names <= set(reached)
+
+
+@contextmanager
+def unscripted(browser: Browser, address: str) -> Iterator[Page]:
+    """The page of an address in a browser that runs no JavaScript."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    yield page
+    context.close()

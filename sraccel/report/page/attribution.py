@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sraccel.report.contributions import Contribution, contribution, positive
@@ -49,9 +49,9 @@ class Attribution:
         contributions: of each accelerator, in words.
     """
 
-    bars: list[Bar] = field(default_factory=list)
-    ticks: list[tuple[float, str]] = field(default_factory=list)
-    contributions: list[Contribution] = field(default_factory=list)
+    bars: list[Bar]
+    ticks: list[tuple[float, str]]
+    contributions: list[Contribution]
 
     @property
     def drawn(self) -> bool:

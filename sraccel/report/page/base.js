@@ -44,7 +44,6 @@ function hint(drawing) {
   look();
 }
 
-
 /** What works on every page once there are scripts. */
 function begin() {
   for (const element of document.querySelectorAll(".scripted")) element.hidden = false;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 TINY = 1e-12
@@ -69,24 +70,29 @@ class Panel:
     unit: str
     top: float
     bottom: float
-    highest: float = 0.0
+    lowest: float = 0.0
+    highest: float = 1.0
     ticks: list[Tick] = field(default_factory=list)
     curves: list[Curve] = field(default_factory=list)
     missing: str = ""
 
     def y(self, value: float) -> float:
-        return self.bottom - (self.bottom - self.top) * value / (self.highest or 1.0)
+        share = (value - self.lowest) / (self.highest - self.lowest)
+        return self.bottom - (self.bottom - self.top) * share
 
-    def scale_to(self, highest: float, form: str) -> None:
-        """Take the scale whose highest round value reaches `highest`; up to 1 if that is 0."""
-        highest = highest if highest > TINY else 1.0
-        step = _round_step(highest)
-        count = max(1, math.ceil(highest / step - 1e-9))
-        self.highest = count * step
-        self.ticks = [Tick(self.y(n * step), form.format(n * step)) for n in range(count + 1)]
+    def scale_to(self, values: Iterable[float], form: str) -> None:
+        """Take round limits between which 0 and the values lie; up to 1 if all are 0."""
+        known = [0.0, *values]
+        low, high = min(known), max(known)
+        high = high if high - low > TINY else low + 1.0
+        step = _round_step(high - low)
+        first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+        self.lowest, self.highest = first * step, last * step
+        steps = range(first, last + 1)
+        self.ticks = [Tick(self.y(n * step), form.format(n * step)) for n in steps]
 
 
-def _round_step(highest: float) -> float:
-    """A round distance that fits two to five times into the highest value."""
-    magnitude = 10.0 ** math.floor(math.log10(highest))
-    return next(part * magnitude for part in (0.2, 0.5, 1, 2) if highest / magnitude <= 5 * part)
+def _round_step(span: float) -> float:
+    """A round distance that fits two to five times into the span."""
+    magnitude = 10.0 ** math.floor(math.log10(span))
+    return next(part * magnitude for part in (0.2, 0.5, 1, 2) if span / magnitude <= 5 * part)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING
 
 from sraccel.report.page.shapes import Box, Curve, Key, Label, Panel
 from sraccel.report.steps import (
     branches,
-    deed_of,
+    call_in_words,
     role_letters,
     stretch_of,
     summary,
@@ -31,7 +30,7 @@ DRAWING_WIDTH = 960
 NARROWEST, WIDEST = 14.0, 34.0
 BAND_TOP, BAND = 24.0, 22.0
 ROW, ROW_GAP = 24.0, 4.0
-PANEL, PANEL_GAP = 110.0, 30.0
+PANEL, PANEL_GAP = 110.0, 36.0
 FOOT = 42.0
 LABEL_CHARACTERS = 12
 CHARACTER = 7.2
@@ -40,35 +39,22 @@ REST = "rest"
 MARKS = ("dot", "diamond")
 
 
-@dataclass
-class Drawing:
-    """All that the template draws, in pixels."""
-
-    width: float
-    height: float
-    summary: str
-    band: list[Box]
-    rows: list[Label]
-    cells: list[Box]
-    seconds: Panel
-    bars: list[Box]
-    bare: tuple[float, str] | None
-    measured: list[Panel]
-    bottom: float
-    switches: list[Label]
-    numbers: list[Label]
-    keys: list[Key]
-    branches: list[str]
-    columns: list[str]
-    table: list[list[str]]
-
-
 def timeline(report: Report, width: float = DRAWING_WIDTH) -> Drawing | None:
     """The drawing of a run's steps, about so wide; None if it took none."""
-    return _Layout(report, width).drawing() if report.steps else None
+    return Drawing(report, width) if report.steps else None
 
 
-class _Layout:
+class Drawing:
+    """All that the template draws, in pixels.
+
+    Attributes:
+        band: the models, from left to right; switches: where one takes over.
+        rows: the names of the branches; cells: their calls, step by step.
+        seconds, bars: the time of each step; bare: level and words of the bare run's, if known.
+        measured: a panel for each accelerator that measures something.
+        numbers: of steps; keys: of the legend; summary, columns, table: the same in words.
+    """
+
     def __init__(self, report: Report, width: float) -> None:
         self.report, self.steps = report, report.steps
         self.branches = branches(self.steps)
@@ -79,33 +65,27 @@ class _Layout:
         self.rows_top = BAND_TOP + BAND + 8
         rows_bottom = self.rows_top + len(self.branches) * (ROW + ROW_GAP)
         self.seconds = _panel("Time / step", "ms", rows_bottom, map(_time, self.steps))
+        self.bare = self._scale_seconds()
         self.measured = list(self._panels())
         self.bottom = [self.seconds, *self.measured][-1].bottom
+        self.width = len(self.steps) * self.pitch + 8
+        self.height = self.bottom + FOOT
+        self._draw()
 
-    def drawing(self) -> Drawing:
-        bare = self._scale_seconds()
-        return Drawing(
-            width=len(self.steps) * self.pitch + 8,
-            height=self.bottom + FOOT,
-            summary=summary(self.report),
-            band=list(self._band()),
-            rows=[
-                Label(0, self._row(number) + ROW / 2, short(branch, LABEL_CHARACTERS), branch)
-                for number, branch in enumerate(self.branches)
-            ],
-            cells=list(self._cells()),
-            seconds=self.seconds,
-            bars=[] if self.seconds.missing else list(self._bars()),
-            bare=bare,
-            measured=self.measured,
-            bottom=self.bottom,
-            switches=list(self._switches()),
-            numbers=list(self._numbers()),
-            keys=list(self._keys(bare)),
-            branches=self.branches,
-            columns=[column.label for column in self.report.columns.values()],
-            table=table_rows(self.report, self.branches),
-        )
+    def _draw(self) -> None:
+        self.band = list(self._band())
+        self.rows = [
+            Label(0, self._row(number) + ROW / 2, short(branch, LABEL_CHARACTERS), branch)
+            for number, branch in enumerate(self.branches)
+        ]
+        self.cells = list(self._cells())
+        self.bars = [] if self.seconds.missing else list(self._bars())
+        self.switches = list(self._switches())
+        self.numbers = list(self._numbers())
+        self.keys = list(self._keys())
+        self.summary = summary(self.report)
+        self.columns = [column.label for column in self.report.columns.values()]
+        self.table = table_rows(self.report, self.branches)
 
     def _x(self, position: float) -> float:
         return position * self.pitch
@@ -135,7 +115,7 @@ class _Layout:
         self, call: CallRecord, step: StepRecord, x: float, y: float, height: float, width: float
     ) -> Box:
         letter = "" if call.reused else self.letters[call.denoiser]
-        said = f"step {step.index}, {call.branch}: {deed_of(call)}"
+        said = f"step {step.index}, {call.branch}: {call_in_words(call)}"
         return Box(x, y, width, height, self.looks[call.denoiser], letter, said, call.reused)
 
     def _scale_seconds(self) -> tuple[float, str] | None:
@@ -147,7 +127,7 @@ class _Layout:
         bare = (finite(baseline.seconds) or 0.0) if baseline else 0.0
         steps = finite(self.report.num_inference_steps)
         level = bare / max(steps, 1) if steps is not None else 0.0
-        self.seconds.scale_to(1000 * max(longest, level), "{:,.4g}")
+        self.seconds.scale_to([1000 * longest, 1000 * level], "{:,.4g}")
         said = f"bare run: {duration(level)} per step, on average"
         return (self.seconds.y(1000 * level), said) if level > 0 else None
 
@@ -170,11 +150,11 @@ class _Layout:
     def _panels(self) -> Iterator[Panel]:
         """One for each accelerator that measures something at the steps."""
         above = self.seconds.bottom
-        for name, columns in groupby(self.report.columns, key=lambda key: key.partition(".")[0]):
+        for name, columns in groupby(self.report.columns, key=lambda key: key.rpartition(".")[0]):
             series = [self._values(column) for column in columns]
             known = [value for values in series for value in values if value is not None]
             panel = _panel(short(name, LABEL_CHARACTERS), "", above, known)
-            panel.scale_to(max(known, default=0.0), "{:.3g}")
+            panel.scale_to(known, "{:.3g}")
             panel.curves = [
                 Curve(mark, self._points(panel, values))
                 for mark, values in zip(itertools.cycle(MARKS), series, strict=False)
@@ -212,7 +192,7 @@ class _Layout:
                 x = self._x(position) + self.pitch / 2 - 1
                 yield Label(x, self.bottom + 18, str(step.index))
 
-    def _keys(self, bare: tuple[float, str] | None) -> Iterator[Key]:
+    def _keys(self) -> Iterator[Key]:
         states = {(call.denoiser, call.reused) for step in self.steps for call in step.calls}
         for role, letter in self.letters.items():
             look = self.looks[role]
@@ -222,8 +202,8 @@ class _Layout:
                 yield Key("cell", f"{role}, blocks skipped and residual reused", look, reused=True)
         if not self.seconds.missing:
             yield Key("cell", "rest of the step: guidance, scheduler", REST)
-        if bare:
-            yield Key("bare", bare[1])
+        if self.bare:
+            yield Key("bare", self.bare[1])
         curves = (curve for panel in self.measured for curve in panel.curves)
         for curve, column in zip(curves, self.report.columns.values(), strict=True):
             if curve.points:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sraccel.report import words
 
@@ -12,14 +12,4 @@ if TYPE_CHECKING:
 
 def harmless(report: StudyReport) -> StudyReport:
     """A copy, with others in their place."""
-    return type(report).model_validate(_harmless(report.model_dump()))
-
-
-def _harmless(value: Any) -> Any:
-    if isinstance(value, str):
-        return words.harmless(value)
-    if isinstance(value, (list, tuple)):
-        return [_harmless(item) for item in value]
-    if isinstance(value, dict):
-        return {_harmless(key): _harmless(item) for key, item in value.items()}
-    return value
+    return type(report).model_validate(words.each_text(report.model_dump(), words.harmless))

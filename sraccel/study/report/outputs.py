@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,15 +19,10 @@ def save_report(report: StudyReport, folder: Path) -> None:
     Raises:
         OutputError: one cannot be written.
     """
-    report.save(folder / "report.json")
-    for name, text in _texts(report, folder):
-        save_text(text, folder / name)
-
-
-def _texts(report: StudyReport, folder: Path) -> Iterator[tuple[str, str]]:
     from sraccel.study.report.csv_files import cells_csv, effects_csv
     from sraccel.study.report.page import render_page
 
-    yield "cells.csv", cells_csv(report)
-    yield "effects.csv", effects_csv(report)
-    yield "report.html", render_page(report, folder)
+    report.save(folder / "report.json")
+    save_text(cells_csv(report), folder / "cells.csv")
+    save_text(effects_csv(report), folder / "effects.csv")
+    save_text(render_page(report, folder), folder / "report.html")

@@ -7,9 +7,8 @@ What it shares with the page of a run (policy, styles, player) is in `sraccel.re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from sraccel.report.page.details import details
 from sraccel.report.page.shell import Shell
@@ -29,8 +28,6 @@ from sraccel.study.report.page.pareto import plots
 from sraccel.study.report.page.shares import loss_shares, speed_shares
 from sraccel.study.report.page.showcases import takes
 from sraccel.study.report.page.tables import cell_table, effect_tables, order_rows, pair_rows
-
-Part = TypeVar("Part")
 
 if TYPE_CHECKING:
     from sraccel.study.results import StudyReport
@@ -64,17 +61,13 @@ def render_page(report: StudyReport, folder: Path) -> str:
         plots=plots(report, names),
         takes_apart=report.design not in ("order", "sweep"),
         speed_matrix=speed_matrix(report),
-        loss_matrices=_those(loss_matrix(report, name) for name in names),
+        loss_matrices=[matrix for name in names if (matrix := loss_matrix(report, name))],
         pairs=pair_rows(report),
         speed_shares=speed_shares(report),
-        loss_shares=_those(loss_shares(report, name) for name in names),
+        loss_shares=[shares for name in names if (shares := loss_shares(report, name))],
         effects=effect_tables(report, names),
         orders=order_rows(report),
         design=list(design_facts(report)),
         prompts=report.prompts,
         details=details(report),
     )
-
-
-def _those(parts: Iterable[Part | None]) -> list[Part]:
-    return [part for part in parts if part is not None]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import random
-import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
+from made_video import video
 
 from sraccel.study.results import (
     Analysis,
@@ -25,7 +23,6 @@ from sraccel.study.results import (
     Switch,
     Timeline,
 )
-from sraccel.video.mp4 import save_video
 
 NAMES = ["srdiffusion", "teacache", "sageattention", "bf16-linear"]
 FACTORS = {"srdiffusion": 2.05, "teacache": 1.83, "sageattention": 0.93, "bf16-linear": 1.17}
@@ -81,37 +78,40 @@ def qualities(lost: float, *, exact: bool) -> dict[str, dict[str, Estimate]]:
 
 
 def stack(names: Sequence[str], *, exact: bool) -> CellResult:
-    value = speed(names)
+    """A cell of these accelerators; of none, the bare one."""
+    made = cell(" + ".join(names) or "bare", speed(names), loss(names), names, exact=exact)
+    made.kind = "stack" if names else "bare"
+    made.reused = 0.62 if "teacache" in names else 0.0
+    if "srdiffusion" in names:
+        made.switch = Switch(median=24, least=21, most=26, never=0)
+    return made
+
+
+def fewer(steps: int, *, exact: bool) -> CellResult:
+    """A cell of fewer plain steps."""
+    value = STEPS / steps
+    made = cell(f"{steps} steps", value, 0.005 * (value - 1) ** 1.8 + 0.03, [], exact=exact)
+    made.num_inference_steps = steps
+    return made
+
+
+def cell(
+    name: str, value: float, lost: float, accelerators: Sequence[str], *, exact: bool
+) -> CellResult:
+    """A cell so many times as fast as the bare one; it loses so much of the semantic score."""
+    spread = 0.02 * value if value != 1 else 0.0
     return CellResult(
-        name=" + ".join(names) or "bare",
-        kind="stack" if names else "bare",
-        accelerators=list(names),
+        name=name,
+        kind="plain_steps",
+        accelerators=list(accelerators),
         num_inference_steps=STEPS,
         blocks=6,
         finished=12,
         seconds=1.81 / value,
-        speedup=estimate(value, 0.03 * value if names else 0, exact=exact),
-        whole_call=estimate(1 / (0.9 / value + 0.1), 0.02 * value if names else 0, exact=exact),
-        reused=0.62 if "teacache" in names else 0.0,
-        switch=Switch(median=24, least=21, most=26, never=0) if "srdiffusion" in names else None,
-        **qualities(loss(names), exact=exact),
-    )
-
-
-def fewer(steps: int, *, exact: bool) -> CellResult:
-    value = STEPS / steps
-    return CellResult(
-        name=f"{steps} steps",
-        kind="plain_steps",
-        accelerators=[],
-        num_inference_steps=steps,
-        blocks=6,
-        finished=12,
-        seconds=1.81 / value,
-        speedup=estimate(value, 0.02 * value, exact=exact),
-        whole_call=estimate(1 / (0.9 / value + 0.1), 0.02 * value, exact=exact),
+        speedup=estimate(value, 1.5 * spread, exact=exact),
+        whole_call=estimate(1 / (0.9 / value + 0.1), spread, exact=exact),
         reused=0.0,
-        **qualities(0.005 * (value - 1) ** 1.8 + 0.03, exact=exact),
+        **qualities(lost, exact=exact),
     )
 
 
@@ -125,21 +125,25 @@ def front(cell: CellResult, cells: Sequence[CellResult], name: str) -> float:
     return 0.08 if any(map(beaten, cells)) else 0.91
 
 
-def effect(names: Sequence[str], value: float, spread: float, *, exact: bool) -> Effect:
-    found = estimate(value, spread, exact=exact)
-    return Effect(accelerators=list(names), average=found, alone=found.model_copy())
-
-
-def interactions(table: dict[frozenset[str], float], names: Sequence[str], none: float) -> float:
-    return table.get(frozenset(names), none) if len(names) == 2 else none
+def effects(
+    names: Sequence[str],
+    singles: dict[str, float],
+    pairs: dict[frozenset[str], float],
+    none: float,
+    spread: float,
+    *,
+    exact: bool,
+) -> list[Effect]:
+    """Of every order; those of more than two accelerators are `none`, so are pairs not named."""
+    found = []
+    for part in filter(None, subsets(names)):
+        value = singles[part[0]] if len(part) == 1 else pairs.get(frozenset(part), none)
+        average = estimate(value, spread * len(part), exact=exact)
+        found.append(Effect(accelerators=list(part), average=average, alone=average.model_copy()))
+    return found
 
 
 def effects_on_speed(names: Sequence[str], *, exact: bool) -> Effects:
-    found = []
-    for part in subsets(names):
-        if part:
-            single = FACTORS[part[0]] if len(part) == 1 else interactions(KEPT, part, 1.0)
-            found.append(effect(part, single, 0.012 * len(part), exact=exact))
     whole = math.log(speed(names))
     parts = {name: FACTORS[name] * (0.93 if name in NAMES[:2] else 1.02) for name in names}
     shares = [
@@ -150,19 +154,19 @@ def effects_on_speed(names: Sequence[str], *, exact: bool) -> Effects:
         )
         for name, value in parts.items()
     ]
+    found = effects(names, FACTORS, KEPT, 1.0, 0.012, exact=exact)
     return Effects(effects=found, shapley=shares)
 
 
 def effects_on_loss(names: Sequence[str], scale: float, *, exact: bool) -> Effects:
-    found = []
-    for part in subsets(names):
-        if part:
-            single = LOSSES[part[0]] if len(part) == 1 else interactions(ADDED, part, 0.0)
-            found.append(effect(part, scale * single, scale * 0.003, exact=exact))
+    singles, pairs = (
+        {key: scale * value for key, value in table.items()} for table in (LOSSES, ADDED)
+    )
     shares = [
-        Share(accelerator=name, value=estimate(scale * (LOSSES[name] + 0.004), scale * 0.004))
+        Share(accelerator=name, value=estimate(singles[name] + scale * 0.004, scale * 0.004))
         for name in names
     ]
+    found = effects(names, singles, pairs, 0.0, scale * 0.0015, exact=exact)
     return Effects(effects=found, shapley=shares)
 
 
@@ -178,7 +182,7 @@ def pair(one: str, other: str, *, exact: bool) -> Pair:
         product=estimate(single * second, 0.05, exact=exact),
         kept=estimate(kept, 0.014, exact=exact),
         best_single=estimate(together / max(single, second), 0.01, exact=exact),
-        why=None if index else "alone, neither one changes the speed enough to tell",
+        why=None if index else "alone, neither one changes the speed enough to say",
     )
 
 
@@ -273,21 +277,3 @@ def with_videos(report: StudyReport, folder: Path) -> StudyReport:
             path.write_bytes(video(number, place))
             showcase.videos[name] = path.name
     return report
-
-
-@functools.cache
-def video(number: int, place: int) -> bytes:
-    """An MP4 file."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = save_video(moving_square(number, place), f"{folder}/video.mp4", fps=8, min_side=96)
-        return path.read_bytes()
-
-
-def moving_square(number: int, place: int) -> np.ndarray:
-    """Frames of shape (16, 64, 96, 3), uint8."""
-    frames = np.zeros((16, 64, 96, 3), np.uint8)
-    colour = [(200, 120, 40), (60, 140, 220)][number % 2]
-    row = 6 * place
-    for index, frame in enumerate(frames):
-        frame[row : row + 20, 3 * index : 3 * index + 20] = colour
-    return frames
