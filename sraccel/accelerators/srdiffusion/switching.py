@@ -44,7 +44,7 @@ COLUMNS = {
     "noise_rel_l1": Column("D", "relative L1 change of the guided prediction, step to step"),
     "noise_rel_l1_per_step": Column(
         "D per step",
-        "the same between computed steps, divided by their distance; where it is there, it decides",
+        "the same from one computed step to the next, per step; it decides once a step was skipped",
     ),
 }
 
