@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from sampling import Denoising, Pair, decode, embed, forward_of, initial_latents, load_pair
 
-from sraccel.demo.score import Score, score_video, summarise
+from sraccel.demo.score import AttributeScore, score_video, summarise
 from sraccel.demo.shapes import Scene, held_out_scenes, render
 
 mpl.use("Agg")
@@ -44,7 +44,7 @@ class Setting:
     """Scores and the first clips of one way of denoising."""
 
     name: str
-    scores: list[Score] = field(default_factory=list)
+    scores: list[AttributeScore] = field(default_factory=list)
     psnr: list[float] = field(default_factory=list)
     clips: list[Clips] = field(default_factory=list)
 

@@ -41,7 +41,7 @@ HEADS, HEAD_SIZE = "num_attention_heads", "attention_head_dim"
 
 
 @dataclass(frozen=True)
-class Estimate:
+class SpeedupEstimate:
     """A speedup by arithmetic.
 
     Attributes:
@@ -85,7 +85,7 @@ def _estimated(stack: Stack, recipe: Recipe) -> str:
     return f"{text}; {MEASURES}"
 
 
-def estimate_speedup(stack: Stack, num_inference_steps: int) -> Estimate:
+def estimate_speedup(stack: Stack, num_inference_steps: int) -> SpeedupEstimate:
     """Ask the accelerators of a stack, whose models may be without weights.
 
     Raises:
@@ -100,7 +100,7 @@ def estimate_speedup(stack: Stack, num_inference_steps: int) -> Estimate:
         forecasts.append(forecast)
         if forecast.unknown:
             unknown.append(forecast.unknown)
-    return Estimate(_speedup(stack, num_inference_steps, forecasts), forecasts, unknown)
+    return SpeedupEstimate(_speedup(stack, num_inference_steps, forecasts), forecasts, unknown)
 
 
 def relative_costs(denoiser: Denoiser, base: Denoiser) -> dict[str, float]:
@@ -204,7 +204,7 @@ def _unknown(accelerator: Accelerator) -> str:
     return f"what {accelerator.name} costs (it claims no speed)"
 
 
-def _costs(stack: Stack, estimate: Estimate) -> Iterator[str]:
+def _costs(stack: Stack, estimate: SpeedupEstimate) -> Iterator[str]:
     base = _base(stack)
     for role in dict.fromkeys(role for item in estimate.forecasts for role in item.taken):
         ratios = relative_costs(stack.denoisers[role], base)

@@ -55,7 +55,7 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Score:
+class AttributeScore:
     """Correctness of each attribute in [0, 1]; ``relation`` is None for a lone figure."""
 
     colour: float
@@ -80,13 +80,13 @@ class Score:
         return {name: value for name, value in named.items() if value is not None}
 
 
-def score_video(clip: Clip, caption: str | Description) -> Score:
+def score_video(clip: Clip, caption: str | Description) -> AttributeScore:
     """Score a clip of shape (frames, height, width, 3), values in [0, 1], against its caption."""
     wanted = parse_caption(caption) if isinstance(caption, str) else caption
     return score_observations(observe(clip), wanted)
 
 
-def summarise(scores: Iterable[Score]) -> dict[str, float]:
+def summarise(scores: Iterable[AttributeScore]) -> dict[str, float]:
     """Mean of each attribute over videos, with ``mean`` and ``whole``."""
     rows = list(scores)
     table: dict[str, float] = {}
@@ -98,7 +98,7 @@ def summarise(scores: Iterable[Score]) -> dict[str, float]:
     return table
 
 
-def score_observations(seen: list[Observation], wanted: Description) -> Score:
+def score_observations(seen: list[Observation], wanted: Description) -> AttributeScore:
     """Compare observations with a description, under the assignment that is best for it."""
     n = len(wanted.figures)
     slots: list[Observation | None] = [*seen, *[None] * n]
@@ -109,7 +109,7 @@ def score_observations(seen: list[Observation], wanted: Description) -> Score:
 
 def _score_assigned(
     chosen: tuple[Observation | None, ...], wanted: Description, count: float
-) -> Score:
+) -> AttributeScore:
     pairs = list(zip(chosen, wanted.figures, strict=True))
     parts = {
         name: float(np.mean([_agrees(seen, figure, name) for seen, figure in pairs]))
@@ -118,7 +118,7 @@ def _score_assigned(
     relation = None
     if wanted.relation is not None:
         relation = float(_shows_relation(chosen, wanted.relation))
-    return Score(relation=relation, count=count, **parts)
+    return AttributeScore(relation=relation, count=count, **parts)
 
 
 def _agrees(seen: Observation | None, figure: Figure, name: str) -> bool:

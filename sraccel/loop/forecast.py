@@ -1,4 +1,4 @@
-"""What an accelerator can foretell of a run: steps taken by another model, and skipped ones."""
+"""What an accelerator expects of a run: steps taken by another model, and skipped ones."""
 
 from __future__ import annotations
 

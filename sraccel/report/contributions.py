@@ -16,7 +16,7 @@ SMALLEST = 1e-100
 
 
 @dataclass(frozen=True)
-class Contribution:
+class AcceleratorWords:
     """An accelerator's part of a run, in words.
 
     Attributes:
@@ -36,7 +36,7 @@ class Contribution:
     options: Facts
 
 
-def contribution(record: AcceleratorRecord, most: int | None = None) -> Contribution:
+def contribution(record: AcceleratorRecord, most: int | None = None) -> AcceleratorWords:
     """What one accelerator contributed; of long lists in its notes, `most` items."""
     overhead = record.factor is None
     ratio = positive(record.overhead if overhead else record.factor)
@@ -45,7 +45,7 @@ def contribution(record: AcceleratorRecord, most: int | None = None) -> Contribu
     facts = [(words(key), spoken(value, most)) for key, value in record.notes.items()]
     if finite(record.cache_bytes) is not None:
         facts.append(("kept between steps, at most", size(record.cache_bytes)))
-    return Contribution(
+    return AcceleratorWords(
         record.name,
         ratio,
         factor(ratio, missing=NOT_MEASURED),

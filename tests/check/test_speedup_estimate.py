@@ -21,7 +21,7 @@ from sraccel.accelerators.teacache.calibration_file import CalibrationFile
 from sraccel.check.model_check import check_model
 from sraccel.check.pipeline_outline import outline_of
 from sraccel.check.speedup_estimate import (
-    Estimate,
+    SpeedupEstimate,
     estimate_speedup,
     in_words,
     relative_costs,
@@ -55,7 +55,7 @@ def stack_of(*accelerators: Any, pipeline: PipelineOutline | None = None) -> Sta
     return compose_accelerators(pipeline or demo(), [item.accelerator(item) for item in outlined])
 
 
-def estimate_of(*accelerators: Any, steps: int = STEPS) -> Estimate:
+def estimate_of(*accelerators: Any, steps: int = STEPS) -> SpeedupEstimate:
     return estimate_speedup(stack_of(*accelerators), steps)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sraccel.demo.score import (
     ATTRIBUTES,
-    Score,
+    AttributeScore,
     classify_motion,
     label_regions,
     observe,
@@ -37,7 +37,7 @@ RIGHT = Figure("blue", "square", "moving right")
 TWO = Scene(Description((LEFT, RIGHT), "above"), (Placement(24, 12, 5.2), Placement(22, 36, 5.4)))
 
 
-def score_of(scene: Scene, **changes: object) -> Score:
+def score_of(scene: Scene, **changes: object) -> AttributeScore:
     """Score a scene's clip against a changed description."""
     return score_video(render(scene), dataclasses.replace(scene.description, **changes))
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sraccel.report.contributions import Contribution, contribution, positive
+from sraccel.report.contributions import AcceleratorWords, contribution, positive
 from sraccel.report.words import TIMES, factor
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Attribution:
 
     bars: list[Bar]
     ticks: list[tuple[float, str]]
-    contributions: list[Contribution]
+    contributions: list[AcceleratorWords]
 
     @property
     def drawn(self) -> bool:
@@ -77,7 +77,7 @@ class _Axis:
     (A product of many factors may be too large for a number; the sum of their logarithms is not.)
     """
 
-    def __init__(self, parts: list[Contribution], speedup: Speedup) -> None:
+    def __init__(self, parts: list[AcceleratorWords], speedup: Speedup) -> None:
         points = [0.0]
         for part in parts:
             points.append(points[-1] + math.log(part.ratio or 1.0))
@@ -102,7 +102,7 @@ def _power(power: int) -> str:
     return f"{text}{TIMES}"
 
 
-def _bar(part: Contribution, axis: _Axis, reached: float) -> Bar:
+def _bar(part: AcceleratorWords, axis: _Axis, reached: float) -> Bar:
     if part.ratio is None:
         return Bar(part.name, part.value, part.kind)
     start, end = sorted((axis.percent(reached), axis.percent(reached + math.log(part.ratio))))
