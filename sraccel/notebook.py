@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from sraccel.text import shortened
+
 if TYPE_CHECKING:
     from sraccel.loop.stack import Stack
     from sraccel.recipe.recipe import Recipe
@@ -53,12 +55,7 @@ def _given(item: Any) -> dict[str, Any]:
 def options(options: Mapping[str, Any]) -> str:
     """Options in one line; those that are None are left out."""
     given = ((name, value) for name, value in options.items() if value is not None)
-    return ", ".join(f"{name}: {_short(value)}" for name, value in given)
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return ", ".join(f"{name}: {shortened(str(value))}" for name, value in given)
 
 
 def box(heading: str, content: str) -> str:

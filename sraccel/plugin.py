@@ -37,7 +37,7 @@ from sraccel.noise.space import (
     scheduled_sigma,
 )
 from sraccel.recipe.sampling import Sampling
-from sraccel.text import did_you_mean
+from sraccel.text import did_you_mean, shortened
 from sraccel.video.metric import Metric
 from sraccel.video.score import Score
 
@@ -89,6 +89,7 @@ __all__ = [
     "replacing",
     "scheduled_levels",
     "scheduled_sigma",
+    "shortened",
     "weight_bytes",
     "weights_checksum",
     "with_progress",

@@ -27,6 +27,11 @@ def did_you_mean(given: object, known: Iterable[str]) -> str:
     return f"; did you mean {found!r}?" if found is not None else ""
 
 
+def shortened(text: str, longest: int = 60) -> str:
+    """The text, cut where it has more characters."""
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
 def printable(text: str, kept: str = KEPT) -> str:
     """The text with escapes (`\\x1b`) for what would not be seen, or would steer a terminal."""
     return "".join(char if char.isprintable() or char in kept else _escape(char) for char in text)

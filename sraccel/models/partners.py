@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ModelError
+from sraccel.text import shortened
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser import Denoiser
@@ -109,7 +110,8 @@ def _refuse_differences(
     }
     if differing:
         rows = "".join(
-            f"\n  {key}: {_short(one)} ({our_name}), {_short(other)} ({their_name})"
+            f"\n  {key}: {shortened(repr(one))} ({our_name}), "
+            f"{shortened(repr(other))} ({their_name})"
             for key, (one, other) in differing.items()
         )
         raise ModelError(

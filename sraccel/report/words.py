@@ -227,11 +227,6 @@ def words(key: object) -> str:
     return str(key).replace("_", " ")
 
 
-def short(text: str, longest: int) -> str:
-    """The text, cut where it has more characters."""
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
 def upper_first(text: str) -> str:
     """The text with a capital in front."""
     return text[:1].upper() + text[1:]

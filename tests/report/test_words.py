@@ -24,7 +24,6 @@ from sraccel.report.words import (
     listed,
     metric,
     share,
-    short,
     signed,
     size,
     spoken,
@@ -111,7 +110,6 @@ def test_no_text_holds_what_is_no_number(value: float | None, places: int):
         (counted(1, "run"), "1 run"),
         (counted(2000, "run"), "2,000 runs"),
         (listed(["a", "b", "c"]), "a, b and c"),
-        (short("abcdef", 4), "abc…"),
         (
             spoken({"a_b": [1, 0.5, True, None, {}], "c": {}}),
             "a b (1, 0.5, yes, none, none), c none",

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError
 
 from sraccel.accelerators.teacache.rule import COEFFICIENT_COUNT, Variant
-from sraccel.plugin import Denoiser, ModelError, replacing
+from sraccel.plugin import Denoiser, ModelError, replacing, shortened
 
 SCHEMA_VERSION = 1
 NOT_OF_THE_MODEL = frozenset({"quantization_config"})
@@ -232,7 +232,8 @@ def _not_of(file: CalibrationFile, denoiser: Denoiser) -> str:
         key=lambda entry: (entry.role != denoiser.role, len(differences(entry, denoiser))),
     )
     rows = "".join(
-        f"\n  {key}: {shortened(theirs)} (file, {nearest.name}), {shortened(ours)} (model)"
+        f"\n  {key}: {shortened(repr(theirs))} (file, {nearest.name}), "
+        f"{shortened(repr(ours))} (model)"
         for key, theirs, ours in differences(nearest, denoiser)
     )
     return (
@@ -256,9 +257,3 @@ def differences(entry: CalibrationEntry, denoiser: Denoiser) -> list[tuple[str, 
         if key in ours:
             facts[key] = (value, ours[key])
     return [(key, theirs, own) for key, (theirs, own) in facts.items() if theirs != own]
-
-
-def shortened(value: object) -> str:
-    """A value's repr, 60 characters of it at most."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -18,7 +18,7 @@ from sraccel.errors import PluginError, Problem
 from sraccel.recipe.catalogue import installed
 from sraccel.recipe.reading.merged import INCLUDE, Merged
 from sraccel.recipe.reading.place import Location
-from sraccel.text import did_you_mean, nearest, printable
+from sraccel.text import did_you_mean, nearest, printable, shortened
 
 MISSING = object()
 STUDY = ("study",)
@@ -220,5 +220,4 @@ def path_of(location: Location) -> str:
 
 def short(value: object) -> str:
     """A value as a message shows it."""
-    text = printable(repr(value), kept="")
-    return text if len(text) <= SHORT else text[: SHORT - 3] + "..."
+    return shortened(printable(repr(value), kept=""), SHORT)

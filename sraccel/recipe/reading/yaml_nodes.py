@@ -9,6 +9,7 @@ import yaml
 
 from sraccel.recipe.reading.complaints import STREAM_END
 from sraccel.recipe.reading.place import Location, Mark
+from sraccel.text import shortened
 
 MERGE = "tag:yaml.org,2002:merge"
 SHORT = 40
@@ -55,7 +56,7 @@ class _Loader(yaml.SafeLoader):
 
 def _no_value(node: yaml.ScalarNode, error: Exception) -> str:
     kind = node.tag.rpartition(":")[2]
-    text = node.value if len(node.value) <= SHORT else node.value[: SHORT - 3] + "..."
+    text = shortened(node.value, SHORT)
     why = f": {error}" if isinstance(error, ValueError) and len(node.value) <= SHORT else ""
     return f"{text!r} is no possible {kind}{why} (text goes into quotes)"
 

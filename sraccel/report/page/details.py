@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from sraccel.report.headline import Facts
-from sraccel.report.words import short, spoken, words
+from sraccel.report.words import spoken, words
+from sraccel.text import shortened
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report
@@ -60,7 +61,7 @@ def details(report: Made) -> Details:
 def prompt_of(report: Report) -> str:
     """What was to be shown, if that is known."""
     prompt = report.call.get("prompt")
-    return short(spoken(prompt), LONGEST_PROMPT) if prompt else ""
+    return shortened(spoken(prompt), LONGEST_PROMPT) if prompt else ""
 
 
 def facts(content: Mapping[str, Any]) -> Facts:

@@ -14,7 +14,8 @@ from sraccel.report.page.details import prompt_of
 from sraccel.report.page.shapes import Key
 from sraccel.report.page.shell import SHARED, joined, render
 from sraccel.report.page.timeline import Drawing, timeline
-from sraccel.report.words import factor, finite, harmless, short
+from sraccel.report.words import factor, finite, harmless
+from sraccel.text import shortened
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report
@@ -72,8 +73,8 @@ def _picture(report: Report, drawing: Drawing) -> Picture:
     bottom = HEAD + MARGIN + drawing.height
     keys = list(_flowing(drawing.keys, inner, bottom))
     return Picture(
-        short(_title(report), int(inner / TITLE_CHARACTER)),
-        short(prompt_of(report), int(inner / CHARACTER)),
+        shortened(_title(report), int(inner / TITLE_CHARACTER)),
+        shortened(prompt_of(report), int(inner / CHARACTER)),
         drawing,
         inner + 2 * MARGIN,
         keys[-1][2] + KEY_ROW + MARGIN if keys else bottom + MARGIN,

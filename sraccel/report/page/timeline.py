@@ -19,7 +19,8 @@ from sraccel.report.steps import (
     summary,
     table_rows,
 )
-from sraccel.report.words import NOT_MEASURED, duration, finite, short
+from sraccel.report.words import NOT_MEASURED, duration, finite
+from sraccel.text import shortened
 
 if TYPE_CHECKING:
     from sraccel.report.model import CallRecord, Report, StepRecord
@@ -75,7 +76,7 @@ class Drawing:
     def _draw(self) -> None:
         self.band = list(self._band())
         self.rows = [
-            Label(0, self._row(number) + ROW / 2, short(branch, LABEL_CHARACTERS), branch)
+            Label(0, self._row(number) + ROW / 2, shortened(branch, LABEL_CHARACTERS), branch)
             for number, branch in enumerate(self.branches)
         ]
         self.cells = list(self._cells())
@@ -153,7 +154,7 @@ class Drawing:
         for name, columns in groupby(self.report.columns, key=lambda key: key.rpartition(".")[0]):
             series = [self._values(column) for column in columns]
             known = [value for values in series for value in values if value is not None]
-            panel = _panel(short(name, LABEL_CHARACTERS), "", above, known)
+            panel = _panel(shortened(name, LABEL_CHARACTERS), "", above, known)
             panel.scale_to(known, "{:.3g}")
             panel.curves = [
                 Curve(mark, self._points(panel, values))
@@ -179,7 +180,7 @@ class Drawing:
         ends = [*changed[1:], len(self.steps)] if changed else []
         for position, following in zip(changed, ends, strict=True):
             step = self.steps[position]
-            text = f"switch to {short(step.denoiser, LABEL_CHARACTERS)} at step {step.index}"
+            text = f"switch to {shortened(step.denoiser, LABEL_CHARACTERS)} at step {step.index}"
             room = self._x(following - position)
             late = len(changed) == 1 and room < CHARACTER * len(text)
             fits = late or room > CHARACTER * len(text)

@@ -23,6 +23,7 @@ from sraccel.report.origin import Source, sources_of
 if TYPE_CHECKING:
     from sraccel.loop.stack import Stack
     from sraccel.study.cell import Cell
+from sraccel.text import shortened
 
 SHOWN = 70
 """Characters of a value in an error."""
@@ -192,7 +193,7 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, object]]:
 
 def _short(value: object) -> str:
     text = "nothing" if value is None else repr(value)
-    return text if len(text) <= SHOWN else text[: SHOWN - 3] + "..."
+    return shortened(text, SHOWN)
 
 
 def _part(module: Any) -> dict[str, str | None]:

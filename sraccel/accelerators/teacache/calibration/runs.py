@@ -11,8 +11,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sraccel.accelerators.teacache.calibration.recording import Series
-from sraccel.accelerators.teacache.calibration_file import shortened
-from sraccel.plugin import ConflictError, OutputError
+from sraccel.plugin import ConflictError, OutputError, shortened
 
 
 class Setup(BaseModel):
@@ -143,7 +142,7 @@ class Journal:
                 f"({error.error_count()} problems in a line): remove it to begin anew"
             ) from None
         rows = [
-            f"\n  {key}: {shortened(theirs)} (there), {shortened(ours)} (now)"
+            f"\n  {key}: {shortened(repr(theirs))} (there), {shortened(repr(ours))} (now)"
             for key, ours, theirs in self.setup.differences(found)
         ]
         if rows:

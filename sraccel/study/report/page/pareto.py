@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from sraccel.report.words import factor, metric, share, short
+from sraccel.report.words import factor, metric, share
 from sraccel.study.report.cells import KINDS, quality
 from sraccel.study.report.estimates import known, limits, number, times
 from sraccel.study.report.page.label import Placed, Rectangle, place
 from sraccel.study.report.page.scale import Axis, linear_axis, log_axis, ratio
+from sraccel.text import shortened
 
 if TYPE_CHECKING:
     from sraccel.study.results import CellResult, Estimate, StudyReport
@@ -185,7 +186,7 @@ def _labels(spots: list[_Spot], across: Axis, down: Axis, width: float) -> dict[
     ]
     named = width == WIDE
     texts = [
-        short(spot.cell.name, LONGEST) if named and spot.front else str(spot.number)
+        shortened(spot.cell.name, LONGEST) if named and spot.front else str(spot.number)
         for spot in order
     ]
     shown = len(order) if len(order) <= CROWD else sum(spot.front for spot in order)

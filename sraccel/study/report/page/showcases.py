@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from sraccel.errors import OutputError
 from sraccel.report.page.clips import Clip, load_clip
-from sraccel.report.words import counted, factor, finite, listed, share, short
+from sraccel.report.words import counted, factor, finite, listed, share
 from sraccel.study.report.cells import full_stack, full_stacks
 from sraccel.study.report.estimates import known
+from sraccel.text import shortened
 
 if TYPE_CHECKING:
     from sraccel.study.results import CellResult, Showcase, StudyReport, Timeline
@@ -110,7 +111,7 @@ def _take(report: StudyReport, showcase: Showcase, folder: Path) -> Take:
             lost.append(name)
     missing = f"No video can be shown of {listed(lost)}: the file is not there." if lost else ""
     return Take(
-        label=f"{short(' '.join(showcase.prompt.split()), LONGEST)} (seed {showcase.seed})",
+        label=f"{shortened(' '.join(showcase.prompt.split()), LONGEST)} (seed {showcase.seed})",
         prompt=showcase.prompt,
         clips=clips,
         missing=missing,
