@@ -108,9 +108,12 @@ def held_in(pipe: WanPipeline, *steps: list[str]) -> dict[tuple[int, str], list[
     return recorder.held
 
 
-def denoise(pipe: WanPipeline, text: torch.Tensor) -> None:
-    latents = torch.ones(1, 4, 2, 8, 8)
-    pipe.transformer(latents, torch.tensor([900]), encoder_hidden_states=text)
+def denoise(pipe: WanPipeline, text: torch.Tensor, *, by_position: bool = False) -> None:
+    args = (torch.ones(1, 4, 2, 8, 8), torch.tensor([900]))
+    if by_position:
+        pipe.transformer(*args, text)
+    else:
+        pipe.transformer(*args, encoder_hidden_states=text)
 
 
 @pytest.mark.parametrize("branches", [["cond"], ["cond", "uncond"], ["cond", "uncond", "image"]])
@@ -129,13 +132,16 @@ def test_state_is_fresh_after_a_guidance_interval(pipe: WanPipeline) -> None:
     assert [bool(held[index, "uncond"]) for index in (0, 1, 4, 5)] == [False, True] * 2
 
 
-def test_branches_without_a_name_differ_by_their_conditioning(pipe: WanPipeline) -> None:
+@pytest.mark.parametrize("by_position", [False, True])
+def test_branches_without_a_name_differ_by_their_conditioning(
+    pipe: WanPipeline, by_position: bool
+) -> None:
     texts = [torch.full((1, 6, 16), value) for value in (1.0, 2.0)]
     with sraccel.compose(pipe.transformer, []) as stack, stack.run(num_inference_steps=2) as run:
         for order in ([0, 1], [1, 0]):
             with run.step(timestep=900.0):
                 for number in order:
-                    denoise(pipe, texts[number])
+                    denoise(pipe, texts[number], by_position=by_position)
     named = [[call.branch for call in step.calls] for step in stack.report.steps]
     assert named == [["branch0", "branch1"], ["branch1", "branch0"]]
 

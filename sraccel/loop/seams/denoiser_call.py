@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sraccel.loop.intercept import CALL, Interception
-from sraccel.loop.seams.sibling_call import call_sibling
+from sraccel.loop.seams.sibling_call import call_sibling, named
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.seams.block_stack import BlockStackSeam
     from sraccel.loop.tracker import Tracker
+
+CONDITION = "encoder_hidden_states"
+"""What a guidance branch is known by where the loop gives it no name."""
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +59,10 @@ class DenoiserCallSeam:
         step = self._tracker.step_of(self._denoiser, args, kwargs)
         if step is None:
             return inner(*args, **kwargs)
-        branch = step.branch_of(self.context, kwargs.get("encoder_hidden_states"))
+        condition = kwargs.get(CONDITION)
+        if condition is None and len(args) > 2:  # given by position
+            condition = named(self._denoiser.module, args, kwargs).get(CONDITION)
+        branch = step.branch_of(self.context, condition)
         latents = args[0] if args else kwargs[self._denoiser.adapter.latents]
         call = step.open_call(self._denoiser, branch, latents)
         output = self._answer(call, inner, args, kwargs)
