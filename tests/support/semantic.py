@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 import sraccel
-from sraccel.demo.score import Score, score_video
+from sraccel.demo.score import AttributeScore, score_video
 from sraccel.demo.shapes import Scene, held_out_scenes
 from sraccel.plugin import Accelerator, Run, hookimpl
 
@@ -45,7 +45,7 @@ class Outcome:
         reused: share of the calls whose blocks were skipped, of each batch.
     """
 
-    scores: list[Score] = field(default_factory=list)
+    scores: list[AttributeScore] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     switch_steps: list[int | None] = field(default_factory=list)
@@ -74,7 +74,9 @@ class Outcome:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
         """What `to_json` gave."""
-        return cls(**{**content, "scores": [Score(**score) for score in content["scores"]]})
+        return cls(
+            **{**content, "scores": [AttributeScore(**score) for score in content["scores"]]}
+        )
 
 
 def batches(prompts: int, size: int) -> Iterator[tuple[list[Scene], list[int]]]:
