@@ -32,6 +32,16 @@ def shortened(text: str, longest: int = 60) -> str:
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
+def byte_size(count: float) -> str:
+    """A number of bytes in the unit that fits, with three digits: `831 MiB`, `26.6 GiB`."""
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count /= 1024
+    grouped = 999.5 <= count < 1e9  # an exponent for what nobody has
+    return f"{count:,.0f} {unit}" if grouped else f"{count:.3g} {unit}"
+
+
 def printable(text: str, kept: str = KEPT) -> str:
     """The text with escapes (`\\x1b`) for what would not be seen, or would steer a terminal."""
     return "".join(char if char.isprintable() or char in kept else _escape(char) for char in text)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.check.pipeline_outline import encoder_bytes
 from sraccel.loop.finding import Finding
-from sraccel.models.memory import GIB, free_bytes, weight_bytes
+from sraccel.models.memory import free_bytes, weight_bytes
+from sraccel.text import byte_size
 
 if TYPE_CHECKING:
     import torch
@@ -31,13 +32,13 @@ def check_memory(
     parts = dict(_weights(stack, recipe, dtype))
     encoders = encoder_bytes(model, dtype)
     parts |= {name: size for name, size in encoders.items() if size is not None}
-    listed = ", ".join(f"{name} {_gib(size)}" for name, size in parts.items())
+    listed = ", ".join(f"{name} {byte_size(size)}" for name, size in parts.items())
     text = f"weights in {str(dtype).removeprefix('torch.')}: {listed}; "
     caching = bool(stack.hooks.who("reuse_residual"))
     kept = _residual_of_a_branch(stack, dtype, recipe.sampling) if caching else None
     needed, in_words = _at_once(stack, parts, BRANCHES * (kept or 0), device)
     free = free_bytes(device)
-    text += f"{in_words}, free on {device} {_gib(free)}"
+    text += f"{in_words}, free on {device} {byte_size(free)}"
     if unknown := [name for name, size in encoders.items() if size is None]:
         text += f"; not known: {', '.join(unknown)}"
     if needed > free:
@@ -61,7 +62,7 @@ def _at_once(
     needed = sum(parts.values()) - away + cached
     how = "at once, as `residency: swap` has it," if away else "together"
     kept = " with what the cache keeps" if cached else ""
-    return needed, f"{how} {_gib(needed)}{kept}"
+    return needed, f"{how} {byte_size(needed)}{kept}"
 
 
 def _swaps(stack: Stack) -> bool:
@@ -79,10 +80,6 @@ def _smaller_side(stack: Stack, parts: Mapping[str, int]) -> int:
     brought = sum(parts[role] for role in stack.denoisers if role in stack.contributions)
     own = sum(parts[role] for role in stack.denoisers if role not in stack.contributions)
     return min(brought, own)
-
-
-def _gib(size: float) -> str:
-    return f"{size / GIB:.2f} GiB" if size >= GIB / 10 else f"{size / 2**20:.1f} MiB"
 
 
 def _weights(stack: Stack, recipe: Recipe, dtype: torch.dtype) -> Iterator[tuple[str, int]]:
@@ -119,7 +116,9 @@ def _residuals(kept: int | None) -> Finding:
         text = "cached residuals: not estimated (it takes height, width and num_frames in the "
         text += "recipe's `sampling`, and a Wan model); a run's report says what was kept"
         return Finding("note", text, ABOUT)
-    text = f"cached residuals: {_gib(kept)} a guidance branch, so {_gib(BRANCHES * kept)} "
+    text = (
+        f"cached residuals: {byte_size(kept)} a guidance branch, so {byte_size(BRANCHES * kept)} "
+    )
     text += "with guidance, for a batch of one"
     return Finding("note", text, ABOUT)
 

@@ -20,6 +20,7 @@ from sraccel.cli.options import WITHOUT_STEPS, call_options
 from sraccel.cli.pipelines import Placing, check_room, load, placing_options, refusals
 from sraccel.errors import ConflictError, ModelError
 from sraccel.models.loading import Role
+from sraccel.report.words import digits, share
 
 if TYPE_CHECKING:
     from sraccel.accelerators.teacache.calibration.calibrator import Calibration
@@ -178,15 +179,15 @@ def show(made: Calibration, out: Path) -> None:
 
 def _fit(entry: CalibrationEntry) -> Table:
     rows = _table("checked on", "R^2", "mean absolute error")
-    rows.add_row("the points of the fit", *_digits(entry.r2, entry.error))
-    rows.add_row("prompts left out", *_digits(entry.r2_held_out, entry.error_held_out))
+    rows.add_row("the points of the fit", digits(entry.r2, 3), digits(entry.error, 3))
+    rows.add_row("prompts left out", digits(entry.r2_held_out, 3), digits(entry.error_held_out, 3))
     return rows
 
 
 def _thresholds(entry: CalibrationEntry) -> Table:
     rows = _table("threshold", f"share of the {entry.num_inference_steps[0]} steps to be skipped")
     for row in entry.thresholds:
-        rows.add_row(f"{row.threshold:g}", f"{100 * row.skipped:.0f} %")
+        rows.add_row(f"{row.threshold:g}", share(row.skipped))
     return rows
 
 
@@ -198,16 +199,12 @@ def _table(first: str, *others: str) -> Table:
     return table
 
 
-def _digits(*numbers: float | None) -> list[str]:
-    return ["not measured" if number is None else f"{number:.3g}" for number in numbers]
-
-
 def snippet(entry: CalibrationEntry, out: Path) -> str:
     """A recipe that uses the file, with the threshold that skips nearest to half of the steps."""
     nearest = min(entry.thresholds, key=lambda row: abs(row.skipped - 0.5), default=None)
     lines = ["accelerators:", "  - use: teacache"]
     if nearest is not None:
-        lines.append(f"    threshold: {nearest.threshold:g}  # skips {100 * nearest.skipped:.0f} %")
+        lines.append(f"    threshold: {nearest.threshold:g}  # skips {share(nearest.skipped)}")
     if entry.variant == "retention":
         lines.append("    retention: true")
     return "\n".join([*lines, f"    coefficients: {out}"])

@@ -111,7 +111,10 @@ def _check_version(text: str, path: Path) -> None:
     version = content["schema_version"]
     known = Report.model_fields["schema_version"].default
     if version != known:
+        why = "update sraccel, or use the one that wrote it"
+        if version == 1:
+            why = "denoisers and measurements had other names then: use the sraccel that wrote it"
         raise typer.BadParameter(
             f"{path} has schema_version {json.dumps(version)}, and this sraccel reads {known}: "
-            "use the sraccel that wrote it"
+            f"{why}"
         )

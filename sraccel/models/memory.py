@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sraccel.errors import ModelError
+from sraccel.text import byte_size
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-GIB = 2**30
 
 
 def weight_bytes(module: nn.Module, dtype: torch.dtype | None = None) -> int:
@@ -44,6 +43,6 @@ def check_room(needed: int, device: torch.device, what: str, advice: str) -> Non
     free = free_bytes(device)
     if needed > free:
         raise ModelError(
-            f"{what} needs {needed / GIB:.2f} GiB, and {free / GIB:.2f} GiB are free on {device}: "
+            f"{what} needs {byte_size(needed)}, and {byte_size(free)} are free on {device}: "
             f"{advice}"
         )

@@ -51,7 +51,7 @@ def build_report(run: Run) -> Report:
         versions=dict(versions()),
         environment=environment(run.device),
     )
-    report.warnings = [*run.warnings, *_warnings(run, report)]
+    report.warnings = [*run.warnings, *_what_went_missing(run, report)]
     return report
 
 
@@ -131,7 +131,7 @@ def _handoff(run: Run) -> HandoffRecord | None:
     return record
 
 
-def _warnings(run: Run, report: Report) -> list[str]:
+def _what_went_missing(run: Run, report: Report) -> list[str]:
     """That a run is not whole, or that an accelerator did nothing."""
     warnings = [] if run.stack.accelerators else ["the recipe is empty: nothing was accelerated"]
     if run.outcome != "finished":

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from sraccel.text import byte_size
 from sraccel.video.metrics import PSNR_CAP
 
 NOT_MEASURED = "not measured"
@@ -141,13 +142,7 @@ def waiting(seconds: float) -> str:
 def size(count: int | None) -> str:
     """A number of bytes in the unit that fits: `831 MiB`."""
     amount = finite(count)
-    if amount is None:
-        return NOT_MEASURED
-    for unit in ("bytes", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{three(amount)} {unit}"
-        amount /= 1024
-    return f"{three(amount)} GiB"
+    return NOT_MEASURED if amount is None else byte_size(amount)
 
 
 def decimals(value: float | None, places: int) -> str:

@@ -39,7 +39,7 @@ def assemble(store: Store) -> StudyReport:
         records, cells, facts["accelerators"], design=plan["design"], losses=losses()
     )
     _add_steps(analysis, records)
-    warnings = [*_warnings(store, records, analysis, facts), *_forget_losses(analysis)]
+    warnings = [*_study_warnings(store, records, analysis, facts), *_forget_losses(analysis)]
     rounds = 1 + max((record.repeat for record in records), default=0)
     shown = wanted[: plan["show"]], showcase_cells(cells)
     return StudyReport(
@@ -112,7 +112,7 @@ def _planned(
     return rounds * len(blocks) * (len(cells) - len(hopeless)) + len(tried)
 
 
-def _warnings(
+def _study_warnings(
     store: Store, records: Sequence[CellRun], analysis: Analysis, facts: dict[str, Any]
 ) -> Iterator[str]:
     for cell in analysis.cells:

@@ -57,7 +57,7 @@ from cache_figures import (
     draw,
     show,
 )
-from points import Journal, fingerprint, package_versions, quartiles, start
+from points import Journal, checksums, package_versions, quartiles, start
 from semantic import paired_interval
 
 import sraccel
@@ -394,7 +394,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     pipe = load_demo_pipeline("transformer")
     pipe.set_progress_bar_config(disable=True)
-    weights = fingerprint({"transformer": pipe.transformer, "vae": pipe.vae})
+    weights = checksums({"transformer": pipe.transformer, "vae": pipe.vae})
     header = {"weights": weights, "versions": package_versions(), "threads": arguments.threads}
     journal = Journal(arguments.work / "runs.jsonl", header)
     with torch.no_grad():

@@ -21,16 +21,18 @@ import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 sys.path.insert(0, str(Path(__file__).parents[2] / "examples" / "srdiffusion"))
 
 from experiment import start as start
-from journal import Journal, fingerprint, load_frames, package_versions, save_frames
+from journal import Journal, load_frames, package_versions, save_frames
 from quality import quartiles
 from semantic import Outcome, batches, paired_interval, run_batch
 
 from sraccel.demo.score import ATTRIBUTES
+from sraccel.plugin import weights_checksum
 from sraccel.testing import load_demo_pipeline
 
 WARM_UP_STEPS = 2
@@ -70,6 +72,11 @@ class Setting:
             "steps": self.steps,
             "pipeline": self.role,
         }
+
+
+def checksums(models: Mapping[str, nn.Module]) -> dict[str, str | None]:
+    """Of the models' weights, by name."""
+    return {name: weights_checksum(model) for name, model in models.items()}
 
 
 def _plain(item: Any) -> dict[str, Any]:
@@ -138,7 +145,7 @@ def header(points: list[Setting], pipes: Mapping[str, Any], size: int) -> dict[s
         for name in ("transformer", "vae", "text_encoder")
     }
     return {
-        "weights": fingerprint(parts),
+        "weights": checksums(parts),
         "batch": size,
         "versions": package_versions(),
         "settings": {point.name: point.describe() for point in points},
