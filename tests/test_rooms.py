@@ -31,6 +31,18 @@ def test_what_others_import_of_a_room_is_named_there(room: str) -> None:
     assert not unnamed, f"sraccel/{room}/__init__.py: `Others use:` does not name {unnamed}"
 
 
+def test_nothing_inside_takes_the_way_round_the_rooms() -> None:
+    """`from sraccel import compare` loads lazily, by name: no import contract would see it."""
+    package = TESTS.parent / "sraccel"
+    lines = [
+        f"{path.relative_to(package)}: {line}"
+        for path in package.rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if line.strip().startswith("from sraccel import")
+    ]
+    assert not lines
+
+
 @each_room
 def test_a_room_has_its_tests(room: str) -> None:
     assert list((TESTS / room).rglob("test_*.py")), f"no tests/{room}"

@@ -43,13 +43,16 @@ class FlowSchedule:
     num_train_timesteps: int = 1000
 
     def levels(self, timestep: float) -> Levels:
+        """Signal and noise level (a, b) at a timestep, which need not be whole."""
         sigma = timestep / self.num_train_timesteps
         return 1.0 - sigma, sigma
 
     def timestep(self, signal: float, noise: float) -> float:
+        """The timestep at which the ratio of noise to signal is that of these levels."""
         return self.num_train_timesteps * noise / (signal + noise)
 
     def normalised(self, signal: float, noise: float) -> Levels:
+        """Levels of the same ratio, as this schedule scales them."""
         return signal / (signal + noise), noise / (signal + noise)
 
 

@@ -204,7 +204,7 @@ def entry_for(file: CalibrationFile, denoiser: Denoiser, variant: Variant) -> Ca
     """The entry of a file that was fitted for this denoiser, in this variant.
 
     The model decides, not its role: what was calibrated alone may render here.
-    Only two experts, which share a configuration, are told apart by their role.
+    Only two experts, which share a configuration, are distinguished by their role.
 
     Raises:
         ModelError: the file has none, naming what differs, both values.
@@ -243,7 +243,7 @@ def _not_of(file: CalibrationFile, denoiser: Denoiser) -> str:
 
 
 def differences(entry: CalibrationEntry, denoiser: Denoiser) -> list[tuple[str, object, object]]:
-    """What tells the entry's model from this one: (name, the entry's value, the model's)."""
+    """How the entry's model differs from this one: (name, the entry's value, the model's)."""
     facts: dict[str, tuple[object, object]] = {
         "family": (entry.family, denoiser.family),
         "class": (entry.class_name, type(denoiser.module).__name__),

@@ -62,7 +62,7 @@ class Coefficients:
 def known(denoiser: Denoiser, variant: Variant) -> list[Coefficients]:
     """Coefficients of a model: fitted ones beside its weights, else published ones.
 
-    Several, where only the size of the latents tells which: see `choose`.
+    Several, where only the size of the latents decides which: see `choose`.
 
     Raises:
         ModelError: there are none.

@@ -23,12 +23,12 @@ class Published:
     Attributes:
         model: its name; a recipe may give it as `coefficients`.
         family: of the model's adapter.
-        config: keys and values of the configuration that tell it from others of the family.
+        config: keys and values of the configuration that distinguish it from others of the family.
         plain: coefficients, highest power first.
         retention: those of the retention variant, where there are any.
         latent_area: height times width of the latents, where models of one configuration differ by
             nothing else.
-        hint: part of the model's name that tells such models apart.
+        hint: part of the model's name that distinguishes such models.
     """
 
     model: str
@@ -204,7 +204,7 @@ def lookalike(denoiser: Denoiser) -> Lookalike | None:
 
 
 def matching(denoiser: Denoiser) -> list[Published]:
-    """What is published for a denoiser: several, where only its latents' size tells."""
+    """What is published for a denoiser: several, where only its latents' size decides."""
     found = [
         entry for entry in of_family(denoiser.family) if not entry.differences(denoiser.config)
     ]

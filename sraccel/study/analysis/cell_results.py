@@ -14,7 +14,7 @@ from sraccel.study.cell import Cell, CellRun
 from sraccel.study.results import CellResult, Estimate, Switch
 
 DIGITS = 12
-"""Means are rounded to so many, lest cells that are the same differ by how sums were rounded."""
+"""Means are rounded to so many, so that equal cells do not differ by how sums were rounded."""
 
 
 def describe_cells(
