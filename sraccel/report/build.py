@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from sraccel.loop.accelerator import Accelerator
     from sraccel.loop.call import Call
+    from sraccel.loop.clock import Mark
     from sraccel.loop.run import Run
 
 PACKAGES = ("sraccel", "torch", "diffusers", "transformers", "sageattention", "pluggy", "pydantic")
@@ -58,8 +59,13 @@ def build_report(run: Run) -> Report:
 def _timing(run: Run) -> Timing | None:
     if not run.steps:
         return None
-    seconds = run.clock.seconds(run.steps[0].started, run.ended)
-    return Timing(seconds=seconds, repeats=[seconds])
+    seconds = _seconds(run, run.steps[0].started, run.ended)
+    return None if seconds is None else Timing(seconds=seconds, repeats=[seconds])
+
+
+def _seconds(run: Run, start: Mark, end: Mark) -> float | None:
+    """From mark to mark; None where Ctrl-C came before one was made."""
+    return None if start is None or end is None else run.clock.seconds(start, end)
 
 
 def _step_records(run: Run) -> list[StepRecord]:
@@ -73,7 +79,7 @@ def _step_records(run: Run) -> list[StepRecord]:
             sigma=step.sigma,
             denoiser=step.denoiser or "none",
             measured={column: float(value) for column, value in step.measured.items()},
-            seconds=run.clock.seconds(step.started, end),
+            seconds=_seconds(run, step.started, end),
             calls=[_call_record(call, run) for call in step.calls],
         )
         for step, end in zip(run.steps, ends, strict=True)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from diffusers import WanPipeline, WanTransformer3DModel
 from diffusers.models.transformers import transformer_wan
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from misbehaving import interrupted, presses_ctrl_c, stops
 from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
@@ -74,7 +74,8 @@ def attached() -> Iterator[sraccel.Stack]:
         yield stack
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, derandomize=True)
+@example(1579)  # in `Run.close`, before the last mark
 @given(st.integers(0, 6200))
 def test_wherever_ctrl_c_hits_a_run_the_next_one_is_as_ever(
     attached: sraccel.Stack, after_lines: int
