@@ -11,11 +11,12 @@ import pytest
 import torch
 from diffusers import CogVideoXTransformer3DModel, WanPipeline
 from misbehaving import made
+from tiny import WAN_2_2
 from tiny_models import IDENTITY, TEXT_DIM, tiny_pipeline, tiny_transformer
 from untouched import untouched
 
 import sraccel
-from sraccel.plugin import Accelerator, Denoiser, Stack, hookimpl
+from sraccel.plugin import Accelerator, Denoiser, Stack, compose_accelerators, hookimpl
 
 OtherCache = made("other-cache", reuse_residual=hookimpl(lambda self, call: None))
 OtherSwitch = made("other-switch", select_denoiser=hookimpl(lambda self, step: None))
@@ -31,6 +32,11 @@ def test_what_is_no_pipeline_and_no_denoiser_is_refused() -> None:
         sraccel.ModelError, match=r"no denoiser adapter knows Linear .*families: .*wan"
     ):
         sraccel.compose(torch.nn.Linear(2, 2), [])
+
+
+def test_a_pipeline_of_two_experts_has_not_one_role_to_give() -> None:
+    with pytest.raises(sraccel.ModelError, match="two experts cannot be used as 'render'"):
+        compose_accelerators(WAN_2_2.pipeline(), [], role="render")
 
 
 def test_a_role_that_nobody_brings_is_an_error_that_names_the_accelerator(

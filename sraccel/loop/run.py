@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from sraccel.errors import LoopError
 from sraccel.loop.clock import clock_for, peak_memory_bytes
-from sraccel.loop.denoiser import denoiser_of
 from sraccel.loop.memory import Memory
 from sraccel.loop.step import Step
 
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
 
     from sraccel.loop.accelerator import Accelerator
     from sraccel.loop.clock import Mark
-    from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.stack import Stack
 
 FINISHED = "finished"
@@ -93,14 +90,6 @@ class Run:
         self._check_next(step)
         return step
 
-    def denoiser(self, role: str, asked_by: str | None = None) -> Denoiser:
-        """The stack's denoiser of a role.
-
-        Raises:
-            PluginError: there is none.
-        """
-        return denoiser_of(self.stack.denoisers, role, asked_by)
-
     def stop_after(self, step: Step, accelerator: Accelerator) -> None:
         """Let the run be finished with this step; who asks must see to it that the loop stops."""
         self.num_inference_steps = step.index + 1
@@ -132,12 +121,7 @@ class Run:
             self.close(error)
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close(error)
 
     def close(self, error: BaseException | None = None) -> None:

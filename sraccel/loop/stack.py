@@ -6,7 +6,6 @@ import logging
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from sraccel.errors import ConflictError, LoopError
@@ -208,12 +207,7 @@ class Stack:
     def __enter__(self) -> Self:
         return self.attach()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._detach(error)
 
     def run(self, num_inference_steps: int) -> Run:

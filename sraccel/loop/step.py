@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from sraccel.errors import LoopError, NonFiniteError, PluginError
 from sraccel.loop.call import Call
+from sraccel.loop.denoiser import denoiser_of
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ class Step:
         timestep: the scheduler's timestep, if known.
         sigma: the scheduler's noise level, if known.
         calls: the calls so far.
-        chosen: role of the denoiser that an accelerator chose for this step, or None.
+        chosen_by: accelerator that chose this step's denoiser, or None.
         noise_pred: the guided noise prediction; set by `finish`.
         latents: the latents that the step *started* from; set by `finish`.
         measured: what accelerators measured, by `<accelerator>.<column>`; see `measure`.
@@ -43,7 +43,6 @@ class Step:
         self.timestep = timestep
         self.sigma = sigma
         self.calls: list[Call] = []
-        self.chosen: str | None = None
         self.chosen_by: str | None = None
         self.noise_pred: torch.Tensor | None = None
         self.latents: torch.Tensor | None = None
@@ -55,7 +54,9 @@ class Step:
     @property
     def denoiser(self) -> str | None:
         """Role of the denoiser of this step; None before its first call if nobody chose one."""
-        return self.calls[0].denoiser.role if self.calls else self.chosen
+        if self.calls:
+            return self.calls[0].denoiser.role
+        return self._chosen.role if self._chosen is not None else None
 
     @property
     def computed(self) -> bool:
@@ -68,8 +69,8 @@ class Step:
         self.started = self.run.clock.mark()
         chosen = self.run.hooks.select_denoiser(self)
         if chosen is not None:
-            self.chosen_by, self.chosen = chosen
-            self._chosen = self.run.denoiser(self.chosen, asked_by=self.chosen_by)
+            self.chosen_by, role = chosen
+            self._chosen = denoiser_of(self.run.stack.denoisers, role, asked_by=self.chosen_by)
         _log.debug("%r begins, chosen by %s", self, self.chosen_by or "the loop")
         return self
 
@@ -84,12 +85,7 @@ class Step:
     def __enter__(self) -> Self:
         return self.open()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close(error)
 
     @contextmanager

@@ -52,7 +52,7 @@ def build_report(run: Run) -> Report:
         versions=dict(versions()),
         environment=environment(run.device),
     )
-    report.warnings = [*run.warnings, *_what_went_missing(run, report)]
+    report.warnings = [*run.warnings, *_unfinished_or_idle(run, report)]
     return report
 
 
@@ -137,7 +137,7 @@ def _handoff(run: Run) -> HandoffRecord | None:
     return record
 
 
-def _what_went_missing(run: Run, report: Report) -> list[str]:
+def _unfinished_or_idle(run: Run, report: Report) -> list[str]:
     """That a run is not whole, or that an accelerator did nothing."""
     warnings = [] if run.stack.accelerators else ["the recipe is empty: nothing was accelerated"]
     if run.outcome != "finished":

@@ -65,7 +65,7 @@ def test_an_own_loop_must_pass_the_noise_level(
 ) -> None:
     with sraccel.compose(pipe.transformer, recipe(render, 0.5)) as stack:
         with stack.run(2) as run, run.step(0, sigma=0.4) as step:
-            assert step.chosen == "render"
+            assert step.denoiser == "render"
         with pytest.raises(sraccel.LoopError, match=r"pass `sigma` to `run\.step`"):
             with stack.run(2) as run, run.step(0):
                 pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from misbehaving import made
 
 import sraccel
 from sraccel.loop.hookspecs import Discovery, Loop
-from sraccel.plugin import Accelerator, hookimpl
+from sraccel.plugin import Accelerator, Column, hookimpl
+from sraccel.report.page.timeline import timeline
 
 PACKAGE = Path(sraccel.__file__).parent
 
@@ -46,6 +48,36 @@ def test_a_hook_that_could_not_be_asked_is_refused_with_what_is_wrong(
 ) -> None:
     with pytest.raises(sraccel.PluginError, match=f"(?s)'wrong'.*{named}"):
         sraccel.compose(pipe, [made("wrong", **{hook: implementation}).Options()])
+
+
+def measuring(**values: Any) -> type[Accelerator]:
+    """An accelerator with one column that measures these at each step."""
+    return made(
+        "gauge",
+        columns={"level": Column("level", "the step's own noise level")},
+        step_finished=hookimpl(lambda self, step: step.measure(self, **values)),
+    )
+
+
+def test_what_any_accelerator_measures_is_in_the_report_and_on_the_page(
+    pipe: WanPipeline, generate: Callable[..., Any]
+) -> None:
+    with sraccel.compose(pipe, [measuring(level=0.25).Options()]) as stack:
+        generate(pipe)
+    report = sraccel.Report.from_json(stack.report.to_json())
+    assert report.columns["gauge.level"].label == "level"
+    assert {step.measured["gauge.level"] for step in report.steps} == {0.25}
+    drawing = timeline(report)
+    assert drawing is not None
+    assert [panel.name for panel in drawing.measured] == ["gauge"]
+
+
+def test_a_column_that_is_not_declared_is_refused_by_name(
+    pipe: WanPipeline, generate: Callable[..., Any]
+) -> None:
+    with sraccel.compose(pipe, [measuring(depth=1.0).Options()]):
+        with pytest.raises(sraccel.PluginError, match=r"'gauge' measures 'depth'.*\(level\)"):
+            generate(pipe)
 
 
 def imported_modules(path: Path) -> set[str]:
