@@ -9,7 +9,7 @@ from pathlib import Path
 import checkpoint
 import torch
 from diffusers import AutoencoderKLWan, UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
-from dit import PLANS, build_denoiser
+from dit import FLOW_SHIFT, PLANS, build_denoiser
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
@@ -47,12 +47,12 @@ def export_pair(work: Path, out: Path) -> None:
 
 
 def build_scheduler() -> UniPCMultistepScheduler:
-    """Return Wan's scheduler: flow matching, shift 3."""
+    """Return Wan's scheduler, with its shift brought to the pair's size."""
     return UniPCMultistepScheduler(
         prediction_type="flow_prediction",
         use_flow_sigmas=True,
         num_train_timesteps=1000,
-        flow_shift=3.0,
+        flow_shift=FLOW_SHIFT,
     )
 
 

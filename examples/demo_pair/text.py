@@ -14,17 +14,20 @@ from tokenizers.models import WordLevel
 from torch import nn
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
-from sraccel.demo.shapes import COLOURS, MOTIONS, RELATIONS, SHAPES, Scene
+from sraccel.demo.shapes import COLOURS, MOTIONS, PATTERNS, RELATIONS, SHAPES, Scene
 
 MAX_SEQUENCE_LENGTH = 24
 TEXT_DIM = 64
 SPECIAL = ("<pad>", "</s>", "<unk>")
 IGNORED = -100
+PLACES = 1 + len(RELATIONS)
+SIZES = (len(COLOURS), len(PATTERNS), len(SHAPES), len(MOTIONS), PLACES, PLACES)
+"""Classes of each of a word's targets."""
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """One token a word of the world's vocabulary, ``</s>`` at the end."""
-    phrases = ["a", *COLOURS, *SHAPES, *MOTIONS, *RELATIONS]
+    phrases = ["a", *COLOURS, *PATTERNS[1:], *SHAPES, *MOTIONS, *RELATIONS]
     words = sorted({word for phrase in phrases for word in phrase.split()})
     vocabulary = {word: index for index, word in enumerate([*SPECIAL, *words])}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="<unk>"))
@@ -88,33 +91,33 @@ def embed(
     return hidden * tokens["attention_mask"][..., None]
 
 
-def targets(scene: Scene) -> list[tuple[int, int, int, int]]:
-    """For each word: its figure's colour, shape and motion index, and its figure's place.
+def targets(scene: Scene) -> list[tuple[int, ...]]:
+    """For each word: its figure's colour, pattern, shape and motion, and how the figure stands.
 
-    The place is 0 for a lone figure, else 1 + the index of the relation as seen from it. Words
-    of the relation belong to the second figure.
+    The last two are the relations to the figure before it and to the one after it, as seen from
+    this one: 0 for none, else 1 + the index. Words of a relation belong to the figure after it.
     """
     description = scene.description
-    places = [0]
-    if description.relation is not None:
-        first = list(RELATIONS).index(description.relation)
-        places = [1 + first, 1 + (first ^ 1)]
-    rows = []
-    for number, (figure, place) in enumerate(zip(description.figures, places, strict=True)):
+    names = [1 + list(RELATIONS).index(relation) for relation in description.relations]
+    rows: list[tuple[int, ...]] = []
+    for number, figure in enumerate(description.figures):
+        before = 1 + ((names[number - 1] - 1) ^ 1) if number else 0
         row = (
             list(COLOURS).index(figure.colour),
+            PATTERNS.index(figure.pattern),
             SHAPES.index(figure.shape),
             list(MOTIONS).index(figure.motion),
-            place,
+            before,
+            names[number] if number < len(names) else 0,
         )
-        relation_words = len(str(description.relation).split()) if number else 0
+        relation_words = len(description.relations[number - 1].split()) if number else 0
         rows += [row] * (len(figure.text.split()) + relation_words)
     return rows
 
 
 def target_batch(scenes: Sequence[Scene]) -> torch.Tensor:
-    """Pad the targets of several scenes to (batch, 24, 4)."""
-    batch = torch.full((len(scenes), MAX_SEQUENCE_LENGTH, 4), IGNORED)
+    """Pad the targets of several scenes to (batch, 24, 6)."""
+    batch = torch.full((len(scenes), MAX_SEQUENCE_LENGTH, len(SIZES)), IGNORED)
     for padded, scene in zip(batch, scenes, strict=True):
         rows = torch.tensor(targets(scene))
         padded[: len(rows)] = rows
@@ -131,8 +134,7 @@ def train_text_encoder(
     learning_rate: float = 3e-3,
 ) -> Iterator[float]:
     """Train encoder and throw-away linear probes (seconds); yields the loss of each step."""
-    sizes = (len(COLOURS), len(SHAPES), len(MOTIONS), 1 + len(RELATIONS))
-    probes = nn.ModuleList(nn.Linear(TEXT_DIM, size) for size in sizes)
+    probes = nn.ModuleList(nn.Linear(TEXT_DIM, size) for size in SIZES)
     parameters = [*encoder.parameters(), *probes.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=1e-4)
     tokens = tokenise(tokenizer, [scene.caption for scene in scenes])

@@ -1,6 +1,6 @@
 """Stage 1: the video autoencoder: a linear encoder and a trained decoder.
 
-The encoder maps each 8 x 8 patch of each frame to 20 latent channels: its convolutions hold a
+The encoder maps each 8 x 8 patch of each frame to 24 latent channels: its convolutions hold a
 principal component analysis of the patches. ``silu(z) - silu(-z) = z`` makes the activation
 linear, and large constant channels make the RMS norm nearly one. The decoder starts as the
 inverse and is then trained; the latents never change, so the denoisers need not wait for it.
@@ -17,19 +17,20 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import patchify, unpatchif
 from torch.nn import functional
 
 PATCH = 8
-Z_DIM = 20
-ENCODER_DIM = 48
-DECODER_DIM = 64
+Z_DIM = 24
+ENCODER_DIM = 64
+DECODER_DIM = 96
 ENCODER_CONSTANT = 100.0
 DECODER_CONSTANT = 10.0
 LOG_VARIANCE = -12.0
 """Of the encoder's posterior: practically deterministic."""
-WHITENING = 0.5
-"""Exponent of the components' spread that is divided out: 0 keeps it, 1 whitens."""
+LOUDNESS = 2.0
+"""Exponent of the components' spread in the latents: 0 whitens, 1 keeps it, 2 makes the coarse ones
+louder still, so that noise hides the details long after it has stopped hiding the layout."""
 
 
 def build_vae() -> AutoencoderKLWan:
-    """Return an untrained autoencoder: 8x in space, 1x in time, 20 channels."""
+    """Return an untrained autoencoder: 8x in space, 1x in time, 24 channels."""
     return AutoencoderKLWan(
         base_dim=ENCODER_DIM,
         decoder_base_dim=DECODER_DIM,
@@ -48,7 +49,7 @@ def build_vae() -> AutoencoderKLWan:
 
 
 def encode(vae: AutoencoderKLWan, clips: torch.Tensor) -> torch.Tensor:
-    """Return raw latents (batch, 20, frames, h, w) of clips in [-1, 1], for any frame count.
+    """Return raw latents (batch, 24, frames, h, w) of clips in [-1, 1], for any frame count.
 
     ``AutoencoderKLWan.encode`` drops frames beyond the last full group of four.
     """
@@ -68,7 +69,7 @@ def initialise_linear(vae: AutoencoderKLWan, clips: torch.Tensor) -> None:
     mean = patches.mean(0)
     _, spread, basis = torch.pca_lowrank(patches - mean, Z_DIM, center=False, niter=6)
     spread = spread / math.sqrt(len(patches))
-    scale = spread.pow(WHITENING) * (spread.pow(2 - 2 * WHITENING).mean().sqrt())
+    scale = spread.pow(1 - LOUDNESS) * spread.pow(2 * LOUDNESS).mean().sqrt()
     analysis, synthesis = basis.T / scale[:, None], basis * scale
     _silence_residuals(vae)
     identity = torch.eye(Z_DIM)
@@ -120,7 +121,7 @@ def train_decoder(
     steps: range,
     *,
     learning_rate: float = 1e-3,
-    latent_noise: float = 0.03,
+    latent_noise: float = 0.005,
 ) -> Iterator[float]:
     """Train the decoder on clips from ``draw()``; yields the error (MSE) of each step.
 

@@ -16,7 +16,8 @@ DEMO = "demo"
 """The pair's name, wherever a model can be named."""
 DEMO_WEIGHTS = Path(__file__).parent / "weights"
 """A `WanPipeline` in diffusers' folder format, and beside its parts the folder `render`."""
-DEMO_GUIDANCE_SCALE = 3.0
+DEMO_GUIDANCE_SCALE = 5.0
+"""Wan's own."""
 DEMO_FPS = 8
 
 

@@ -1,57 +1,25 @@
 """The semantic score: which attributes of its caption does a video show?
 
-Pixels are assigned to the nearest colour of the world; connected regions become *detections*,
-followed through the frames into *observations*, which are compared with the caption. Needs
-numpy only.
+What `sraccel.demo.observation` finds is compared with the caption, under the assignment of objects
+to figures that is best for it. Needs NumPy only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
-import numpy.typing as npt
 
-from sraccel.demo.shapes import (
-    BACKGROUND,
-    COLOURS,
-    MOTIONS,
-    RELATIONS,
-    SHAPES,
-    SPEED,
-    Clip,
-    Description,
-    Figure,
-    coverage,
-    parse_caption,
-)
+from sraccel.demo.observation import Observation, observe
+from sraccel.demo.shapes import RELATIONS, Clip, Description, Figure, parse_caption
 
-ATTRIBUTES = ("colour", "shape", "motion", "relation", "count")
-MIN_AREA = 30.0
-"""A region smaller than this is not an object, in pixels."""
-MIN_PRESENCE = 0.6
-"""An object is there in at least this fraction of the frames."""
+ATTRIBUTES = ("colour", "pattern", "shape", "motion", "relation", "count")
+OF_A_FIGURE = ("colour", "pattern", "shape", "motion")
 
-Labels = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Detection:
-    """One region of one colour in one frame; the centre (x, y) and the area are in pixels."""
-
-    centre: tuple[float, float]
-    area: float
-    mask: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Observation:
-    """One object of a video. ``centre`` is its mean position (x, y), in pixels."""
-
-    figure: Figure
-    centre: tuple[float, float]
+Assignment = tuple[Observation | None, ...]
+"""For each figure of a caption the object that shows it, if any does."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +27,7 @@ class AttributeScore:
     """Correctness of each attribute in [0, 1]; ``relation`` is None for a lone figure."""
 
     colour: float
+    pattern: float
     shape: float
     motion: float
     relation: float | None
@@ -100,157 +69,44 @@ def summarise(scores: Iterable[AttributeScore]) -> dict[str, float]:
 
 def score_observations(seen: list[Observation], wanted: Description) -> AttributeScore:
     """Compare observations with a description, under the assignment that is best for it."""
-    n = len(wanted.figures)
-    slots: list[Observation | None] = [*seen, *[None] * n]
-    count = float(len(seen) == n)
-    scores = (_score_assigned(chosen, wanted, count) for chosen in permutations(slots, n))
-    return max(scores, key=lambda score: (score.colour, score.mean))
+    return _score_assigned(assign(seen, wanted), wanted, len(seen))
 
 
-def _score_assigned(
-    chosen: tuple[Observation | None, ...], wanted: Description, count: float
-) -> AttributeScore:
+def assign(seen: list[Observation], wanted: Description) -> Assignment:
+    """The assignment of objects to figures that shows most: colours first, then everything."""
+    slots: list[Observation | None] = [*seen, *[None] * len(wanted.figures)]
+
+    def shown(chosen: Assignment) -> tuple[float, float]:
+        score = _score_assigned(chosen, wanted, len(seen))
+        return score.colour, score.mean
+
+    return max(permutations(slots, len(wanted.figures)), key=shown)
+
+
+def _score_assigned(chosen: Assignment, wanted: Description, seen: int) -> AttributeScore:
     pairs = list(zip(chosen, wanted.figures, strict=True))
     parts = {
-        name: float(np.mean([_agrees(seen, figure, name) for seen, figure in pairs]))
-        for name in ("colour", "shape", "motion")
+        name: float(np.mean([_agrees(found, figure, name) for found, figure in pairs]))
+        for name in OF_A_FIGURE
     }
-    relation = None
-    if wanted.relation is not None:
-        relation = float(_shows_relation(chosen, wanted.relation))
-    return AttributeScore(relation=relation, count=count, **parts)
+    shown = [
+        _shows_relation(first, second, relation)
+        for first, second, relation in zip(chosen[:-1], chosen[1:], wanted.relations, strict=True)
+    ]
+    return AttributeScore(
+        relation=float(np.mean(shown)) if shown else None,
+        count=float(seen == len(wanted.figures)),
+        **parts,
+    )
 
 
 def _agrees(seen: Observation | None, figure: Figure, name: str) -> bool:
     return seen is not None and getattr(seen.figure, name) == getattr(figure, name)
 
 
-def _shows_relation(chosen: tuple[Observation | None, ...], relation: str) -> bool:
-    first, second = chosen
+def _shows_relation(first: Observation | None, second: Observation | None, relation: str) -> bool:
     if first is None or second is None:
         return False
     offset = np.subtract(first.centre, second.centre)
     direction = np.array(RELATIONS[relation])
     return bool(offset @ direction > abs(offset @ direction[::-1]))
-
-
-def observe(clip: Clip) -> list[Observation]:
-    """Find the objects of a clip, with colour, shape, motion and mean position."""
-    labels = nearest_colour(clip)
-    found = []
-    for index, colour in enumerate(COLOURS, start=1):
-        frames = [
-            _detections(frame, label == index, colour)
-            for frame, label in zip(clip, labels, strict=True)
-        ]
-        found += [_observation(colour, track) for track in _tracks(frames)]
-    return found
-
-
-def nearest_colour(clip: Clip) -> Labels:
-    """Index of the nearest colour of each pixel, 0 the background; shape (frames, h, w)."""
-    palette = np.array([BACKGROUND, *COLOURS.values()], dtype=np.float32)
-    distance = (clip**2).sum(-1, keepdims=True) - 2 * clip @ palette.T + (palette**2).sum(-1)
-    labels: Labels = distance.argmin(-1)
-    return labels
-
-
-def _detections(frame: Clip, mask: npt.NDArray[np.bool_], colour: str) -> list[Detection]:
-    if mask.sum() < MIN_AREA:
-        return []
-    opacity = _opacity(frame, colour)
-    regions = label_regions(mask)
-    names, areas = np.unique(regions[mask], return_counts=True)
-    large = names[areas >= MIN_AREA]
-    return [_detection(regions == name, opacity) for name in large]
-
-
-def _detection(region: npt.NDArray[np.bool_], opacity: npt.NDArray[np.float32]) -> Detection:
-    near = _grow(region)
-    mask = np.where(near, opacity, 0).astype(np.float32)
-    grid = np.arange(mask.shape[0]) + 0.5
-    area = float(mask.sum())
-    return Detection(
-        centre=(float(mask.sum(0) @ grid) / area, float(mask.sum(1) @ grid) / area),
-        area=area,
-        mask=mask,
-    )
-
-
-def _opacity(frame: Clip, colour: str) -> npt.NDArray[np.float32]:
-    """How far each pixel lies on the way from the background to a colour, in [0, 1]."""
-    background = np.array(BACKGROUND, dtype=np.float32)
-    way = np.array(COLOURS[colour], dtype=np.float32) - background
-    opacity = (frame - background) @ way / (way @ way)
-    return np.clip(opacity, 0.0, 1.0).astype(np.float32)
-
-
-def _grow(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Add the four neighbours of each pixel."""
-    padded = np.pad(mask, 1)
-    around = padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
-    return around | mask
-
-
-def label_regions(mask: npt.NDArray[np.bool_]) -> Labels:
-    """Number the 4-connected regions of a mask; -1 outside, equal numbers inside a region."""
-    numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
-    while True:
-        padded = np.pad(numbers, 1)
-        around = np.maximum.reduce(
-            [padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:], numbers]
-        )
-        spread = np.where(mask, around, 0)
-        if (spread == numbers).all():
-            return spread - 1
-        numbers = spread
-
-
-def _tracks(frames: list[list[Detection]]) -> list[list[Detection]]:
-    """Follow the regions of one colour: as many tracks as most frames have regions."""
-    needed = MIN_PRESENCE * len(frames)
-    tracks: list[list[Detection]] = []
-    while sum(len(frame) > len(tracks) for frame in frames) >= needed:
-        rank = len(tracks)
-        ordered = [sorted(frame, key=lambda found: -found.area) for frame in frames]
-        tracks.append([frame[rank] for frame in ordered if len(frame) > rank])
-    return tracks
-
-
-def _observation(colour: str, track: list[Detection]) -> Observation:
-    centres = np.array([found.centre for found in track])
-    x, y = centres.mean(0)
-    figure = Figure(colour, classify_shape(track), classify_motion(centres))
-    return Observation(figure, (float(x), float(y)))
-
-
-def classify_shape(track: Iterable[Detection]) -> str:
-    """Shape whose ideal mask of the same centre and area overlaps best, over all frames."""
-    detections = list(track)
-    overlap: Mapping[str, float] = {
-        shape: sum(_overlap(found, shape) for found in detections) for shape in SHAPES
-    }
-    return max(overlap, key=lambda shape: overlap[shape])
-
-
-UNIT_AREA = {shape: float(coverage(shape, 64, 64, 40, size=128).sum()) / 1600 for shape in SHAPES}
-"""Area of each shape of radius 1, in square pixels."""
-
-
-def _overlap(found: Detection, shape: str) -> float:
-    """Intersection over union of a detection and the ideal mask of a shape."""
-    radius = (found.area / UNIT_AREA[shape]) ** 0.5
-    ideal = coverage(shape, *found.centre, radius, size=found.mask.shape[0])
-    union = float(np.maximum(ideal, found.mask).sum())
-    return float(np.minimum(ideal, found.mask).sum()) / union
-
-
-def classify_motion(centres: npt.NDArray[np.float64]) -> str:
-    """Motion nearest to the fitted velocity of the centres (frames, 2), in pixels per frame."""
-    time = np.arange(len(centres)) - (len(centres) - 1) / 2
-    velocity = time @ (centres - centres.mean(0)) / max(float(time @ time), 1.0)
-    distance = {
-        name: float(np.hypot(*(velocity - SPEED * np.array(direction))))
-        for name, direction in MOTIONS.items()
-    }
-    return min(distance, key=lambda name: distance[name])

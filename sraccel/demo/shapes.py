@@ -1,43 +1,60 @@
 """The demo world: captions of moving shapes, seeded scenes, and clips rendered from them.
 
-A *figure* is a colour, a shape and a motion. A *description* is one figure, or two figures and
-a relation; its text is the caption. A *scene* adds where and how large; rendering it gives a
-clip. One fifth of all figures is held out: it never occurs in a training caption.
+A *figure* is a colour, a pattern, a shape and a motion. A *description* is one to three figures
+with a relation between each and the next; its text is the caption. A *scene* adds what a caption
+leaves open: where, how large, and how the patterns lie; rendering it gives a clip. One fifth of all
+(colour, shape, motion) is held out: it never occurs in a training caption.
 
 Positions are in pixels, x to the right and y downwards, the origin at the top left corner.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import numpy.typing as npt
 
-SIZE = 48
+SIZE = 64
 """Height and width of a clip, in pixels."""
 NUM_FRAMES = 9
 """Frames of a clip as trained (``WanPipeline(num_frames=8)`` returns nine, see the docs)."""
-SPEED = 1.3
+SPEED = 1.6
 """Pixels per frame of a moving figure."""
-RADII = (4.8, 5.8)
+RADII = (5.5, 7.5)
 """Range of a figure's radius, in pixels."""
 EXTENT = 1.3
 """A figure's centre stays this many radii away from the border."""
-MIN_DISTANCE = 13.5
+MIN_DISTANCE = 16.0
 """Two figures keep this distance along x or y in every frame, in pixels."""
+EDGE = 1.5
+"""Width of a figure's soft edge, in pixels."""
+MAX_FIGURES = 3
+SHARES = (0.2, 0.5, 0.3)
+"""Of the scenes with one, two and three figures."""
+MAX_DRAWS = 200
+"""Attempts to place the figures of a description before another one is drawn."""
 
-BACKGROUND = (0.08, 0.08, 0.10)
+SKY = np.array([(0.04, 0.05, 0.13), (0.17, 0.11, 0.19)], dtype=np.float32)
+"""Colours of the background at the top and at the bottom."""
 COLOURS: dict[str, tuple[float, float, float]] = {
-    "red": (0.92, 0.16, 0.16),
-    "green": (0.15, 0.78, 0.22),
-    "blue": (0.18, 0.32, 0.96),
-    "yellow": (0.95, 0.88, 0.15),
-    "purple": (0.75, 0.22, 0.90),
-    "cyan": (0.15, 0.86, 0.90),
+    "red": (0.88, 0.22, 0.20),
+    "green": (0.20, 0.74, 0.26),
+    "blue": (0.22, 0.36, 0.92),
+    "yellow": (0.88, 0.82, 0.20),
+    "purple": (0.72, 0.26, 0.86),
+    "cyan": (0.20, 0.80, 0.86),
 }
+PLAIN = "plain"
+"""The pattern that a caption does not name."""
+PATTERNS = (PLAIN, "striped", "dotted")
+PATTERN_PERIOD = 5.0
+"""Pixels from one stripe, or row of dots, to the next."""
+PATTERN_CONTRAST = 0.2
+"""How far a pattern's crests lie above a figure's colour, and its troughs below."""
 SHAPES = ("circle", "square", "triangle")
 MOTIONS: dict[str, tuple[float, float]] = {
     "moving left": (-1.0, 0.0),
@@ -69,15 +86,17 @@ class Figure:
     colour: str
     shape: str
     motion: str
+    pattern: str = PLAIN
 
     @property
     def text(self) -> str:
-        """The noun phrase, as in ``a red circle moving left``."""
-        return f"a {self.colour} {self.shape} {self.motion}"
+        """The noun phrase, as in ``a striped red circle moving left``."""
+        words = [self.colour, self.shape, self.motion]
+        return " ".join(["a", *([] if self.pattern == PLAIN else [self.pattern]), *words])
 
     @property
     def held_out(self) -> bool:
-        """Whether no training caption contains this figure.
+        """Whether no training caption contains this figure, whatever its pattern.
 
         Exactly one motion of every (colour, shape) pair is held out, so each pair of attributes
         occurs in training while the triple does not.
@@ -89,20 +108,24 @@ class Figure:
 
 @dataclass(frozen=True)
 class Description:
-    """What a caption says: one figure, or two figures and their relation."""
+    """What a caption says: figures, and the relation of each to the next one."""
 
     figures: tuple[Figure, ...]
-    relation: str | None = None
+    relations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse anything but one figure, or two with a relation."""
-        if (len(self.figures), self.relation is None) not in {(1, True), (2, False)}:
-            raise ValueError("a description has one figure, or two figures and a relation")
+        """Refuse too many figures, and any but one relation between two of them."""
+        if not 1 <= len(self.figures) <= MAX_FIGURES:
+            raise ValueError(f"a description has one to {MAX_FIGURES} figures")
+        if len(self.relations) != len(self.figures) - 1:
+            raise ValueError("a description has a relation between each figure and the next")
 
     @property
     def text(self) -> str:
         """The caption."""
-        return f" {self.relation} ".join(figure.text for figure in self.figures)
+        first, *others = (figure.text for figure in self.figures)
+        parts = zip(self.relations, others, strict=True)
+        return " ".join([first, *(f"{relation} {text}" for relation, text in parts)])
 
     @property
     def held_out(self) -> bool:
@@ -112,11 +135,15 @@ class Description:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a figure is: its centre at mid-clip, and its radius, in pixels."""
+    """Where a figure is: its centre at mid-clip and its radius, in pixels.
+
+    ``phase`` is how its pattern lies, along x and along y, in radians.
+    """
 
     x: float
     y: float
     radius: float
+    phase: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -134,32 +161,41 @@ class Scene:
 
 def figures() -> tuple[Figure, ...]:
     """All figures, in a fixed order."""
-    return tuple(Figure(*parts) for parts in product(COLOURS, SHAPES, MOTIONS))
+    return tuple(Figure(*parts) for parts in product(COLOURS, SHAPES, MOTIONS, PATTERNS))
+
+
+_BETWEEN = re.compile(f" ({'|'.join(RELATIONS)}) (?=a )")
 
 
 def parse_caption(caption: str) -> Description:
     """Read a caption back; raises ``ValueError`` if it is not one of this world's captions."""
     text = " ".join(caption.lower().split()).rstrip(".")
-    for relation in RELATIONS:
-        first, found, second = text.partition(f" {relation} a ")
-        if found:
-            return Description((_parse_figure(first), _parse_figure(f"a {second}")), relation)
-    return Description((_parse_figure(text),))
+    parts = _BETWEEN.split(text)
+    return Description(tuple(map(_parse_figure, parts[::2])), tuple(parts[1::2]))
 
 
 def _parse_figure(text: str) -> Figure:
-    words = text.split(maxsplit=3)
-    if len(words) != 4 or words[0] != "a":
-        raise ValueError(f"{text!r} is not 'a <colour> <shape> <motion>'")
+    words = text.split(maxsplit=1)
+    if len(words) != 2 or words[0] != "a":
+        raise ValueError(f"{text!r} is not 'a [<pattern>] <colour> <shape> <motion>'")
+    pattern, _, rest = words[1].partition(" ")
+    if pattern not in PATTERNS:
+        pattern, rest = PLAIN, words[1]
+    words = rest.split(maxsplit=2)
+    if len(words) != 3:
+        raise ValueError(f"{text!r} is not 'a [<pattern>] <colour> <shape> <motion>'")
     allowed: dict[str, Collection[str]] = {"colour": COLOURS, "shape": SHAPES, "motion": MOTIONS}
-    for word, (name, values) in zip(words[1:], allowed.items(), strict=True):
+    for word, (name, values) in zip(words, allowed.items(), strict=True):
         if word not in values:
             raise ValueError(f"{word!r} is not a {name}: {', '.join(values)}")
-    return Figure(*words[1:])
+    return Figure(*words, pattern)
 
 
 def training_scenes(n: int, seed: int = 0) -> list[Scene]:
-    """Draw ``n`` scenes whose captions contain no held-out figure; 70 % have two figures."""
+    """Draw ``n`` scenes whose captions contain no held-out figure.
+
+    One fifth has one figure, half have two, the others three.
+    """
     return [_draw_scene(np.random.default_rng([seed, 0, i]), held_out=False) for i in range(n)]
 
 
@@ -181,28 +217,36 @@ def _stream(seed: int) -> Iterator[Scene]:
 
 
 def _draw_scene(rng: np.random.Generator, *, held_out: bool) -> Scene:
-    description = _draw_description(rng, held_out=held_out)
-    return Scene(description, _place(rng, description))
+    while True:
+        description = _draw_description(rng, held_out=held_out)
+        placements = _place(rng, description)
+        if placements is not None:
+            return Scene(description, placements)
 
 
 def _draw_description(rng: np.random.Generator, *, held_out: bool) -> Description:
     every = figures()
     wanted = [figure for figure in every if figure.held_out == held_out]
-    first = wanted[rng.integers(len(wanted))]
-    if rng.random() >= 0.7:
-        return Description((first,))
-    others = [figure for figure in (every if held_out else wanted) if figure.colour != first.colour]
-    pair = (first, others[rng.integers(len(others))])
-    relation = list(RELATIONS)[rng.integers(len(RELATIONS))]
-    return Description(pair if rng.random() < 0.5 else pair[::-1], relation)
+    chosen = [wanted[rng.integers(len(wanted))]]
+    for _ in range(rng.choice(MAX_FIGURES, p=SHARES)):
+        colours = {figure.colour for figure in chosen}
+        others = [
+            figure for figure in (every if held_out else wanted) if figure.colour not in colours
+        ]
+        chosen.append(others[rng.integers(len(others))])
+    rng.shuffle(chosen)  # type: ignore[arg-type]
+    names = list(RELATIONS)
+    relations = [names[rng.integers(len(names))] for _ in chosen[1:]]
+    return Description(tuple(chosen), tuple(relations))
 
 
-def _place(rng: np.random.Generator, description: Description) -> tuple[Placement, ...]:
-    """Draw placements inside the frame which show the relation, without any contact."""
-    while True:
+def _place(rng: np.random.Generator, description: Description) -> tuple[Placement, ...] | None:
+    """Draw placements inside the frame which show the relations, without any contact."""
+    for _ in range(MAX_DRAWS):
         placements = tuple(_draw_placement(rng, figure) for figure in description.figures)
-        if description.relation is None or _shows(description, placements):
+        if _shows(description, placements):
             return placements
+    return None
 
 
 def _draw_placement(rng: np.random.Generator, figure: Figure) -> Placement:
@@ -210,18 +254,29 @@ def _draw_placement(rng: np.random.Generator, figure: Figure) -> Placement:
     travel = SPEED * (NUM_FRAMES - 1) / 2
     reach = [EXTENT * radius + travel * abs(part) for part in MOTIONS[figure.motion]]
     x, y = (rng.uniform(margin, SIZE - margin) for margin in reach)
-    return Placement(float(x), float(y), float(radius))
+    phase = rng.uniform(0, 2 * np.pi, 2)
+    return Placement(float(x), float(y), float(radius), (float(phase[0]), float(phase[1])))
 
 
 def _shows(description: Description, placements: tuple[Placement, ...]) -> bool:
-    first, second = (
+    tracks = [
         track(figure, placement)
         for figure, placement in zip(description.figures, placements, strict=True)
+    ]
+    apart = all(
+        np.abs(first - second).max(axis=1).min() >= MIN_DISTANCE
+        for first, second in combinations(tracks, 2)
     )
-    distance = first - second
-    if np.abs(distance).max(axis=1).min() < MIN_DISTANCE:
-        return False
-    along, across = _along_and_across(str(description.relation), distance.mean(axis=0))
+    return apart and all(
+        _stand(relation, (first - second).mean(axis=0))
+        for relation, first, second in zip(
+            description.relations, tracks[:-1], tracks[1:], strict=True
+        )
+    )
+
+
+def _stand(relation: str, offset: npt.NDArray[np.float64]) -> bool:
+    along, across = _along_and_across(relation, offset)
     return along > MIN_DISTANCE and along > 1.25 * across
 
 
@@ -254,17 +309,38 @@ def coverage(shape: str, x: float, y: float, radius: float, size: int = SIZE) ->
     else:
         sides = np.abs(dx) * 0.866 - dy * 0.5
         distance = np.maximum(sides, dy) - 0.7 * radius
-    mask: Mask = np.clip(0.5 - distance, 0.0, 1.0).astype(np.float32)
+    mask: Mask = np.clip(0.5 - distance / EDGE, 0.0, 1.0).astype(np.float32)
     return mask
+
+
+def pattern(name: str, placement: Placement, x: float, y: float, size: int = SIZE) -> Mask:
+    """Brightness that a pattern adds around a centre (x, y), shape (size, size).
+
+    The pattern moves with its figure; its mean over the plane is zero.
+    """
+    if name == PLAIN:
+        return np.zeros((size, size), dtype=np.float32)
+    grid = np.arange(size) + 0.5
+    along = [2 * np.pi * (grid - centre) / PATTERN_PERIOD for centre in (x, y)]
+    waves = [np.cos(angle + phase) for angle, phase in zip(along, placement.phase, strict=True)]
+    wave = waves[1][:, None] * (waves[0][None, :] if name == "dotted" else np.ones((1, size)))
+    return (PATTERN_CONTRAST * wave).astype(np.float32)
+
+
+def background(size: int = SIZE) -> Clip:
+    """The sky behind the figures, shape (size, size, 3), values in [0, 1]."""
+    down = ((np.arange(size) + 0.5) / size).astype(np.float32)[:, None]
+    rows = SKY[0] + down * (SKY[1] - SKY[0])
+    return np.repeat(rows[:, None, :], size, axis=1)
 
 
 def render(scene: Scene, num_frames: int = NUM_FRAMES) -> Clip:
     """Draw a scene, shape (frames, height, width, 3), values in [0, 1]."""
-    clip = np.empty((num_frames, SIZE, SIZE, 3), dtype=np.float32)
-    clip[:] = BACKGROUND
+    clip = np.repeat(background()[None], num_frames, axis=0)
     for figure, placement in zip(scene.description.figures, scene.placements, strict=True):
         colour = np.array(COLOURS[figure.colour], dtype=np.float32)
         for frame, (x, y) in zip(clip, track(figure, placement, num_frames), strict=True):
             mask = coverage(figure.shape, x, y, placement.radius)[..., None]
-            frame += mask * (colour - frame)
+            lit = colour + pattern(figure.pattern, placement, x, y)[..., None]
+            frame += mask * (np.clip(lit, 0.0, 1.0) - frame)
     return clip

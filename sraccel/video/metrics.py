@@ -1,4 +1,4 @@
-"""The metrics and scores that come with sraccel: PSNR, SSIM, the demo pair's semantic score."""
+"""The metrics and scores that come with sraccel: PSNR, SSIM, two of the demo pair."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from sraccel.video.score import Score
 
 if TYPE_CHECKING:
     import torch
+
+    from sraccel.demo.shapes import Clip, Description
 
 PSNR_CAP = 100.0
 """Highest PSNR reported, in dB; identical videos have an infinite one, which JSON cannot hold."""
@@ -93,6 +95,25 @@ def semantic(video: torch.Tensor, prompt: str) -> float | None:
         ValueError: the video holds NaN or infinity.
     """
     from sraccel.demo.score import score_video
+
+    found = _in_demo_world(video, prompt)
+    return None if found is None else score_video(*found).mean
+
+
+def figure_iou(video: torch.Tensor, prompt: str) -> float | None:
+    """How well the figures of a video of the demo world cover their ideal masks, from 0 to 1.
+
+    Arguments, what is returned elsewhere and what is raised are those of `semantic`; this one is
+    continuous: it sees a ragged edge, a figure drawn twice or off its path.
+    """
+    from sraccel.demo.fidelity import fidelity
+
+    found = _in_demo_world(video, prompt)
+    return None if found is None else fidelity(*found).iou
+
+
+def _in_demo_world(video: torch.Tensor, prompt: str) -> tuple[Clip, Description] | None:
+    """The clip and what its caption says, if both can be of the demo world."""
     from sraccel.demo.shapes import SIZE, parse_caption
 
     if tuple(video.shape[1:]) != (3, SIZE, SIZE):
@@ -102,7 +123,7 @@ def semantic(video: torch.Tensor, prompt: str) -> float | None:
     except ValueError:
         return None
     _check_finite("judged", video)
-    return score_video(video.permute(0, 2, 3, 1).cpu().numpy(), wanted).mean
+    return video.permute(0, 2, 3, 1).cpu().numpy(), wanted
 
 
 def _check(accelerated: torch.Tensor, bare: torch.Tensor) -> None:
@@ -122,9 +143,10 @@ def _check_finite(name: str, video: torch.Tensor) -> None:
 
 @hookimpl
 def sraccel_metrics() -> Iterable[Metric | Score]:
-    """PSNR and SSIM, and the semantic score of the demo pair's videos."""
+    """PSNR and SSIM, and two scores of the demo pair's videos."""
     return [
         Metric("psnr_db", psnr_db, loss=psnr_to_rmse),
         Metric("ssim", ssim),
         Score("semantic", semantic),
+        Score("figure_iou", figure_iou),
     ]
