@@ -29,6 +29,7 @@ from sraccel.models.memory import check_room, weight_bytes
 from sraccel.models.partners import check_partners
 from sraccel.models.source import ModelSource, config_of, name_or
 from sraccel.models.step_callback import Progress, StepReport, with_progress
+from sraccel.noise.flow_shift import flow_shift, same_shift
 from sraccel.noise.space import (
     FlowSchedule,
     NoiseSpace,
@@ -80,6 +81,7 @@ __all__ = [
     "config_of",
     "defaults_of",
     "did_you_mean",
+    "flow_shift",
     "hookimpl",
     "name_or",
     "noise_space_of",
@@ -87,6 +89,7 @@ __all__ = [
     "recognise",
     "rel_l1_distance",
     "replacing",
+    "same_shift",
     "scheduled_levels",
     "scheduled_sigma",
     "shortened",

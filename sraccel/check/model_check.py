@@ -57,6 +57,7 @@ class _ModelCheck:
 
     def run(self, dtype: torch.dtype, device: torch.device) -> list[Finding]:
         from sraccel.check.memory_check import check_memory
+        from sraccel.check.shift_check import check_shift
         from sraccel.check.speedup_estimate import check_speedup
 
         items = self._without_weights()
@@ -72,6 +73,7 @@ class _ModelCheck:
                 self._expect(self._compose([*fitting, item], item.use), item.use)
         whole = self._whole(items) if stack is not None else None
         if stack is not None:
+            self._found.extend(check_shift(stack, self._recipe))
             memory = check_memory(whole or stack, self._recipe, self._model, dtype, device)
             self._found.extend(memory)
         self._found.append(check_speedup(whole, self._recipe))

@@ -55,6 +55,13 @@ class Recipe(BaseModel):
         description="Arguments of the pipeline's call that `sraccel generate` takes where no "
         "option gives them.",
     )
+    flow_shift: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="The scheduler's flow shift that the settings were chosen at. `sraccel check` "
+        "warns where a model's is another; nothing is changed by it.",
+    )
     accelerators: list[
         Annotated[SerializeAsAny[AcceleratorOptions], BeforeValidator(resolve_options)]
     ] = Field(default_factory=list, description="The accelerators, in order.")

@@ -25,6 +25,7 @@ from sraccel.plugin import (
     Sampling,
     Stack,
     did_you_mean,
+    flow_shift,
     hookimpl,
 )
 
@@ -150,7 +151,8 @@ class TeaCache(Accelerator):
         waits = self.options.start == "after_switch"
         roles = stack.contributions if waits else self._known
         found = {role: item for role, item in self._known.items() if role in roles}
-        return forecast_of(found, self.options.threshold, num_inference_steps)
+        shift = flow_shift(getattr(stack.pipeline.scheduler, "config", {}))
+        return forecast_of(found, self.options.threshold, num_inference_steps, shift)
 
     @hookimpl
     def run_started(self, run: Run) -> None:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from sraccel.plugin import Forecast
+from sraccel.plugin import Forecast, flow_shift, same_shift
 
 if TYPE_CHECKING:
     from sraccel.accelerators.teacache.calibration_file import ThresholdRow
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 def forecast_of(
-    found: Mapping[str, Sequence[Coefficients]], threshold: float, steps: int
+    found: Mapping[str, Sequence[Coefficients]],
+    threshold: float,
+    steps: int,
+    shift: float | None = None,
 ) -> Forecast:
     """The shares of skipped steps in a run of so many.
 
@@ -22,13 +25,14 @@ def forecast_of(
         found: the candidates for each denoiser that may be skipped, by role.
         threshold: as the option gives it.
         steps: of the run.
+        shift: of the run's scheduler; None: not known.
     """
     if threshold == 0:
         return Forecast()
     shares: dict[str, tuple[float, float]] = {}
     unknown: dict[str, list[str]] = {}
     for role, candidates in found.items():
-        share = expected_share(candidates, threshold, steps)
+        share = expected_share(candidates, threshold, steps, shift)
         if isinstance(share, str):
             unknown.setdefault(share, []).append(role)
         else:
@@ -41,7 +45,9 @@ def forecast_of(
     )
 
 
-def expected_share(candidates: Sequence[Coefficients], threshold: float, steps: int) -> float | str:
+def expected_share(
+    candidates: Sequence[Coefficients], threshold: float, steps: int, shift: float | None = None
+) -> float | str:
     """Share of a denoiser's steps that is skipped, or why it is not known."""
     entry = candidates[0].entry if len(candidates) == 1 else None
     if entry is None or not entry.thresholds:
@@ -49,6 +55,9 @@ def expected_share(candidates: Sequence[Coefficients], threshold: float, steps: 
     if entry.num_inference_steps != [steps]:
         numbers = ", ".join(map(str, entry.num_inference_steps)) or "unknown numbers of"
         return f"the table is of {numbers} steps"
+    made_at = flow_shift(entry.scheduler.config) if entry.scheduler else None
+    if shift is not None and made_at is not None and not same_shift(shift, made_at):
+        return f"the table was made at flow shift {made_at:g}, and the scheduler's is {shift:g}"
     rows = sorted(entry.thresholds, key=lambda row: row.threshold)
     if not rows[0].threshold <= threshold <= rows[-1].threshold:
         return f"the table goes from {rows[0].threshold:g} to {rows[-1].threshold:g}"
