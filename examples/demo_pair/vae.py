@@ -2,7 +2,7 @@
 
 The encoder maps each 8 x 8 patch of each frame to 24 latent channels: its convolutions hold a
 principal component analysis of the patches. ``silu(z) - silu(-z) = z`` makes the activation
-linear, and large constant channels make the RMS norm nearly one. The decoder starts as the
+linear, and a large constant channel makes the RMS norm nearly one. The decoder starts as the
 inverse and is then trained; the latents never change, so the denoisers need not wait for it.
 """
 
@@ -20,13 +20,13 @@ PATCH = 8
 Z_DIM = 24
 ENCODER_DIM = 64
 DECODER_DIM = 96
-ENCODER_CONSTANT = 100.0
-DECODER_CONSTANT = 10.0
+ENCODER_CONSTANT = 400.0
+DECODER_CONSTANT = 70.0
 LOG_VARIANCE = -12.0
 """Of the encoder's posterior: practically deterministic."""
-LOUDNESS = 2.0
-"""Exponent of the components' spread in the latents: 0 whitens, 1 keeps it, 2 makes the coarse ones
-louder still, so that noise hides the details long after it has stopped hiding the layout."""
+LOUDNESS = 1.0
+"""Exponent of the components' spread in the latents: 0 whitens, 1 keeps it, so that the layout is
+loud and noise hides the details long after it has stopped hiding the layout."""
 
 
 def build_vae() -> AutoencoderKLWan:
@@ -73,8 +73,10 @@ def initialise_linear(vae: AutoencoderKLWan, clips: torch.Tensor) -> None:
     analysis, synthesis = basis.T / scale[:, None], basis * scale
     _silence_residuals(vae)
     identity = torch.eye(Z_DIM)
+    spare = vae.decoder.conv_in.weight[2 * Z_DIM + 1 :].clone()
     _linear_half(vae.encoder, ENCODER_CONSTANT, (analysis, -analysis @ mean), identity)
     _linear_half(vae.decoder, DECODER_CONSTANT, (identity, torch.zeros(Z_DIM)), synthesis)
+    vae.decoder.conv_in.weight[2 * Z_DIM + 1 :] = spare  # random features, for training to use
     vae.encoder.conv_out.bias[Z_DIM:] = LOG_VARIANCE
     vae.decoder.conv_out.bias.copy_(mean)
     for conv in (vae.quant_conv, vae.post_quant_conv):
@@ -92,9 +94,10 @@ def _linear_half(
     matrix, offset = inward
     width = half.conv_in.out_channels
     _set_centre(half.conv_in, torch.cat([matrix, -matrix]))
-    half.conv_in.bias.fill_(constant)
+    half.conv_in.bias.zero_()
     half.conv_in.bias[: 2 * Z_DIM] = torch.cat([offset, -offset])
-    half.norm_out.gamma.fill_(constant * math.sqrt((width - 2 * Z_DIM) / width))
+    half.conv_in.bias[2 * Z_DIM] = constant
+    half.norm_out.gamma.fill_(constant / math.sqrt(width))
     _set_centre(half.conv_out, torch.cat([outward, -outward], dim=1))
     half.conv_out.bias.zero_()
 
@@ -120,7 +123,7 @@ def train_decoder(
     draw: Callable[[], torch.Tensor],
     steps: range,
     *,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 5e-4,
     latent_noise: float = 0.005,
 ) -> Iterator[float]:
     """Train the decoder on clips from ``draw()``; yields the error (MSE) of each step.
