@@ -172,6 +172,17 @@ def figures() -> tuple[Figure, ...]:
     return tuple(Figure(*parts) for parts in product(COLOURS, SHAPES, MOTIONS, PATTERNS))
 
 
+def words() -> dict[str, Collection[str]]:
+    """What a caption can be made of: the words or phrases of each kind."""
+    return {
+        "patterns": NAMED,
+        "colours": COLOURS,
+        "shapes": SHAPES,
+        "motions": MOTIONS,
+        "relations": RELATIONS,
+    }
+
+
 FORM = f"'a [{'|'.join(NAMED)}] <colour> <shape> <motion>'"
 """How a caption says a figure."""
 _KINDS: dict[str, Collection[str]] = {"colour": COLOURS, "shape": SHAPES, "motion": MOTIONS}
