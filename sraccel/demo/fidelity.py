@@ -2,7 +2,7 @@
 
 A caption leaves open where its figures are, how large, and how their patterns lie. The *ideal*
 scene takes these from the video: it is what the video would be if everything that the caption
-says were drawn exactly. Needs NumPy only.
+says were drawn exactly. Imports no torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The semantic score: which attributes of its caption does a video show?
 
 What `sraccel.demo.observation` finds is compared with the caption, under the assignment of objects
-to figures that is best for it. Needs NumPy only.
+to figures that is best for it. Imports no torch.
 """
 
 from __future__ import annotations

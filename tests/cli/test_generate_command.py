@@ -139,7 +139,7 @@ def test_debug_shows_what_is_decided_at_every_call_and_tears_no_bar(
         return [line for line in re.split(r"[\r\n]+", shown) if re.search(r"tep[ (]3|cache", line)]
 
     calls = "DEBUG sraccel.loop.seams.denoiser_call: Call(step 3, {}, render): computed"
-    steps = "DEBUG sraccel.loop.step: Step(3, timestep=500.0, denoiser='render') begins, chosen by"
+    steps = "DEBUG sraccel.loop.step: Step(3, timestep=62.0, denoiser='render') begins, chosen by"
     *way, warning, _ = logged("--debug")
     assert way == [f"{steps} srdiffusion", calls.format("cond"), calls.format("uncond")]
     assert warning.startswith("WARNING sraccel: teacache: 4 steps leave little to skip")
