@@ -17,8 +17,8 @@ from sraccel.video.mp4 import save_video
 
 PROMPT = "a green triangle moving up"
 NUM_STEPS = 30
-GUIDANCE_SCALE = 3.0
-FLOW_SHIFT = 3.0
+GUIDANCE_SCALE = 5.0
+FLOW_SHIFT = 0.2
 RECIPE = [
     {"use": "srdiffusion", "render": "demo", "switch_step": 12},
     {"use": "teacache", "threshold": 0.1},
@@ -34,7 +34,7 @@ def main(folder: Path) -> None:
 
     sigmas = torch.linspace(1, 0, NUM_STEPS + 1)
     sigmas = FLOW_SHIFT * sigmas / (1 + (FLOW_SHIFT - 1) * sigmas)
-    shape = (1, transformer.config.in_channels, 9, 6, 6)  # latent frames, height, width
+    shape = (1, transformer.config.in_channels, 9, 8, 8)  # latent frames, height, width
     latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
 
     stack = sraccel.compose(transformer, RECIPE)

@@ -1,16 +1,16 @@
 """Score the pair on held-out captions; write tables, loss curves and the contact sheet.
 
-Every setting starts from the same noise and the same sketch run, which is copied at each switch
-step, so differences between settings are paired.
+Every setting starts from the same noise, and those that switch from the same sketch run, which is
+copied at each switch step, so differences between settings are paired.
 """
 
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import platform
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +23,8 @@ import numpy.typing as npt
 import torch
 from sampling import Denoising, Pair, decode, embed, forward_of, initial_latents, load_pair
 
+from sraccel.demo.fidelity import Fidelity, fidelity
+from sraccel.demo.observation import observe
 from sraccel.demo.score import AttributeScore, score_video, summarise
 from sraccel.demo.shapes import Scene, held_out_scenes, render
 
@@ -30,33 +32,52 @@ mpl.use("Agg")
 from matplotlib import pyplot as plt
 
 STEPS = 50
-SWITCH_STEPS = (5, 8, 12, 16, 20, 25, 30)
+SWITCH_STEPS = (3, 5, 8, 12, 16, 20, 30)
+UNIFORM = (25, 12, 8)
+"""Fewer plain steps of the sketch model, on the scheduler's own grid of so many."""
+PLACED = {
+    12: (0, 1, 2, 3, 4, 5, 8, 12, 17, 24, 32, 41),
+    8: (0, 1, 2, 4, 7, 13, 22, 35),
+}
+"""Fewer plain steps of the sketch model, where most happens: these of the full grid."""
 SCENE_SEED = 1234
 BATCH = 32
 SHEET_ROWS = 6
-SHOWN = ("sketch", "switch at 25", "switch at 16", "switch at 8", "switch at 5", "render")
+SHOWN = ("sketch", "switch at 8", "switch at 3", "8 placed steps", "8 uniform steps", "render")
 SHEET_FRAMES = (0, 3, 5, 8)
 Clips = npt.NDArray[np.float32]
 
 
 @dataclass
 class Setting:
-    """Scores and the first clips of one way of denoising."""
+    """Measures and the first clips of one way of denoising."""
 
     name: str
     scores: list[AttributeScore] = field(default_factory=list)
-    psnr: list[float] = field(default_factory=list)
+    fidelities: list[Fidelity] = field(default_factory=list)
+    psnr_to_reference: list[float] = field(default_factory=list)
     clips: list[Clips] = field(default_factory=list)
 
     def add(self, clips: Clips, reference: Clips, scenes: list[Scene]) -> None:
-        """Score one batch; the reference is the sketch-only batch."""
-        self.scores += [
-            score_video(clip, scene.caption) for clip, scene in zip(clips, scenes, strict=True)
-        ]
+        """Measure one batch; the reference is the sketch-only batch."""
+        for clip, scene in zip(clips, scenes, strict=True):
+            seen = observe(clip)
+            self.scores.append(score_video(seen, scene.description))
+            self.fidelities.append(fidelity(seen, scene.description))
         error = ((clips - reference) ** 2).mean(axis=(1, 2, 3, 4))
-        self.psnr += (-10 * np.log10(np.maximum(error, 1e-10))).tolist()
+        self.psnr_to_reference += (-10 * np.log10(np.maximum(error, 1e-10))).tolist()
         if sum(map(len, self.clips)) < SHEET_ROWS:
             self.clips.append(clips[:SHEET_ROWS])
+
+    def measures(self) -> dict[str, npt.NDArray[np.float64]]:
+        """One number a prompt, by name."""
+        return {
+            "mean": np.array([score.mean for score in self.scores]),
+            "whole": np.array([float(score.whole) for score in self.scores]),
+            "figure_iou": np.array([found.iou for found in self.fidelities]),
+            "path_px": np.array([found.path for found in self.fidelities]),
+            "psnr_to_ideal_db": np.array([found.psnr_db for found in self.fidelities]),
+        }
 
 
 def main(work: Path, out: Path, docs: Path, num_prompts: int) -> None:
@@ -76,7 +97,7 @@ def main(work: Path, out: Path, docs: Path, num_prompts: int) -> None:
         "prompts": f"held_out_scenes({num_prompts}, seed={SCENE_SEED})",
         "num_inference_steps": STEPS,
         "forward_ms": forward_times(pair),
-        "ground_truth": score_ground_truth(pair, scenes),
+        "ground_truth": measure_ground_truth(pair, scenes),
         "settings": {
             name: table(setting, settings["sketch"]) for name, setting in settings.items()
         },
@@ -87,60 +108,82 @@ def main(work: Path, out: Path, docs: Path, num_prompts: int) -> None:
 
 
 def run_settings(pair: Pair, scenes: list[Scene]) -> dict[str, Setting]:
-    """Denoise all scenes: sketch only, render only, and a switch at each of several steps."""
-    names = ["sketch", *(f"switch at {step}" for step in reversed(SWITCH_STEPS)), "render"]
-    settings = {name: Setting(name) for name in names}
+    """Denoise all scenes in every setting."""
+    settings: dict[str, Setting] = {}
     for start in range(0, len(scenes), BATCH):
         batch = scenes[start : start + BATCH]
         clips = run_batch(pair, batch, start)
-        for name in names:
-            settings[name].add(clips[name], clips["sketch"], batch)
+        for name, made in clips.items():
+            settings.setdefault(name, Setting(name)).add(made, clips["sketch"], batch)
     return settings
 
 
 def run_batch(pair: Pair, scenes: list[Scene], first_seed: int) -> dict[str, Clips]:
-    """Denoise one batch in every setting."""
+    """Denoise one batch: sketch only, a switch at several steps, render only, fewer steps."""
     sketch, small = forward_of(pair.sketch), forward_of(pair.render)
     embeds = embed(pair.pipeline, [scene.caption for scene in scenes])
     noise = initial_latents(pair.pipeline, range(first_seed, first_seed + len(scenes)))
-    run = Denoising(pair.pipeline.scheduler, noise, embeds, STEPS)
-    finished = {"render": run.fork().advance(small, STEPS)}
+    start = functools.partial(Denoising, pair.pipeline.scheduler, noise, embeds)
+    run, switched = start(STEPS), {}
     for step in SWITCH_STEPS:
         run.advance(sketch, step)
-        finished[f"switch at {step}"] = run.fork().advance(small, STEPS)
-    finished["sketch"] = run.advance(sketch, STEPS)
+        switched[f"switch at {step}"] = run.fork().advance(small)
+    finished = {
+        "sketch": run.advance(sketch),
+        **dict(reversed(switched.items())),
+        "render": start(STEPS).advance(small),
+        **{f"{steps} uniform steps": start(steps).advance(sketch) for steps in UNIFORM},
+        **{f"{n} placed steps": start(STEPS, kept).advance(sketch) for n, kept in PLACED.items()},
+    }
     return {name: decode(pair.pipeline, done.latents) for name, done in finished.items()}
 
 
 def table(setting: Setting, sketch: Setting) -> dict[str, Any]:
-    """Mean attributes, PSNR to sketch-only, and the paired difference with its interval."""
-    difference = [a.mean - b.mean for a, b in zip(setting.scores, sketch.scores, strict=True)]
-    half_width = 1.96 * float(np.std(difference, ddof=1)) / len(difference) ** 0.5
-    rounded = {name: round(value, 4) for name, value in summarise(setting.scores).items()}
+    """Mean measures, PSNR to sketch-only, and the paired differences with their intervals."""
+    ours, theirs = setting.measures(), sketch.measures()
     return {
-        **rounded,
-        "psnr_to_sketch_db": round(float(np.mean(setting.psnr)), 2),
-        "difference": round(float(np.mean(difference)), 4),
-        "difference_95": [round(float(np.mean(difference)) + s * half_width, 4) for s in (-1, 1)],
+        **rounded({**summarise(setting.scores), **means(ours)}),
+        "psnr_to_sketch_db": round(float(np.mean(setting.psnr_to_reference)), 2),
+        "differences": {name: paired(ours[name] - theirs[name]) for name in ours},
     }
 
 
-def score_ground_truth(pair: Pair, scenes: list[Scene]) -> dict[str, dict[str, float]]:
-    """Score rendered clips, and the same clips through the autoencoder."""
-    clips = np.stack([render(scene) for scene in scenes])
-    captions = [scene.caption for scene in scenes]
-    parts = [clips[start : start + BATCH] for start in range(0, len(clips), BATCH)]
-    coded = np.concatenate([reconstruct(pair, part) for part in parts])
-    psnr = -10 * np.log10(((coded - clips) ** 2).mean())
+def paired(differences: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Mean of paired differences, and its 95% interval over prompts."""
+    mean = float(differences.mean())
+    half_width = 1.96 * float(differences.std(ddof=1)) / len(differences) ** 0.5
     return {
-        "rendered": _score(clips, captions),
-        "reconstructed": {**_score(coded, captions), "psnr_db": round(float(psnr), 2)},
+        "mean": round(mean, 4),
+        "interval_95": [round(mean - half_width, 4), round(mean + half_width, 4)],
     }
 
 
-def _score(clips: Clips, captions: Iterable[str]) -> dict[str, float]:
-    scores = [score_video(clip, text) for clip, text in zip(clips, captions, strict=True)]
-    return {name: round(value, 4) for name, value in summarise(scores).items()}
+def means(measures: dict[str, npt.NDArray[np.float64]]) -> dict[str, float]:
+    """Mean of each measure over the prompts."""
+    return {name: float(values.mean()) for name, values in measures.items()}
+
+
+def rounded(values: dict[str, float]) -> dict[str, float]:
+    """Four places each."""
+    return {name: round(value, 4) for name, value in values.items()}
+
+
+def measure_ground_truth(pair: Pair, scenes: list[Scene]) -> dict[str, dict[str, float]]:
+    """Measure rendered clips, and the same clips through the autoencoder."""
+    found = {name: Setting(name) for name in ("rendered", "reconstructed")}
+    for start in range(0, len(scenes), BATCH):
+        batch = scenes[start : start + BATCH]
+        clips = np.stack([render(scene) for scene in batch])
+        found["rendered"].add(clips, clips, batch)
+        found["reconstructed"].add(reconstruct(pair, clips), clips, batch)
+    measured = {
+        name: rounded({**summarise(setting.scores), **means(setting.measures())})
+        for name, setting in found.items()
+    }
+    measured["reconstructed"]["psnr_db"] = round(
+        float(np.mean(found["reconstructed"].psnr_to_reference)), 2
+    )
+    return measured
 
 
 @torch.no_grad()

@@ -1,4 +1,7 @@
-"""Denoising by hand: in batches, with switches at several steps of one sketch run."""
+"""Denoising by hand: in batches, with switches at several steps of one sketch run.
+
+Also at chosen steps of the schedule alone: the rival that a cache has to beat.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,9 @@ import numpy.typing as npt
 import torch
 from diffusers import UniPCMultistepScheduler, WanPipeline, WanTransformer3DModel
 
-from sraccel.demo.shapes import NUM_FRAMES
+from sraccel.demo.pair import DEMO_GUIDANCE_SCALE
+from sraccel.demo.shapes import NUM_FRAMES, SIZE
 
-MAX_SEQUENCE_LENGTH = 24
-GUIDANCE_SCALE = 3.0
 Forward = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """(latents, timestep, prompt embeddings) -> prediction."""
 
@@ -42,8 +44,9 @@ def load_pair(folder: Path, device: torch.device | str = "cpu") -> Pair:
 
 
 def initial_latents(pipeline: WanPipeline, seeds: Iterable[int]) -> torch.Tensor:
-    """Noise of shape (seeds, channels, frames, 6, 6); each row depends on its seed only."""
-    shape = (pipeline.transformer.config.in_channels, NUM_FRAMES, 6, 6)
+    """Noise of shape (seeds, channels, frames, 8, 8); each row depends on its seed only."""
+    side = SIZE // pipeline.vae_scale_factor_spatial
+    shape = (pipeline.transformer.config.in_channels, NUM_FRAMES, side, side)
     rows = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
     return torch.stack(rows).to(pipeline.device)
 
@@ -52,7 +55,7 @@ def embed(pipeline: WanPipeline, captions: Sequence[str]) -> tuple[torch.Tensor,
     """Return prompt embeddings and those of the empty prompt, each (batch, 24, 64)."""
     with torch.no_grad():
         embeds: tuple[torch.Tensor, torch.Tensor] = pipeline.encode_prompt(
-            list(captions), max_sequence_length=MAX_SEQUENCE_LENGTH
+            list(captions), max_sequence_length=pipeline.tokenizer.model_max_length
         )
     return embeds
 
@@ -66,28 +69,39 @@ class Denoising:
         latents: torch.Tensor,
         embeds: tuple[torch.Tensor, torch.Tensor],
         num_inference_steps: int,
+        kept: Sequence[int] = (),
     ) -> None:
-        """Start at pure noise."""
+        """Start at pure noise; ``kept`` are the only steps of the schedule to take."""
         self.scheduler = copy.deepcopy(scheduler)
         self.scheduler.set_timesteps(num_inference_steps, device=latents.device)
+        if kept:
+            keep_steps(self.scheduler, kept)
         self.latents, self.embeds, self.step_index = latents, embeds, 0
 
     def fork(self) -> Denoising:
         """Copy the run as it stands."""
         return copy.deepcopy(self)
 
-    def advance(self, forward: Forward, until: int) -> Denoising:
-        """Take steps up to step ``until`` (not included)."""
+    def advance(self, forward: Forward, until: int | None = None) -> Denoising:
+        """Take steps up to step ``until`` (not included), or all that are left."""
+        until = len(self.scheduler.timesteps) if until is None else until
         for timestep in self.scheduler.timesteps[self.step_index : until]:
             expanded = timestep.expand(len(self.latents))
             cond = forward(self.latents, expanded, self.embeds[0])
             uncond = forward(self.latents, expanded, self.embeds[1])
-            noise_pred = uncond + GUIDANCE_SCALE * (cond - uncond)
+            noise_pred = uncond + DEMO_GUIDANCE_SCALE * (cond - uncond)
             self.latents = self.scheduler.step(
                 noise_pred, timestep, self.latents, return_dict=False
             )[0]
         self.step_index = max(until, self.step_index)
         return self
+
+
+def keep_steps(scheduler: UniPCMultistepScheduler, kept: Sequence[int]) -> None:
+    """Leave only some steps in a schedule that has not begun; each leads to the next one kept."""
+    scheduler.timesteps = scheduler.timesteps[[*kept]]
+    scheduler.sigmas = scheduler.sigmas[[*kept, -1]]
+    scheduler.num_inference_steps = len(kept)
 
 
 def forward_of(model: WanTransformer3DModel) -> Forward:
@@ -111,5 +125,5 @@ def decode(pipeline: WanPipeline, latents: torch.Tensor) -> npt.NDArray[np.float
     mean = latents.new_tensor(config.latents_mean).view(shape)
     std = latents.new_tensor(config.latents_std).view(shape)
     clips = pipeline.vae.decode(latents * std + mean).sample
-    pixels: npt.NDArray[np.float32] = ((clips + 1) / 2).permute(0, 2, 3, 4, 1).cpu().numpy()
-    return pixels
+    pixels = ((clips + 1) / 2).clamp(0, 1)
+    return pixels.permute(0, 2, 3, 4, 1).cpu().numpy()

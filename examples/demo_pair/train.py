@@ -24,10 +24,11 @@ from diffusers import AutoencoderKLWan
 from dit import PLANS, DenoiserPlan, Training
 from export import export_pair
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from sampling import GUIDANCE_SCALE, MAX_SEQUENCE_LENGTH, load_pair
+from sampling import load_pair
 from transformers import PreTrainedTokenizerFast, UMT5EncoderModel
 
 from sraccel.accelerators.teacache import calibrate
+from sraccel.demo.pair import DEMO_GUIDANCE_SCALE
 from sraccel.demo.shapes import NUM_FRAMES, SIZE, training_scenes
 
 SAVE_EVERY = 60.0
@@ -193,8 +194,8 @@ class Run:
             "height": SIZE,
             "width": SIZE,
             "num_frames": NUM_FRAMES - 1,  # the pipeline makes one more than it is asked for
-            "guidance_scale": GUIDANCE_SCALE,
-            "max_sequence_length": MAX_SEQUENCE_LENGTH,
+            "guidance_scale": DEMO_GUIDANCE_SCALE,
+            "max_sequence_length": text.MAX_SEQUENCE_LENGTH,
         }
         path = self.work / "teacache.json"
         for role, model in (("transformer", pair.sketch), ("render", pair.render)):

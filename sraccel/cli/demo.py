@@ -18,7 +18,7 @@ from sraccel.recipe.sampling import USUAL_STEPS
 if TYPE_CHECKING:
     from sraccel.recipe.recipe import Recipe
 
-EXAMPLE_PROMPT = "a green circle moving up left of a purple triangle moving down"
+EXAMPLE_PROMPT = "a striped green circle moving up left of a dotted purple triangle moving down"
 
 
 @call_options(STEPS)
@@ -59,14 +59,15 @@ def _check_model(recipe: Recipe, name: str) -> None:
 
 def _note_on(prompt: str) -> None:
     """Say so, if a prompt is beyond the demo pair's small world."""
-    from sraccel.demo.shapes import COLOURS, MOTIONS, SHAPES, parse_caption
+    from sraccel.demo.shapes import MAX_FIGURES, parse_caption, words
 
     try:
         parse_caption(prompt)
-    except ValueError:
+    except ValueError as error:
+        known = "".join(f"  {kind:<9}  {', '.join(these)}\n" for kind, these in words().items())
         stderr().print(
-            "[bold]Note:[/bold] the demo pair knows only moving shapes, so this prompt may give "
-            f"anything.\n  colours  {', '.join(COLOURS)}\n  shapes   {', '.join(SHAPES)}\n"
-            f"  motions  {', '.join(MOTIONS)}\n  example  {EXAMPLE_PROMPT}\n",
+            f"Note: the demo pair knows only one to {MAX_FIGURES} moving shapes, so this prompt "
+            f"may give anything: {error}.\n{known}  example    {EXAMPLE_PROMPT}\n",
+            markup=False,
             highlight=False,
         )

@@ -2,7 +2,7 @@
 
 A caption leaves open where its figures are, how large, and how their patterns lie. The *ideal*
 scene takes these from the video: it is what the video would be if everything that the caption
-says were drawn exactly. Needs NumPy only.
+says were drawn exactly. Imports no torch.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ import numpy as np
 from sraccel.demo.observation import (
     UNIT_AREA,
     Observation,
-    nearest_colour,
-    observe,
+    Sighting,
     opacity,
     pattern_waves,
+    pixels_of,
+    sighting,
 )
 from sraccel.demo.score import Assignment, assign
 from sraccel.demo.shapes import (
-    COLOURS,
     RADII,
     SIZE,
     Clip,
     Description,
     Figure,
+    Mask,
     Placement,
     Scene,
     coverage,
-    parse_caption,
+    described,
     render,
     track,
 )
@@ -55,24 +56,28 @@ class Fidelity:
     psnr_db: float
 
 
-def fidelity(clip: Clip, caption: str | Description) -> Fidelity:
-    """Compare a clip of shape (frames, height, width, 3), values in [0, 1], with the ideal one."""
-    wanted = parse_caption(caption) if isinstance(caption, str) else caption
-    chosen = assign(observe(clip), wanted)
-    scene = _ideal_scene(clip, wanted, chosen)
+def fidelity(video: Clip | Sighting, caption: str | Description) -> Fidelity:
+    """Compare a clip of shape (frames, height, width, 3), values in [0, 1], with the ideal one.
+
+    Raises:
+        ValueError: the caption, or the clip's size, is not of this world.
+    """
+    seen, wanted = sighting(video), described(caption)
+    chosen = assign(seen.objects, wanted)
+    scene = _ideal_scene(seen.clip, wanted, chosen)
     parts = list(zip(wanted.figures, scene.placements, chosen, strict=True))
-    error = float(((clip - render(scene, len(clip))) ** 2).mean())
+    error = float(((seen.clip - render(scene, len(seen.clip))) ** 2).mean())
     return Fidelity(
-        iou=float(np.mean([_iou(clip, *part) for part in parts])),
-        path=float(np.mean([_path_error(len(clip), *part) for part in parts])),
+        iou=float(np.mean([_iou(seen, *part) for part in parts])),
+        path=float(np.mean([_path_error(seen.clip, *part) for part in parts])),
         psnr_db=-10 * float(np.log10(max(error, 1e-10))),
     )
 
 
-def ideal_scene(clip: Clip, caption: str | Description) -> Scene:
+def ideal_scene(video: Clip | Sighting, caption: str | Description) -> Scene:
     """The scene that shows exactly what a caption says, and lies as the clip does."""
-    wanted = parse_caption(caption) if isinstance(caption, str) else caption
-    return _ideal_scene(clip, wanted, assign(observe(clip), wanted))
+    seen, wanted = sighting(video), described(caption)
+    return _ideal_scene(seen.clip, wanted, assign(seen.objects, wanted))
 
 
 def _ideal_scene(clip: Clip, wanted: Description, chosen: Assignment) -> Scene:
@@ -85,39 +90,34 @@ def _ideal_placement(clip: Clip, figure: Figure, seen: Observation | None) -> Pl
     if seen is None:
         return Placement(SIZE / 2, SIZE / 2, sum(RADII) / 2)
     found = seen.detections
-    frames = [detection.frame for detection in found]
-    moved = track(figure, Placement(0.0, 0.0, 0.0), len(clip))[frames]
-    x, y = (np.array([detection.centre for detection in found]) - moved).mean(0)
+    moved = track(figure, Placement(0.0, 0.0, 0.0), len(clip))[found.frames]
+    middle = (found.centres - moved).mean(0)
     radius = (seen.area / UNIT_AREA[figure.shape]) ** 0.5
-    waves = pattern_waves(clip, found, moved + np.array([x, y]))
-    stripes, plus, minus = np.angle(waves)
+    stripes, plus, minus = np.angle(pattern_waves(clip, found, moved + middle))
     across, down = (plus - minus) / 2, (plus + minus) / 2
     if figure.pattern == "striped":
         across, down = 0.0, stripes
-    return Placement(float(x), float(y), radius, (float(across), float(down)))
+    return Placement(float(middle[0]), float(middle[1]), radius, (float(across), float(down)))
 
 
-def _iou(clip: Clip, figure: Figure, placement: Placement, seen: Observation | None) -> float:
-    if seen is None:
+def _iou(seen: Sighting, figure: Figure, placement: Placement, shown: Observation | None) -> float:
+    if shown is None:
         return 0.0
-    region = nearest_colour(clip) == 1 + list(COLOURS).index(figure.colour)
-    drawn = np.stack(
-        [opacity(frame, mask, figure.colour) for frame, mask in zip(clip, region, strict=True)]
-    )
-    ideal = np.stack(
-        [
-            coverage(figure.shape, x, y, placement.radius)
-            for x, y in track(figure, placement, len(clip))
-        ]
-    )
+    drawn = opacity(seen.clip, pixels_of(seen.labels, figure.colour), figure.colour)
+    ideal = _ideal_masks(figure, placement, len(seen.clip))
     return float(np.minimum(drawn, ideal).sum()) / float(np.maximum(drawn, ideal).sum())
 
 
+def _ideal_masks(figure: Figure, placement: Placement, num_frames: int) -> Mask:
+    x, y = track(figure, placement, num_frames).T[..., None, None]
+    return coverage(figure.shape, x, y, placement.radius)
+
+
 def _path_error(
-    num_frames: int, figure: Figure, placement: Placement, seen: Observation | None
+    clip: Clip, figure: Figure, placement: Placement, shown: Observation | None
 ) -> float:
-    if seen is None:
+    if shown is None:
         return MISSING_PATH
-    path = track(figure, placement, num_frames)
-    away = [np.hypot(*(found.centre - path[found.frame])) for found in seen.detections]
-    return float(np.mean(away))
+    found = shown.detections
+    away = found.centres - track(figure, placement, len(clip))[found.frames]
+    return float(np.hypot(*away.T).mean())

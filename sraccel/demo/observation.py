@@ -1,17 +1,20 @@
 """What a video of the demo world shows: its objects, found from the pixels alone.
 
 Each pixel goes to the nearest colour of the world, whatever a pattern adds to it; connected
-regions of one colour become *detections*, followed through the frames into *observations*. Needs
-NumPy only.
+regions of one colour are followed through the frames. Needs NumPy and SciPy only.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
 
 from sraccel.demo.shapes import (
     COLOURS,
@@ -20,6 +23,7 @@ from sraccel.demo.shapes import (
     PATTERN_PERIOD,
     PLAIN,
     SHAPES,
+    SIZE,
     SPEED,
     Centres,
     Clip,
@@ -29,25 +33,44 @@ from sraccel.demo.shapes import (
     coverage,
 )
 
-MIN_AREA = 30.0
+MIN_AREA = 30
 """A region smaller than this is not an object, in pixels."""
 MIN_PRESENCE = 0.6
 """An object is there in at least this fraction of the frames."""
 MIN_CONTRAST = 0.4 * PATTERN_CONTRAST
 """A fainter pattern is none."""
+PALETTE = np.array(list(COLOURS.values()), dtype=np.float32)
+UNIT_AREA = {shape: float(coverage(shape, 64, 64, 40, size=128).sum()) / 1600 for shape in SHAPES}
+"""Area of each shape of radius 1, in square pixels."""
+NEIGHBOURS = ndimage.generate_binary_structure(3, 1) & np.array([0, 1, 0], bool)[:, None, None]
+"""A pixel touches the four beside it, and none of another frame."""
 
 Labels = npt.NDArray[np.int64]
 Region = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
-class Detection:
-    """One region of one colour in one frame; the centre (x, y) and the area are in pixels."""
+class Detections:
+    """Regions of one colour, in the order of their frames.
 
-    frame: int
-    centre: tuple[float, float]
-    area: float
-    mask: Mask
+    Attributes:
+        frames: the frame of each, shape (n,).
+        centres: positions (x, y), shape (n, 2), in pixels.
+        areas: shape (n,), in square pixels.
+        masks: how much of each pixel it covers, shape (n, height, width).
+    """
+
+    frames: Labels
+    centres: Centres
+    areas: npt.NDArray[np.float64]
+    masks: Mask
+
+    def __getitem__(self, chosen: Sequence[int]) -> Detections:
+        """Some of them, by their indices."""
+        index = list(chosen)
+        return Detections(
+            self.frames[index], self.centres[index], self.areas[index], self.masks[index]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,31 +78,49 @@ class Observation:
     """One object of a video: what a caption would say about it, and where it was seen."""
 
     figure: Figure
-    detections: tuple[Detection, ...]
+    detections: Detections
 
-    @property
+    @cached_property
     def centre(self) -> tuple[float, float]:
         """Mean position (x, y), in pixels."""
-        x, y = np.mean([found.centre for found in self.detections], axis=0)
+        x, y = self.detections.centres.mean(0)
         return float(x), float(y)
 
     @property
     def area(self) -> float:
         """Mean area, in square pixels."""
-        return float(np.mean([found.area for found in self.detections]))
+        return float(self.detections.areas.mean())
 
 
-def observe(clip: Clip) -> list[Observation]:
-    """Find the objects of a clip of shape (frames, height, width, 3), values in [0, 1]."""
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """A clip, its pixels' nearest colours, and the objects found in it."""
+
+    clip: Clip
+    labels: Labels
+    objects: tuple[Observation, ...]
+
+
+def sighting(video: Clip | Sighting) -> Sighting:
+    """Observe a clip, unless that was done already."""
+    return video if isinstance(video, Sighting) else observe(video)
+
+
+def observe(clip: Clip) -> Sighting:
+    """Find the objects of a clip of shape (frames, height, width, 3), values in [0, 1].
+
+    Raises:
+        ValueError: it has not the size of this world.
+    """
+    if clip.ndim != 4 or not len(clip) or clip.shape[1:] != (SIZE, SIZE, 3):
+        raise ValueError(f"a clip has the shape (frames, {SIZE}, {SIZE}, 3), not {clip.shape}")
     labels = nearest_colour(clip)
-    found = []
-    for index, colour in enumerate(COLOURS, start=1):
-        frames = [
-            _detections(number, frame, label == index, colour)
-            for number, (frame, label) in enumerate(zip(clip, labels, strict=True))
-        ]
-        found += [_observation(clip, colour, track) for track in _tracks(frames)]
-    return found
+    objects = [
+        _observation(clip, colour, track)
+        for colour in COLOURS
+        for track in _tracks(_detections(clip, pixels_of(labels, colour), colour), len(clip))
+    ]
+    return Sighting(clip, labels, tuple(objects))
 
 
 def nearest_colour(clip: Clip) -> Labels:
@@ -87,108 +128,110 @@ def nearest_colour(clip: Clip) -> Labels:
 
     A pixel may be lighter or darker than its colour by what a pattern adds.
     """
-    palette = np.array(list(COLOURS.values()), dtype=np.float32)
-    offset = clip[..., None, :] - palette
-    lift = offset.mean(-1, keepdims=True).clip(-PATTERN_CONTRAST, PATTERN_CONTRAST)
-    figures = ((offset - lift) ** 2).sum(-1)
-    sky = ((clip - background(clip.shape[1])) ** 2).sum(-1, keepdims=True)
-    labels: Labels = np.concatenate([sky, figures], axis=-1).argmin(-1)
+    sky = background(clip.shape[1])
+    lighter = clip.mean(-1)[..., None] - PALETTE.mean(-1)
+    lift = lighter.clip(-PATTERN_CONTRAST, PATTERN_CONTRAST)
+    # Squared distances |pixel - colour - lift|^2, less |pixel|^2, which all have in common.
+    figures = (PALETTE**2).sum(-1) - 2 * clip @ PALETTE.T + 3 * lift * (lift - 2 * lighter)
+    ground = (sky**2).sum(-1) - 2 * np.einsum("fhwc,hwc->fhw", clip, sky)
+    labels: Labels = np.where(figures.min(-1) < ground, 1 + figures.argmin(-1), 0)
     return labels
 
 
-def opacity(frame: Clip, region: Region, colour: str) -> Mask:
-    """How much of each pixel an object of a colour covers: soft at its border, 0 beyond.
+def pixels_of(labels: Labels, colour: str) -> Region:
+    """Where a colour is the nearest one."""
+    region: Region = labels == 1 + list(COLOURS).index(colour)
+    return region
+
+
+def opacity(clip: Clip, region: Region, colour: str) -> Mask:
+    """How much of each pixel the objects of a colour cover: soft at their border, 0 beyond.
+
+    Brightness does not count, so a pattern changes nothing.
 
     Args:
-        frame: shape (height, width, 3), values in [0, 1].
-        region: the pixels whose nearest colour it is, shape (height, width).
+        clip: shape (frames, height, width, 3), values in [0, 1].
+        region: the pixels whose nearest colour it is, shape (frames, height, width).
         colour: its name.
     """
-    sky = background(frame.shape[0])
+    sky = background(clip.shape[1])
     way = np.array(COLOURS[colour], dtype=np.float32) - sky
-    share = np.clip(((frame - sky) * way).sum(-1) / (way * way).sum(-1), 0.0, 1.0)
-    inside = ~_grow(~region)
-    mask: Mask = np.where(inside, 1.0, np.where(_grow(region), share, 0.0)).astype(np.float32)
+    way -= way.mean(-1, keepdims=True)
+    way /= (way**2).sum(-1, keepdims=True)
+    share = np.einsum("fhwc,hwc->fhw", clip, way) - (sky * way).sum(-1)
+    inside = ndimage.binary_erosion(region, NEIGHBOURS, border_value=1)
+    around = ndimage.binary_dilation(region, NEIGHBOURS)
+    mask: Mask = np.where(inside, 1, np.where(around, share.clip(0, 1), 0)).astype(np.float32)
     return mask
 
 
-def _detections(number: int, frame: Clip, mask: Region, colour: str) -> list[Detection]:
-    if mask.sum() < MIN_AREA:
-        return []
-    regions = label_regions(mask)
-    names, areas = np.unique(regions[mask], return_counts=True)
-    large = names[areas >= MIN_AREA]
-    return [_detection(number, opacity(frame, regions == name, colour)) for name in large]
+def _detections(clip: Clip, region: Region, colour: str) -> Detections:
+    """The regions of a colour that are large enough."""
+    numbers, _ = ndimage.label(region, NEIGHBOURS)
+    large = [
+        (number, box[0].start)
+        for number, box in enumerate(ndimage.find_objects(numbers), start=1)
+        if (numbers[box] == number).sum() >= MIN_AREA
+    ]
+    masks = np.zeros((len(large), *region.shape[1:]), dtype=np.float32)
+    if large:
+        drawn = opacity(clip, region, colour)
+        for mask, (number, frame) in zip(masks, large, strict=True):
+            own = ndimage.binary_dilation(numbers[frame] == number, NEIGHBOURS[1])
+            mask[own] = drawn[frame][own]
+    return _measured(np.array([frame for _, frame in large], dtype=np.int64), masks)
 
 
-def _detection(number: int, mask: Mask) -> Detection:
-    grid = np.arange(mask.shape[0]) + 0.5
-    area = float(mask.sum())
-    centre = (float(mask.sum(0) @ grid) / area, float(mask.sum(1) @ grid) / area)
-    return Detection(number, centre, area, mask)
+def _measured(frames: Labels, masks: Mask) -> Detections:
+    grid = np.arange(masks.shape[-1]) + 0.5
+    areas = masks.sum((1, 2), dtype=np.float64)
+    centres = np.stack([masks.sum(1) @ grid, masks.sum(2) @ grid], axis=-1) / areas[:, None]
+    return Detections(frames, centres, areas, masks)
 
 
-def _grow(mask: Region) -> Region:
-    """Add the four neighbours of each pixel."""
-    padded = np.pad(mask, 1)
-    around = padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
-    grown: Region = around | mask
-    return grown
+def _tracks(found: Detections, num_frames: int) -> list[Detections]:
+    """Follow the regions of one colour: as many tracks as enough frames have regions.
+
+    Of a frame's largest regions, each goes to the track that ended nearest to it.
+    """
+    needed = math.ceil(MIN_PRESENCE * num_frames)
+    count = np.sort(np.bincount(found.frames, minlength=num_frames))[-needed]
+    tracks: list[list[int]] = [[] for _ in range(count)]
+    for frame in range(num_frames):
+        here = np.flatnonzero(found.frames == frame)
+        here = here[np.argsort(-found.areas[here], kind="stable")][:count]
+        away = np.full((len(here), count), 2.0 * SIZE)
+        for column, track in enumerate(tracks):
+            if track:
+                away[:, column] = np.hypot(*(found.centres[here] - found.centres[track[-1]]).T)
+        for row, column in zip(*linear_sum_assignment(away), strict=True):
+            tracks[column].append(here[row])
+    return [found[track] for track in tracks]
 
 
-def label_regions(mask: Region) -> Labels:
-    """Number the 4-connected regions of a mask; -1 outside, equal numbers inside a region."""
-    numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
-    while True:
-        padded = np.pad(numbers, 1)
-        around = np.maximum.reduce(
-            [padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:], numbers]
-        )
-        spread = np.where(mask, around, 0)
-        if (spread == numbers).all():
-            return spread - 1
-        numbers = spread
+def _observation(clip: Clip, colour: str, track: Detections) -> Observation:
+    motion = classify_motion(track.frames, track.centres)
+    figure = Figure(colour, classify_shape(track), motion, classify_pattern(clip, track))
+    return Observation(figure, track)
 
 
-def _tracks(frames: list[list[Detection]]) -> list[list[Detection]]:
-    """Follow the regions of one colour: as many tracks as most frames have regions."""
-    needed = MIN_PRESENCE * len(frames)
-    tracks: list[list[Detection]] = []
-    while sum(len(frame) > len(tracks) for frame in frames) >= needed:
-        rank = len(tracks)
-        ordered = [sorted(frame, key=lambda found: -found.area) for frame in frames]
-        tracks.append([frame[rank] for frame in ordered if len(frame) > rank])
-    return tracks
+def classify_shape(track: Detections) -> str:
+    """Shape whose ideal masks of the same centres and areas overlap best."""
+    return max(SHAPES, key=lambda shape: _overlap(track, shape))
 
 
-def _observation(clip: Clip, colour: str, track: list[Detection]) -> Observation:
-    centres = np.array([found.centre for found in track])
-    pattern = classify_pattern(clip, track)
-    figure = Figure(colour, classify_shape(track), classify_motion(centres), pattern)
-    return Observation(figure, tuple(track))
+def _overlap(track: Detections, shape: str) -> float:
+    """Intersection over union of detections and the ideal masks of a shape, mean."""
+    x, y = track.centres.T[..., None, None]
+    radii = (track.areas[:, None, None] / UNIT_AREA[shape]) ** 0.5
+    ideal = coverage(shape, x, y, radii, size=track.masks.shape[-1])
+    both = np.minimum(ideal, track.masks).sum((1, 2))
+    return float((both / np.maximum(ideal, track.masks).sum((1, 2))).mean())
 
 
-def classify_shape(track: Sequence[Detection]) -> str:
-    """Shape whose ideal mask of the same centre and area overlaps best, over all frames."""
-    overlap = {shape: sum(_overlap(found, shape) for found in track) for shape in SHAPES}
-    return max(overlap, key=lambda shape: overlap[shape])
-
-
-UNIT_AREA = {shape: float(coverage(shape, 64, 64, 40, size=128).sum()) / 1600 for shape in SHAPES}
-"""Area of each shape of radius 1, in square pixels."""
-
-
-def _overlap(found: Detection, shape: str) -> float:
-    """Intersection over union of a detection and the ideal mask of a shape."""
-    radius = (found.area / UNIT_AREA[shape]) ** 0.5
-    ideal = coverage(shape, *found.centre, radius, size=found.mask.shape[0])
-    union = float(np.maximum(ideal, found.mask).sum())
-    return float(np.minimum(ideal, found.mask).sum()) / union
-
-
-def classify_motion(centres: Centres) -> str:
-    """Motion nearest to the fitted velocity of the centres (frames, 2), in pixels per frame."""
-    time = np.arange(len(centres)) - (len(centres) - 1) / 2
+def classify_motion(frames: Labels, centres: Centres) -> str:
+    """Motion nearest to the fitted velocity of the centres (n, 2), in pixels per frame."""
+    time = frames - frames.mean()
     velocity = time @ (centres - centres.mean(0)) / max(float(time @ time), 1.0)
     distance = {
         name: float(np.hypot(*(velocity - SPEED * np.array(direction))))
@@ -197,33 +240,25 @@ def classify_motion(centres: Centres) -> str:
     return min(distance, key=lambda name: distance[name])
 
 
-def classify_pattern(clip: Clip, track: Sequence[Detection]) -> str:
+def classify_pattern(clip: Clip, track: Detections) -> str:
     """The pattern whose waves around the centres have most contrast; plain if all are faint."""
-    waves = pattern_waves(clip, track, [found.centre for found in track])
-    contrast = {"striped": abs(waves[0]), "dotted": abs(waves[1]) + abs(waves[2])}
+    stripes, *dots = abs(pattern_waves(clip, track, track.centres))
+    contrast = {"striped": stripes, "dotted": sum(dots)}
     best = max(contrast, key=lambda name: contrast[name])
     return best if contrast[best] >= MIN_CONTRAST else PLAIN
 
 
-def pattern_waves(
-    clip: Clip, track: Sequence[Detection], centres: Sequence[Sequence[float]]
-) -> npt.NDArray[np.complex128]:
+def pattern_waves(clip: Clip, track: Detections, centres: Centres) -> npt.NDArray[np.complex128]:
     """Amplitudes of three waves of brightness inside an object: stripes, and the two diagonals.
 
     Dots are the sum of both diagonals, each of half their contrast. A wave's angle is its phase at
     the centres, which are given for each detection of the track.
     """
-    total, count = np.zeros(3, dtype=np.complex128), 0.0
-    for found, (x, y) in zip(track, centres, strict=True):
-        inside = found.mask >= 1.0
-        if not inside.any():
-            continue
-        light = clip[found.frame].mean(-1)[inside]
-        rows, columns = np.nonzero(inside)
-        across = 2 * np.pi * (columns + 0.5 - x) / PATTERN_PERIOD
-        down = 2 * np.pi * (rows + 0.5 - y) / PATTERN_PERIOD
-        angles = np.stack([down, down + across, down - across])
-        total += np.exp(-1j * angles) @ (light - light.mean())
-        count += len(light)
-    waves: npt.NDArray[np.complex128] = 2 * total / max(count, 1.0)
-    return waves
+    index, rows, columns = np.nonzero(track.masks >= 1.0)
+    light = clip[track.frames[index], rows, columns].mean(-1, dtype=np.float64)
+    means = np.bincount(index, light) / np.maximum(np.bincount(index), 1)
+    across = 2 * np.pi * (columns + 0.5 - centres[index, 0]) / PATTERN_PERIOD
+    down = 2 * np.pi * (rows + 0.5 - centres[index, 1]) / PATTERN_PERIOD
+    angles = np.stack([down, down + across, down - across])
+    waves: npt.NDArray[np.complex128] = np.exp(-1j * angles) @ (light - means[index])
+    return 2 * waves / max(len(index), 1)

@@ -1,19 +1,19 @@
 """The semantic score: which attributes of its caption does a video show?
 
 What `sraccel.demo.observation` finds is compared with the caption, under the assignment of objects
-to figures that is best for it. Needs NumPy only.
+to figures that is best for it. Imports no torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
 import numpy as np
 
-from sraccel.demo.observation import Observation, observe
-from sraccel.demo.shapes import RELATIONS, Clip, Description, Figure, parse_caption
+from sraccel.demo.observation import Observation, Sighting, sighting
+from sraccel.demo.shapes import RELATIONS, Clip, Description, Figure, described
 
 ATTRIBUTES = ("colour", "pattern", "shape", "motion", "relation", "count")
 OF_A_FIGURE = ("colour", "pattern", "shape", "motion")
@@ -36,7 +36,7 @@ class AttributeScore:
     @property
     def mean(self) -> float:
         """Mean over the attributes that the caption has."""
-        return float(np.mean(list(self.values().values())))
+        return _mean(self.values().values())
 
     @property
     def whole(self) -> bool:
@@ -49,10 +49,14 @@ class AttributeScore:
         return {name: value for name, value in named.items() if value is not None}
 
 
-def score_video(clip: Clip, caption: str | Description) -> AttributeScore:
-    """Score a clip of shape (frames, height, width, 3), values in [0, 1], against its caption."""
-    wanted = parse_caption(caption) if isinstance(caption, str) else caption
-    return score_observations(observe(clip), wanted)
+def score_video(video: Clip | Sighting, caption: str | Description) -> AttributeScore:
+    """Score a clip of shape (frames, height, width, 3), values in [0, 1], against its caption.
+
+    Raises:
+        ValueError: the caption, or the clip's size, is not of this world.
+    """
+    wanted, objects = described(caption), sighting(video).objects
+    return _score(assign(objects, wanted), wanted, len(objects))
 
 
 def summarise(scores: Iterable[AttributeScore]) -> dict[str, float]:
@@ -67,36 +71,25 @@ def summarise(scores: Iterable[AttributeScore]) -> dict[str, float]:
     return table
 
 
-def score_observations(seen: list[Observation], wanted: Description) -> AttributeScore:
-    """Compare observations with a description, under the assignment that is best for it."""
-    return _score_assigned(assign(seen, wanted), wanted, len(seen))
-
-
-def assign(seen: list[Observation], wanted: Description) -> Assignment:
+def assign(objects: Sequence[Observation], wanted: Description) -> Assignment:
     """The assignment of objects to figures that shows most: colours first, then everything."""
-    slots: list[Observation | None] = [*seen, *[None] * len(wanted.figures)]
+    slots: list[Observation | None] = [*objects, *[None] * len(wanted.figures)]
 
     def shown(chosen: Assignment) -> tuple[float, float]:
-        score = _score_assigned(chosen, wanted, len(seen))
+        score = _score(chosen, wanted, len(objects))
         return score.colour, score.mean
 
     return max(permutations(slots, len(wanted.figures)), key=shown)
 
 
-def _score_assigned(chosen: Assignment, wanted: Description, seen: int) -> AttributeScore:
+def _score(chosen: Assignment, wanted: Description, num_objects: int) -> AttributeScore:
     pairs = list(zip(chosen, wanted.figures, strict=True))
-    parts = {
-        name: float(np.mean([_agrees(found, figure, name) for found, figure in pairs]))
-        for name in OF_A_FIGURE
-    }
-    shown = [
-        _shows_relation(first, second, relation)
-        for first, second, relation in zip(chosen[:-1], chosen[1:], wanted.relations, strict=True)
-    ]
+    neighbours = zip(chosen[:-1], chosen[1:], wanted.relations, strict=True)
+    relations = [_shows_relation(*given) for given in neighbours]
     return AttributeScore(
-        relation=float(np.mean(shown)) if shown else None,
-        count=float(seen == len(wanted.figures)),
-        **parts,
+        **{name: _mean([_agrees(*pair, name) for pair in pairs]) for name in OF_A_FIGURE},
+        relation=_mean(relations) if relations else None,
+        count=float(num_objects == len(wanted.figures)),
     )
 
 
@@ -107,6 +100,10 @@ def _agrees(seen: Observation | None, figure: Figure, name: str) -> bool:
 def _shows_relation(first: Observation | None, second: Observation | None, relation: str) -> bool:
     if first is None or second is None:
         return False
-    offset = np.subtract(first.centre, second.centre)
-    direction = np.array(RELATIONS[relation])
-    return bool(offset @ direction > abs(offset @ direction[::-1]))
+    right, down = (one - other for one, other in zip(first.centre, second.centre, strict=True))
+    x, y = RELATIONS[relation]
+    return right * x + down * y > abs(right * y + down * x)
+
+
+def _mean(values: Collection[float]) -> float:
+    return sum(values) / len(values)

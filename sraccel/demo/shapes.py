@@ -34,7 +34,7 @@ EDGE = 1.5
 """Width of a figure's soft edge, in pixels."""
 MAX_FIGURES = 3
 SHARES = (0.2, 0.5, 0.3)
-"""Of the scenes with one, two and three figures."""
+"""Of the descriptions drawn with one, two and three figures; those of three often find no place."""
 MAX_DRAWS = 200
 """Attempts to place the figures of a description before another one is drawn."""
 
@@ -50,7 +50,9 @@ COLOURS: dict[str, tuple[float, float, float]] = {
 }
 PLAIN = "plain"
 """The pattern that a caption does not name."""
-PATTERNS = (PLAIN, "striped", "dotted")
+NAMED = ("striped", "dotted")
+"""The patterns that a caption names."""
+PATTERNS = (PLAIN, *NAMED)
 PATTERN_PERIOD = 5.0
 """Pixels from one stripe, or row of dots, to the next."""
 PATTERN_CONTRAST = 0.2
@@ -77,6 +79,7 @@ Mask = npt.NDArray[np.float32]
 """Coverage in [0, 1], shape (height, width)."""
 Centres = npt.NDArray[np.float64]
 """Positions (x, y) in each frame, shape (frames, 2), in pixels."""
+Numbers = float | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,14 @@ class Description:
     def __post_init__(self) -> None:
         """Refuse too many figures, and any but one relation between two of them."""
         if not 1 <= len(self.figures) <= MAX_FIGURES:
-            raise ValueError(f"a description has one to {MAX_FIGURES} figures")
+            raise ValueError(
+                f"a description has one to {MAX_FIGURES} figures, not {len(self.figures)}"
+            )
         if len(self.relations) != len(self.figures) - 1:
-            raise ValueError("a description has a relation between each figure and the next")
+            raise ValueError(
+                "a description has a relation between each figure and the next: "
+                f"{len(self.figures) - 1}, not {len(self.relations)}"
+            )
 
     @property
     def text(self) -> str:
@@ -164,37 +172,51 @@ def figures() -> tuple[Figure, ...]:
     return tuple(Figure(*parts) for parts in product(COLOURS, SHAPES, MOTIONS, PATTERNS))
 
 
+def words() -> dict[str, Collection[str]]:
+    """What a caption can be made of: the words or phrases of each kind."""
+    return {
+        "patterns": NAMED,
+        "colours": COLOURS,
+        "shapes": SHAPES,
+        "motions": MOTIONS,
+        "relations": RELATIONS,
+    }
+
+
+FORM = f"'a [{'|'.join(NAMED)}] <colour> <shape> <motion>'"
+"""How a caption says a figure."""
+_KINDS: dict[str, Collection[str]] = {"colour": COLOURS, "shape": SHAPES, "motion": MOTIONS}
 _BETWEEN = re.compile(f" ({'|'.join(RELATIONS)}) (?=a )")
+
+
+def described(caption: str | Description) -> Description:
+    """What a caption says; a description is one already."""
+    return parse_caption(caption) if isinstance(caption, str) else caption
 
 
 def parse_caption(caption: str) -> Description:
     """Read a caption back; raises ``ValueError`` if it is not one of this world's captions."""
-    text = " ".join(caption.lower().split()).rstrip(".")
+    text = " ".join(caption.lower().split()).rstrip(". ")
     parts = _BETWEEN.split(text)
     return Description(tuple(map(_parse_figure, parts[::2])), tuple(parts[1::2]))
 
 
 def _parse_figure(text: str) -> Figure:
-    words = text.split(maxsplit=1)
-    if len(words) != 2 or words[0] != "a":
-        raise ValueError(f"{text!r} is not 'a [<pattern>] <colour> <shape> <motion>'")
-    pattern, _, rest = words[1].partition(" ")
-    if pattern not in PATTERNS:
-        pattern, rest = PLAIN, words[1]
-    words = rest.split(maxsplit=2)
-    if len(words) != 3:
-        raise ValueError(f"{text!r} is not 'a [<pattern>] <colour> <shape> <motion>'")
-    allowed: dict[str, Collection[str]] = {"colour": COLOURS, "shape": SHAPES, "motion": MOTIONS}
-    for word, (name, values) in zip(words, allowed.items(), strict=True):
-        if word not in values:
-            raise ValueError(f"{word!r} is not a {name}: {', '.join(values)}")
-    return Figure(*words, pattern)
+    article, *words = text.split() or [""]
+    name, words = (words[0], words[1:]) if words and words[0] in NAMED else (PLAIN, words)
+    if article != "a" or len(words) < 3:
+        raise ValueError(f"{text!r} is not {FORM}")
+    values = (words[0], words[1], " ".join(words[2:]))
+    for value, (kind, known) in zip(values, _KINDS.items(), strict=True):
+        if value not in known:
+            raise ValueError(f"{value!r} is not a {kind}: {', '.join(known)}, in {FORM}")
+    return Figure(*values, name)
 
 
 def training_scenes(n: int, seed: int = 0) -> list[Scene]:
     """Draw ``n`` scenes whose captions contain no held-out figure.
 
-    One fifth has one figure, half have two, the others three.
+    About a quarter has one figure, three fifths have two, the others three.
     """
     return [_draw_scene(np.random.default_rng([seed, 0, i]), held_out=False) for i in range(n)]
 
@@ -234,7 +256,7 @@ def _draw_description(rng: np.random.Generator, *, held_out: bool) -> Descriptio
             figure for figure in (every if held_out else wanted) if figure.colour not in colours
         ]
         chosen.append(others[rng.integers(len(others))])
-    rng.shuffle(chosen)  # type: ignore[arg-type]
+    rng.shuffle(chosen)
     names = list(RELATIONS)
     relations = [names[rng.integers(len(names))] for _ in chosen[1:]]
     return Description(tuple(chosen), tuple(relations))
@@ -295,10 +317,10 @@ def track(
     return centres
 
 
-def coverage(shape: str, x: float, y: float, radius: float, size: int = SIZE) -> Mask:
+def coverage(shape: str, x: Numbers, y: Numbers, radius: Numbers, size: int = SIZE) -> Mask:
     """Anti-aliased mask of one shape centred on its centre of mass, shape (size, size).
 
-    Shapes of one radius have similar areas.
+    Shapes of one radius have similar areas. Centres and radii of shape (n, 1, 1) give n masks.
     """
     grid = np.arange(size) + 0.5
     dx, dy = grid[None, :] - x, grid[:, None] - y
@@ -313,18 +335,22 @@ def coverage(shape: str, x: float, y: float, radius: float, size: int = SIZE) ->
     return mask
 
 
-def pattern(name: str, placement: Placement, x: float, y: float, size: int = SIZE) -> Mask:
+def pattern(
+    name: str, placement: Placement, x: Numbers, y: Numbers, size: int = SIZE
+) -> npt.NDArray[np.float32]:
     """Brightness that a pattern adds around a centre (x, y), shape (size, size).
 
-    The pattern moves with its figure; its mean over the plane is zero.
+    The pattern moves with its figure; its mean over the plane is zero. Centres of shape (n, 1, 1)
+    give n of them.
     """
     if name == PLAIN:
         return np.zeros((size, size), dtype=np.float32)
     grid = np.arange(size) + 0.5
-    along = [2 * np.pi * (grid - centre) / PATTERN_PERIOD for centre in (x, y)]
-    waves = [np.cos(angle + phase) for angle, phase in zip(along, placement.phase, strict=True)]
-    wave = waves[1][:, None] * (waves[0][None, :] if name == "dotted" else np.ones((1, size)))
-    return (PATTERN_CONTRAST * wave).astype(np.float32)
+    across = np.cos(2 * np.pi * (grid[None, :] - x) / PATTERN_PERIOD + placement.phase[0])
+    down = np.cos(2 * np.pi * (grid[:, None] - y) / PATTERN_PERIOD + placement.phase[1])
+    wave = down * (across if name == "dotted" else np.ones((1, size)))
+    light: npt.NDArray[np.float32] = (PATTERN_CONTRAST * wave).astype(np.float32)
+    return light
 
 
 def background(size: int = SIZE) -> Clip:
@@ -338,9 +364,9 @@ def render(scene: Scene, num_frames: int = NUM_FRAMES) -> Clip:
     """Draw a scene, shape (frames, height, width, 3), values in [0, 1]."""
     clip = np.repeat(background()[None], num_frames, axis=0)
     for figure, placement in zip(scene.description.figures, scene.placements, strict=True):
-        colour = np.array(COLOURS[figure.colour], dtype=np.float32)
-        for frame, (x, y) in zip(clip, track(figure, placement, num_frames), strict=True):
-            mask = coverage(figure.shape, x, y, placement.radius)[..., None]
-            lit = colour + pattern(figure.pattern, placement, x, y)[..., None]
-            frame += mask * (np.clip(lit, 0.0, 1.0) - frame)
+        x, y = track(figure, placement, num_frames).T[..., None, None]
+        mask = coverage(figure.shape, x, y, placement.radius)[..., None]
+        light = pattern(figure.pattern, placement, x, y)[..., None]
+        lit = np.array(COLOURS[figure.colour], dtype=np.float32) + light
+        clip += mask * (np.clip(lit, 0.0, 1.0) - clip)
     return clip

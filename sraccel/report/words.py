@@ -84,6 +84,7 @@ METRICS = {
     "psnr_db": MetricWords("PSNR", 1, "dB", "RMS error of the frames (of PSNR)", 4, PSNR_CAP),
     "ssim": MetricWords("SSIM"),
     "semantic": MetricWords("semantic score"),
+    "figure_iou": MetricWords("figure IoU"),
 }
 
 

@@ -48,8 +48,8 @@ def test_the_demo_is_calibrated_and_the_recipe_to_paste_is_valid(
     entry = CalibrationFile.load(tmp_path / "c.json").models["transformer"]
     assert entry.prompts == ["a red circle moving left", "a blue square moving up"]
     assert entry.seeds == [0, 1]
-    assert entry.size == {"height": 48, "width": 48, "num_frames": 8}
-    assert entry.guidance_scale == 3.0
+    assert entry.size == {"height": 64, "width": 64, "num_frames": 8}
+    assert entry.guidance_scale == 5.0
     for name in ("c.json", "c.transformer.png", "c.transformer.runs.jsonl"):
         assert (tmp_path / name).is_file()
         assert name in unframed(result.output)

@@ -36,8 +36,11 @@ def test_a_prompt_beyond_the_demo_s_world_gets_a_note_with_an_example(
         *("--steps", 2, "--repeats", 1, "--out", tmp_path),
     )
     assert result.exit_code == 0, result.output
-    assert "knows only moving shapes" in result.stderr
-    assert EXAMPLE_PROMPT in result.stderr
+    said = unframed(result.stderr)
+    assert "knows only one to 3 moving shapes" in said
+    assert "'two cats boxing' is not 'a [striped|dotted] <colour> <shape> <motion>'" in said
+    for shown in ("patterns striped, dotted", "relations left of, right of", EXAMPLE_PROMPT):
+        assert shown in " ".join(said.split())
 
 
 SMALL = "height: 32, width: 32, num_frames: 5"

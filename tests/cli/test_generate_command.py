@@ -108,13 +108,13 @@ def test_bad_input_is_one_message_and_exit_code_2(
 def test_two_models_that_do_not_fit_together_are_refused_before_one_is_loaded(
     sraccel: Sraccel, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    """The demo pair's denoisers need 26.1 MiB together; the larger alone would fit."""
+    """The demo pair's denoisers need 26.2 MiB together; the larger alone would fit."""
     monkeypatch.setattr(memory, "free_bytes", lambda device: 25_000_000)
     monkeypatch.setattr(loading, "load_demo", None)  # would fail in another way
     command = ("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--out", tmp_path)
     result = sraccel(*command, "--dtype", "float32")
     assert result.exit_code == 2
-    assert "loading demo and demo needs 26.1 MiB, and 23.8 MiB are free" in " ".join(
+    assert "loading demo and demo needs 26.2 MiB, and 23.8 MiB are free" in " ".join(
         result.stderr.split()
     )
 
@@ -139,7 +139,7 @@ def test_debug_shows_what_is_decided_at_every_call_and_tears_no_bar(
         return [line for line in re.split(r"[\r\n]+", shown) if re.search(r"tep[ (]3|cache", line)]
 
     calls = "DEBUG sraccel.loop.seams.denoiser_call: Call(step 3, {}, render): computed"
-    steps = "DEBUG sraccel.loop.step: Step(3, timestep=500.0, denoiser='render') begins, chosen by"
+    steps = "DEBUG sraccel.loop.step: Step(3, timestep=62.0, denoiser='render') begins, chosen by"
     *way, warning, _ = logged("--debug")
     assert way == [f"{steps} srdiffusion", calls.format("cond"), calls.format("uncond")]
     assert warning.startswith("WARNING sraccel: teacache: 4 steps leave little to skip")

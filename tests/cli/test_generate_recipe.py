@@ -54,12 +54,12 @@ def test_the_recipe_gives_model_and_sampling(generate: Generate):
 
 
 def test_options_go_before_overrides_and_overrides_before_the_file(generate: Generate):
-    overrides = ("--set", "sampling.num_inference_steps=6", "--set", "sampling.height=48")
+    overrides = ("--set", "sampling.num_inference_steps=6", "--set", "sampling.height=64")
     assert call_of(generate(*overrides))["num_inference_steps"] == 6
     more = ("--set", "srdiffusion.switch_step=2", "--model", "demo")
     report = generate(*overrides, *more, "--steps", 4, "--frames", 8)
     assert report.switch_step == 2
-    assert call_of(report) == {"num_inference_steps": 4, "height": 48, "num_frames": 8}
+    assert call_of(report) == {"num_inference_steps": 4, "height": 64, "num_frames": 8}
 
 
 @pytest.mark.parametrize(

@@ -2,60 +2,100 @@
 
 from __future__ import annotations
 
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sraccel.demo.observation import UNIT_AREA
 from sraccel.demo.shapes import (
-    BACKGROUND,
     COLOURS,
+    MAX_FIGURES,
     MIN_DISTANCE,
     MOTIONS,
     NUM_FRAMES,
+    PATTERN_CONTRAST,
+    PATTERN_PERIOD,
+    PATTERNS,
     RELATIONS,
     SHAPES,
     SIZE,
+    SPEED,
+    Centres,
     Description,
     Figure,
     Placement,
     Scene,
+    background,
     coverage,
+    described,
     figures,
     held_out_scenes,
     parse_caption,
+    pattern,
     render,
     track,
     training_scenes,
 )
 
 every_figure = st.sampled_from(figures())
-descriptions = st.one_of(
-    st.builds(lambda figure: Description((figure,)), every_figure),
-    st.builds(Description, st.tuples(every_figure, every_figure), st.sampled_from([*RELATIONS])),
-)
+every_relation = st.sampled_from([*RELATIONS])
+LEFT = Figure("red", "circle", "moving left")
+STRIPED = Figure("blue", "square", "staying still", "striped")
+
+
+def chains(number: int) -> st.SearchStrategy[Description]:
+    """Descriptions of so many figures."""
+    relations = st.tuples(*[every_relation] * (number - 1))
+    return st.builds(Description, st.tuples(*[every_figure] * number), relations)
+
+
+descriptions = st.integers(1, MAX_FIGURES).flatmap(chains)
+
+
+def tracks(scene: Scene) -> list[Centres]:
+    parts = zip(scene.description.figures, scene.placements, strict=True)
+    return [track(*part) for part in parts]
 
 
 @given(descriptions)
 def test_a_caption_is_read_back_to_what_it_says(description: Description) -> None:
     assert parse_caption(description.text) == description
+    assert described(description.text) == described(description) == description
 
 
-def test_a_caption_may_have_capitals_a_full_stop_and_spaces() -> None:
-    figure = Figure("red", "circle", "moving left")
-    assert parse_caption(" A red  circle Moving left. ") == Description((figure,))
+@given(descriptions, st.sampled_from([str.upper, str.capitalize, str.title]), st.booleans())
+def test_capitals_spaces_and_a_full_stop_change_nothing(
+    description: Description, spelling, stop: bool
+) -> None:
+    text = "  " + spelling(description.text).replace(" ", "  ") + (" . " if stop else "")
+    assert parse_caption(text) == description
+
+
+def test_a_caption_names_a_pattern_unless_it_is_plain() -> None:
+    assert STRIPED.text == "a striped blue square staying still"
+    assert LEFT.text == "a red circle moving left"
+    below = Description((LEFT, STRIPED), ("below",))
+    assert below.text == f"{LEFT.text} below {STRIPED.text}"
 
 
 @pytest.mark.parametrize(
     ("caption", "message"),
     [
         ("a pink circle moving left", "'pink' is not a colour: red, green"),
-        ("a red star moving left", "'star' is not a shape"),
-        ("a red circle jumping", "'jumping' is not a motion"),
-        ("red circle", "is not 'a <colour> <shape> <motion>'"),
-        ("", "is not 'a <colour> <shape> <motion>'"),
+        ("a chequered red circle moving left", r"'chequered' is not a colour.*\[striped\|dotted\]"),
+        ("a plain red circle moving left", "'plain' is not a colour"),
+        ("a striped star moving left", "'star' is not a colour"),
+        ("a red star moving left", "'star' is not a shape: circle, square, triangle"),
+        ("a red circle jumping", "'jumping' is not a motion: moving left"),
+        ("a red circle moving left and a blue one", "'moving left and a blue one' is not a motion"),
+        ("a red circle moving left above a blue circle", "'a blue circle' is not 'a "),
+        ("a striped red circle", "'a striped red circle' is not 'a "),
+        ("red circle moving left", "'red circle moving left' is not 'a "),
+        ("", r"'' is not 'a \[striped\|dotted\] <colour> <shape> <motion>'"),
+        (" above ".join([LEFT.text] * 4), "one to 3 figures, not 4"),
     ],
 )
 def test_a_caption_of_another_world_is_refused(caption: str, message: str) -> None:
@@ -63,20 +103,40 @@ def test_a_caption_of_another_world_is_refused(caption: str, message: str) -> No
         parse_caption(caption)
 
 
-def test_a_description_needs_a_relation_for_two_figures_only() -> None:
-    figure = figures()[0]
-    for bad in (((figure, figure), None), ((figure,), "above"), ((), None)):
-        with pytest.raises(ValueError, match="two figures and a relation"):
-            Description(*bad)
+@pytest.mark.parametrize(
+    ("number", "relations", "message"),
+    [
+        (0, (), "one to 3 figures, not 0"),
+        (4, ("above",) * 3, "one to 3 figures, not 4"),
+        (1, ("above",), "a relation between each figure and the next: 0, not 1"),
+        (3, ("above",), "a relation between each figure and the next: 2, not 1"),
+    ],
+)
+def test_a_description_has_a_relation_between_each_figure_and_the_next(
+    number: int, relations: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Description((LEFT,) * number, relations)
 
 
 def test_held_out_figures_leave_every_pair_of_attributes_in_training() -> None:
     trained = [figure for figure in figures() if not figure.held_out]
-    assert len(trained) == 72
-    values = {"colour": [*COLOURS], "shape": [*SHAPES], "motion": [*MOTIONS]}
+    assert len(figures()) == 270
+    assert len(trained) == 216
+    values = {
+        "colour": [*COLOURS],
+        "shape": [*SHAPES],
+        "motion": [*MOTIONS],
+        "pattern": [*PATTERNS],
+    }
     for one, other in combinations(values, 2):
         seen = {(getattr(figure, one), getattr(figure, other)) for figure in trained}
         assert seen == set(product(values[one], values[other]))
+
+
+@given(every_figure, st.sampled_from(PATTERNS))
+def test_a_figure_is_held_out_whatever_its_pattern(figure: Figure, name: str) -> None:
+    assert Figure(figure.colour, figure.shape, figure.motion, name).held_out == figure.held_out
 
 
 def test_training_and_held_out_captions_never_meet() -> None:
@@ -86,31 +146,54 @@ def test_training_and_held_out_captions_never_meet() -> None:
     assert len({scene.caption for scene in held_out}) == 300
 
 
-def test_scenes_depend_on_the_seed_and_a_longer_draw_continues_a_shorter_one() -> None:
-    assert training_scenes(5, seed=3) == training_scenes(8, seed=3)[:5]
-    assert held_out_scenes(5, seed=3) == held_out_scenes(8, seed=3)[:5]
-    assert training_scenes(5, seed=3) != training_scenes(5, seed=4)
+@pytest.mark.parametrize("draw", [training_scenes, held_out_scenes])
+def test_scenes_have_one_two_or_three_figures_of_different_colours(draw) -> None:
+    drawn = [scene.description for scene in draw(200)]
+    numbers = [len(description.figures) for description in drawn]
+    assert all(numbers.count(number) >= 25 for number in (1, 2, 3))
+    for description in drawn:
+        colours = [figure.colour for figure in description.figures]
+        assert len(set(colours)) == len(colours)
+
+
+@pytest.mark.parametrize("draw", [training_scenes, held_out_scenes])
+def test_scenes_depend_on_the_seed_and_a_longer_draw_continues_a_shorter_one(draw) -> None:
+    assert draw(5, seed=3) == draw(8, seed=3)[:5]
+    assert draw(5, seed=3) != draw(5, seed=4)
 
 
 def test_figures_stay_inside_the_frame_and_apart() -> None:
-    for scene in training_scenes(200):
-        tracks = [
-            track(figure, placement)
-            for figure, placement in zip(scene.description.figures, scene.placements, strict=True)
-        ]
-        for centres in tracks:
-            assert centres.min() > 5
-            assert centres.max() < SIZE - 5
-        for one, other in combinations(tracks, 2):
+    for scene in [*training_scenes(150), *held_out_scenes(150)]:
+        centres = tracks(scene)
+        parts = zip(scene.description.figures, scene.placements, centres, strict=True)
+        for figure, placement, (x, y) in (
+            (*part, path.T[..., None, None]) for *part, path in parts
+        ):
+            areas = coverage(figure.shape, x, y, placement.radius).sum((1, 2))
+            whole = UNIT_AREA[figure.shape] * placement.radius**2
+            assert areas.min() > 0.98 * whole  # the tip of a triangle may reach the border
+        for one, other in combinations(centres, 2):
             assert np.abs(one - other).max(axis=1).min() >= MIN_DISTANCE
+
+
+def test_a_scene_shows_the_relations_of_its_caption() -> None:
+    for scene in [*training_scenes(150), *held_out_scenes(150)]:
+        for relation, (one, other) in zip(
+            scene.description.relations, pairwise(tracks(scene)), strict=True
+        ):
+            offset = (one - other).mean(axis=0)
+            along = offset @ RELATIONS[relation]
+            assert along >= MIN_DISTANCE
+            assert along > 1.25 * abs(offset @ RELATIONS[relation][::-1])
 
 
 @pytest.mark.parametrize("motion", MOTIONS)
 def test_a_figure_moves_where_its_caption_says(motion: str) -> None:
-    centres = track(Figure("red", "circle", motion), Placement(24, 24, 5))
+    centres = track(Figure("red", "circle", motion), Placement(24, 25, 6))
     assert centres.shape == (NUM_FRAMES, 2)
-    np.testing.assert_allclose(np.sign(centres[-1] - centres[0]), MOTIONS[motion])
-    np.testing.assert_allclose(centres.mean(axis=0), (24, 24))
+    moved = SPEED * (NUM_FRAMES - 1) * np.array(MOTIONS[motion])
+    np.testing.assert_allclose(centres[-1] - centres[0], moved)
+    np.testing.assert_allclose(centres.mean(axis=0), (24, 25))
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -121,11 +204,51 @@ def test_a_shape_is_centred_on_its_centre_of_mass(shape: str) -> None:
     np.testing.assert_allclose(centre, (20.3, 25.6), atol=0.2)
 
 
-def test_a_clip_shows_colour_on_background() -> None:
+@pytest.mark.parametrize("shape", SHAPES)
+def test_many_masks_are_drawn_at_once_as_one_by_one(shape: str) -> None:
+    x, y, radii = np.random.default_rng(0).uniform(10, 30, (3, 4, 1, 1))
+    together = coverage(shape, x, y, radii)
+    for mask, *given_ in zip(together, x.flat, y.flat, radii.flat, strict=True):
+        np.testing.assert_array_equal(mask, coverage(shape, *given_))
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_a_pattern_adds_nothing_on_average_and_repeats_after_its_period(name: str) -> None:
+    placement = Placement(20, 20, 6, phase=(0.7, 2.1))
+    light = pattern(name, placement, 20, 20, size=60)  # whole periods
+    assert abs(light.mean()) < 1e-6
+    for axis in (0, 1):
+        np.testing.assert_allclose(np.roll(light, int(PATTERN_PERIOD), axis), light, atol=1e-6)
+    if name == "striped":
+        assert light.std(axis=1).max() < 1e-6  # stripes lie along x
+    highest = 0.0 if name == "plain" else PATTERN_CONTRAST
+    finely = [pattern(name, placement, 20 + step / 8, 20 + step / 8) for step in range(40)]
+    assert np.max(finely) == pytest.approx(highest, abs=0.02)
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_a_pattern_moves_with_its_figure(name: str) -> None:
+    figure = Figure("green", "square", "moving right", name)
+    clip = render(Scene(Description((figure,)), (Placement(32, 30, 7, (0.3, 1.9)),)))
+    moved = SPEED * 5
+    assert moved == int(moved)  # whole pixels after five frames
+    inside = slice(26, 35), slice(22, 29)
+    later = inside[0], slice(22 + int(moved), 29 + int(moved))
+    np.testing.assert_allclose(clip[0][inside], clip[5][later], atol=1e-5)
+
+
+@pytest.mark.parametrize("num_frames", [3, NUM_FRAMES, 12])
+def test_a_clip_shows_colour_on_the_sky(num_frames: int) -> None:
     figure = Figure("green", "square", "staying still")
-    clip = render(Scene(Description((figure,)), (Placement(24, 24, 5.5),)))
-    assert clip.shape == (NUM_FRAMES, SIZE, SIZE, 3)
+    clip = render(Scene(Description((figure,)), (Placement(24, 24, 6),)), num_frames)
+    assert clip.shape == (num_frames, SIZE, SIZE, 3)
     assert clip.dtype == np.float32
     np.testing.assert_allclose(clip[0, 24, 24], COLOURS["green"], atol=1e-6)
-    np.testing.assert_allclose(clip[:, 0, 0], [BACKGROUND] * NUM_FRAMES, atol=1e-6)
+    np.testing.assert_array_equal(clip[:, :, 0], [background()[:, 0]] * num_frames)
     np.testing.assert_array_equal(clip[0], clip[-1])
+
+
+def test_the_values_of_a_clip_lie_between_zero_and_one() -> None:
+    for scene in training_scenes(40, seed=6):
+        clip = render(scene)
+        assert 0 <= clip.min() < clip.max() <= 1

@@ -122,7 +122,7 @@ def test_metrics_and_scores_come_by_one_hook_and_are_kept_apart(tmp_path: Path) 
     brought = 'Metric("likeness", max), Score("beauty", max)'
     make_distribution(tmp_path, "witness", "witness_module", JUDGES.format(brought=brought))
     shown = in_a_fresh_process(tmp_path, LIST_JUDGES).splitlines()
-    assert shown == ["['likeness', 'psnr_db', 'ssim'] ['beauty', 'semantic']", "None"]
+    assert shown == ["['likeness', 'psnr_db', 'ssim'] ['beauty', 'figure_iou', 'semantic']", "None"]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_a_name_taken_twice_and_what_judges_nothing_are_refused_whole(
 ) -> None:
     make_distribution(tmp_path, "witness", "witness_module", JUDGES.format(brought=brought))
     kept, error = in_a_fresh_process(tmp_path, LIST_JUDGES).splitlines()
-    assert kept == "['psnr_db', 'ssim'] ['semantic']"
+    assert kept == "['psnr_db', 'ssim'] ['figure_iou', 'semantic']"
     assert message in error
 
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 import sraccel
+from sraccel.demo.fidelity import Fidelity, fidelity
+from sraccel.demo.observation import observe
 from sraccel.demo.score import AttributeScore, score_video
 from sraccel.demo.shapes import Scene, held_out_scenes
 from sraccel.plugin import Accelerator, Run, hookimpl
@@ -39,6 +41,7 @@ class Outcome:
 
     Attributes:
         scores: one a prompt.
+        fidelities: one a prompt.
         seconds: denoising seconds of each batch.
         cpu_seconds: the same of the processor, over all threads.
         switch_steps: first step of the other model, of each batch; None: no switch.
@@ -46,6 +49,7 @@ class Outcome:
     """
 
     scores: list[AttributeScore] = field(default_factory=list)
+    fidelities: list[Fidelity] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     switch_steps: list[int | None] = field(default_factory=list)
@@ -54,6 +58,7 @@ class Outcome:
     def add(self, other: Outcome) -> None:
         """Append the batches of another outcome."""
         self.scores += other.scores
+        self.fidelities += other.fidelities
         self.seconds += other.seconds
         self.cpu_seconds += other.cpu_seconds
         self.switch_steps += other.switch_steps
@@ -67,6 +72,10 @@ class Outcome:
         """One attribute, for the prompts that have it (NaN elsewhere)."""
         return np.array([score.values().get(name, np.nan) for score in self.scores], dtype=float)
 
+    def measure(self, name: str) -> np.ndarray:
+        """One of the continuous measures (`iou`, `path`, `psnr_db`), one a prompt."""
+        return np.array([getattr(found, name) for found in self.fidelities])
+
     def to_json(self) -> dict[str, Any]:
         """Everything, as JSON holds it."""
         return asdict(self)
@@ -74,9 +83,9 @@ class Outcome:
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
         """What `to_json` gave."""
-        return cls(
-            **{**content, "scores": [AttributeScore(**score) for score in content["scores"]]}
-        )
+        kinds = {"scores": AttributeScore, "fidelities": Fidelity}
+        judged = {name: [kind(**one) for one in content[name]] for name, kind in kinds.items()}
+        return cls(**{**content, **judged})
 
 
 def batches(prompts: int, size: int) -> Iterator[tuple[list[Scene], list[int]]]:
@@ -113,12 +122,13 @@ def run_batch(
     report = stack.report
     assert report.accelerated is not None
     calls = [call.reused for step in report.steps for call in step.calls]
-    scores = [
-        score_video(video, scene.caption) for video, scene in zip(frames, scenes, strict=True)
+    seen = [
+        (observe(video), scene.description) for video, scene in zip(frames, scenes, strict=True)
     ]
     outcome.add(
         Outcome(
-            scores,
+            [score_video(*one) for one in seen],
+            [fidelity(*one) for one in seen],
             seconds=[report.accelerated.seconds],
             cpu_seconds=[report.accelerators[-1].notes["seconds"]],
             switch_steps=[report.switch_step],

@@ -12,6 +12,7 @@ from sraccel.demo.shapes import Description, Figure, Placement, Scene, render
 from sraccel.video.metric import Metric
 from sraccel.video.metrics import (
     PSNR_CAP,
+    figure_iou,
     psnr_db,
     psnr_to_rmse,
     semantic,
@@ -73,7 +74,8 @@ def test_what_a_psnr_says_is_lost_is_the_root_mean_square_error(video: torch.Ten
     assert 0 < psnr_to_rmse(60) < psnr_to_rmse(20) < psnr_to_rmse(0) == 1
 
 
-SCENE = Scene(Description((Figure("red", "circle", "moving left"),)), (Placement(24, 24, 5.2),))
+FIGURE = Figure("red", "circle", "moving left", "striped")
+SCENE = Scene(Description((FIGURE,)), (Placement(30, 34, 6.2),))
 
 
 @pytest.fixture
@@ -84,24 +86,43 @@ def shapes() -> torch.Tensor:
 
 def test_the_semantic_score_is_the_share_of_the_caption_s_attributes(shapes: torch.Tensor):
     assert semantic(shapes, SCENE.caption) == 1
-    assert semantic(shapes, "a red circle moving right") == 0.75  # of colour, shape, motion, count
-    assert semantic(shapes, "a blue square moving right") == 0.25
+    # Of colour, pattern, shape, motion and count.
+    assert semantic(shapes, "a striped red circle moving right") == 0.8
+    assert semantic(shapes, "a dotted blue square moving right") == 0.2
     assert semantic(torch.full_like(shapes, 0.08), SCENE.caption) == 0
 
 
+def test_the_figure_iou_sees_what_the_attributes_do_not(shapes: torch.Tensor):
+    whole = figure_iou(shapes, SCENE.caption)
+    ragged = shapes.clone()
+    ragged[4, :, 30:34] = ragged[4, :, :1]  # a gap in one frame
+    assert semantic(ragged, SCENE.caption) == 1
+    assert whole == pytest.approx(1, abs=0.05)
+    assert figure_iou(ragged, SCENE.caption) < whole - 0.01
+    assert figure_iou(torch.full_like(shapes, 0.08), SCENE.caption) == 0
+
+
+judges = pytest.mark.parametrize("judge", [semantic, figure_iou])
+
+
+@judges
 @pytest.mark.parametrize("prompt", ["", "a fox in the snow", "a pink circle moving left"])
-def test_the_semantic_score_does_not_judge_what_is_no_caption(shapes: torch.Tensor, prompt: str):
-    assert semantic(shapes, prompt) is None
+def test_a_score_does_not_judge_what_is_no_caption(judge, shapes: torch.Tensor, prompt: str):
+    assert judge(shapes, prompt) is None
 
 
-@pytest.mark.parametrize("shape", [(9, 3, 96, 48), (9, 3, 48, 96), (9, 1, 48, 48), (9, 3, 96, 96)])
-def test_the_semantic_score_does_not_judge_another_model_s_video(shape: tuple[int, ...]):
-    assert semantic(torch.rand(shape), SCENE.caption) is None
+@judges
+@pytest.mark.parametrize(
+    "shape", [(9, 3, 96, 64), (9, 3, 64, 96), (9, 1, 64, 64), (9, 3, 48, 48), (9, 3, 96, 96)]
+)
+def test_a_score_does_not_judge_another_model_s_video(judge, shape: tuple[int, ...]):
+    assert judge(torch.rand(shape), SCENE.caption) is None
 
 
-def test_the_semantic_score_refuses_what_is_not_finite(shapes: torch.Tensor):
+@judges
+def test_a_score_refuses_what_is_not_finite(judge, shapes: torch.Tensor):
     with pytest.raises(ValueError, match="judged video holds NaN"):
-        semantic(torch.full_like(shapes, torch.nan), SCENE.caption)
+        judge(torch.full_like(shapes, torch.nan), SCENE.caption)
 
 
 def test_all_register_under_the_report_s_keys():
@@ -109,4 +130,5 @@ def test_all_register_under_the_report_s_keys():
         Metric("psnr_db", psnr_db, loss=psnr_to_rmse),
         Metric("ssim", ssim),
         Score("semantic", semantic),
+        Score("figure_iou", figure_iou),
     ]
