@@ -33,9 +33,7 @@ class FeatureTrace:
                 row.setdefault(name, []).append(value)
 
 
-def _changes(
-    step: SketchStep, previous: SketchStep | None
-) -> dict[str, list[float | None]]:
+def _changes(step: SketchStep, previous: SketchStep | None) -> dict[str, list[float | None]]:
     """From the step before; None at the first one. `d` is the paper's metric."""
     names: dict[str, tuple[str, Compared]] = {
         "d": ("guided", rel_l1_distance),

@@ -81,9 +81,7 @@ class Forks:
     scheduler: Any
     latents: torch.Tensor
     embeds: Embeds
-    clocks: dict[str, Clock] = field(
-        default_factory=lambda: {"sketch": Clock(), "render": Clock()}
-    )
+    clocks: dict[str, Clock] = field(default_factory=lambda: {"sketch": Clock(), "render": Clock()})
 
     def __post_init__(self) -> None:
         self.prompts = len(self.latents)

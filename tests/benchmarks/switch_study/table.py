@@ -95,9 +95,7 @@ class Study:
             trace.add(step)
         finished = {"full": full.finished(), **self._fewer(latents, embeds)}
         bare = decode(self.pipe, finished["full"][self.steps])
-        runs = {
-            name: curves(self.pipe, made, captions, bare) for name, made in finished.items()
-        }
+        runs = {name: curves(self.pipe, made, captions, bare) for name, made in finished.items()}
         seconds = {role: clock.seconds_a_row for role, clock in full.clocks.items()}
         return [
             {
@@ -110,9 +108,7 @@ class Study:
             for row, prompt in enumerate(prompts)
         ]
 
-    def _fewer(
-        self, latents: torch.Tensor, embeds: Embeds
-    ) -> dict[str, dict[int, torch.Tensor]]:
+    def _fewer(self, latents: torch.Tensor, embeds: Embeds) -> dict[str, dict[int, torch.Tensor]]:
         made = {}
         for count, positions in self.placements.items():
             uniform = uniform_grid(self.pipe.scheduler, count)
@@ -175,9 +171,7 @@ def load(arguments: argparse.Namespace) -> tuple[Any, Pair]:
     return pipe, Pair(pipe.transformer.eval(), render.eval(), scale, arguments.chunk)
 
 
-def chosen_placements(
-    arguments: argparse.Namespace, pipe: Any, pair: Pair
-) -> dict[int, list[int]]:
+def chosen_placements(arguments: argparse.Namespace, pipe: Any, pair: Pair) -> dict[int, list[int]]:
     """Those given, those of an earlier start, or those that do best on prompts of their own."""
     path = arguments.placements or arguments.work / "placements.json"
     if arguments.placements is None and not path.exists():

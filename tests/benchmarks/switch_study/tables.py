@@ -87,7 +87,7 @@ class Table:
         )
 
     def halves(self) -> tuple[Self, Self]:
-        """Training and held-out prompts: even and odd numbers, so that a part of a table will do."""
+        """Training and held-out prompts: even and odd numbers; an unfinished table has both."""
         even = self.prompts % 2 == 0
         return self.of(even), self.of(~even)
 
