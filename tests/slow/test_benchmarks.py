@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-SCRIPTS = sorted(path for path in FOLDER.glob("*.py") if "__main__" in path.read_text("utf-8"))
+SCRIPTS = sorted(path for path in FOLDER.rglob("*.py") if "__main__" in path.read_text("utf-8"))
 
 
 @pytest.mark.slow
