@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from grid_path import descend, shortest_path, step_costs
 def length(costs: np.ndarray, positions: tuple[int, ...]) -> float:
     """Of the path through these positions, to the last point."""
     points = [*positions, len(costs) - 1]
-    return float(sum(costs[i, j] for i, j in zip(points, points[1:], strict=False)))
+    return float(sum(costs[i, j] for i, j in pairwise(points)))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 7])

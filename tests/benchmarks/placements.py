@@ -123,7 +123,7 @@ def psnr_db(ours: torch.Tensor, theirs: torch.Tensor) -> torch.Tensor:
 
 
 def reference(calibration: Calibration, steps: int, prompts: int, doublings: int) -> dict[str, Any]:
-    """The cheapest grid that agrees with the finest, or the one before the finest if none does.
+    """The cheapest grid that agrees with the finest, or the last one tried if none does.
 
     The finest one has the pair's own shift; where another grid agrees with it, both have converged
     to the same video, since a shift only places the steps.
@@ -131,18 +131,16 @@ def reference(calibration: Calibration, steps: int, prompts: int, doublings: int
     own = calibration.pipe.scheduler.config.flow_shift
     finest = steps * 2**doublings
     best = calibration.videos(finest, own, prompts=prompts)
-    agreement = []
+    tried: list[dict[str, Any]] = []
     for length in (steps * 2**power for power in range(doublings)):
         for shift in dict.fromkeys((own, 1.0)):
             near = psnr_db(calibration.videos(length, shift, prompts=prompts), best).tolist()
-            agreement.append({"steps": length, "shift": shift, "psnr_db": near})
+            tried.append({"steps": length, "shift": shift, "psnr_db": near})
             each = ", ".join(f"{value:.1f}" for value in near)
             log(f"{length} steps at shift {shift:g}: {each} dB to {finest} at {own:g}")
-    enough = [found for found in agreement if min(found["psnr_db"]) >= AGREEMENT_DB]
-    chosen = min(enough, key=lambda f: f["steps"]) if enough else agreement[-1]
-    return {**chosen, "converged": bool(enough), "finest": finest, "prompts": prompts} | {
-        "of_each_grid": agreement
-    }
+            if min(near) >= AGREEMENT_DB:
+                return {**tried[-1], "converged": True, "finest": finest, "tried": tried}
+    return {**tried[-1], "converged": False, "finest": finest, "tried": list(tried)}
 
 
 def place(

@@ -80,7 +80,7 @@ def show(rows: list[Row]) -> None:
     """Print speed and quality, then every attribute's difference to the bare runs."""
     console = Console()
     if not console.is_terminal:  # a file has room for all columns
-        console = Console(width=max(console.width, 230))
+        console = Console(width=max(console.width, 260))
     speed = Table(
         title="speedup by the clock (quartiles over batches), by CPU time, counted; mean PSNR to "
         "the bare, the converged and the ideal video; differences to bare (95% intervals)"
@@ -141,7 +141,7 @@ def front(rows: list[Row], measure: str) -> list[Row]:
     """The rows that no other beats in both speed and this measure, the slowest first."""
     best, found = -np.inf, []
     for r in sorted(rows, key=lambda r: -r["counted_speedup"][0]):
-        if r[measure] > best:
+        if r[measure] > best and r["family"] != "converged":
             best = r[measure]
             found.append(r)
     return found[::-1]
@@ -151,7 +151,7 @@ def draw(rows: list[Row], measure: str, label: str, path: Path) -> None:
     """A measure (a share) over counted speedup: the trivial rivals as lines, the rest as marks."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.5, 6), layout="constrained", dpi=130)
+    figure = Figure(figsize=(13, 6), layout="constrained", dpi=130)
     axes = figure.subplots()
     rows = [r for r in rows if r["family"] != "converged"]
     families = [name for name in dict.fromkeys(r["family"] for r in rows) if name not in LINES]
@@ -175,7 +175,7 @@ def draw(rows: list[Row], measure: str, label: str, path: Path) -> None:
     axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="lower left")
+    figure.legend(fontsize=8, loc="outside right upper")
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
 

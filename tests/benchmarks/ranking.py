@@ -165,7 +165,11 @@ def not_compared(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
     """What the published tables have, and this pair has not; and the other way round."""
     missing = [
         f"{name}: {line['method']} at {line['speedup']:g}x: "
-        + ("not in diffusers" if line["method"] in NOT_HERE else "no setting here is as fast")
+        + (
+            "not in diffusers"
+            if line["method"] in NOT_HERE
+            else "not measured here at this speedup"
+        )
         for name, lines in tables.items()
         for line in lines
         if np.isnan(line["of_each_prompt"]).all()

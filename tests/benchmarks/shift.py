@@ -1,7 +1,8 @@
 """What accelerators are worth at which flow shift: one pair, other spacings of its noise levels.
 
-    python tests/benchmarks/placements.py --shifts 0.1 0.2 0.25 0.5 1 2 4 8 --budgets 12 8 \
-        --sweeps 1 --out runs/shift/placements.json
+    cp docs/assets/benchmarks/placements.json runs/shift/  # has shift 0.2
+    python tests/benchmarks/placements.py --shifts 0.1 0.25 0.5 1 2 4 8 --budgets 12 8 --sweeps 1 \
+        --out runs/shift/placements.json
     python tests/benchmarks/shift.py --prompts 32 --out docs/assets/benchmarks
 
 At every shift: the bare run, fewer steps at the scheduler's own spacing and placed well (on other
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,19 @@ PANELS = {
 }
 
 
-def settings(pipes: Mapping[str, Any], placements: Mapping[float, Placements]) -> list[Setting]:
+def settings(
+    pipes: Mapping[str, Any], placements: Mapping[float, Placements], budgets: Sequence[int]
+) -> list[Setting]:
     """Everything that is compared; the first shift's bare run comes first."""
     found = [next(iter(placements.values())).converged()]
     for shift, placed in placements.items():
-        found += _of_shift(pipes, shift, placed)
+        found += _of_shift(pipes, shift, placed, budgets)
     return found[1:] + found[:1]
 
 
-def _of_shift(pipes: Mapping[str, Any], shift: float, placed: Placements) -> list[Setting]:
+def _of_shift(
+    pipes: Mapping[str, Any], shift: float, placed: Placements, budgets: Sequence[int]
+) -> list[Setting]:
     render = pipes["render"].transformer
     switch = {"use": "srdiffusion", "render": render, "threshold": THRESHOLD}
     cache = {"use": "teacache", "threshold": CACHE}
@@ -76,6 +81,7 @@ def _of_shift(pipes: Mapping[str, Any], shift: float, placed: Placements) -> lis
         *(
             Setting("placed", _named(shift, f"{n} placed"), positions=positions, **more)
             for n, positions in placed.positions.items()
+            if n in budgets
         ),
         *(
             Setting("accelerated", _named(shift, name), recipe, **more)
@@ -150,6 +156,7 @@ def options() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shifts", type=float, nargs="+", default=SHIFTS)
+    parser.add_argument("--budgets", type=int, nargs="+", default=(12, 8), help="placed steps")
     parser.add_argument("--prompts", type=int, default=32)
     parser.add_argument("--batch", type=int, default=4, help="prompts that share decisions (4)")
     parser.add_argument("--steps", type=int, default=STEPS, help="of the grid, as in placements")
@@ -186,7 +193,7 @@ def main() -> None:
         shift: Placements.load(arguments.placements, pipes["transformer"], arguments.steps, shift)
         for shift in arguments.shifts
     }
-    points = settings(pipes, placements)
+    points = settings(pipes, placements, arguments.budgets)
     for point in points:
         if point.steps == STEPS:
             point.steps = arguments.steps
