@@ -82,7 +82,7 @@ def test_shifts_are_compared_each_with_its_own_bare_run(placements: Path, tmp_pa
         "--budgets",
         4,
     )
-    run("shift.py", *few, "--work", tmp_path / "work", "--out", tmp_path)
+    run("shift.py", *few, "--placements", placements, "--work", tmp_path, "--out", tmp_path)
     rows = json.loads((tmp_path / "shift.json").read_text("utf-8"))["rows"]
     bare = [row for row in rows if row["family"] == "bare"]
     assert [row["shift"] for row in bare] == [own, 1]
