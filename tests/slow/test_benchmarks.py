@@ -71,9 +71,7 @@ def test_shifts_are_compared_each_with_its_own_bare_run(placements: Path, tmp_pa
     own = 0.2
     few = ("--steps", STEPS, "--prompts", 1, "--placements", placements, "--budgets", 4)
     shifts = ("--shifts", own, 1)
-    run(
-        "shift.py", *few, *shifts, "--placements", placements, "--work", tmp_path, "--out", tmp_path
-    )
+    run("shift.py", *few, *shifts, "--work", tmp_path, "--out", tmp_path)
     rows = json.loads((tmp_path / "shift.json").read_text("utf-8"))["rows"]
     bare = [row for row in rows if row["family"] == "bare"]
     assert [row["shift"] for row in bare] == [own, 1]
