@@ -23,6 +23,7 @@ OWN = "TeaCache, the demo pair's own fit"
 """In the tables only."""
 FIRST_BLOCK, MAG = "FirstBlockCache", "MagCache"
 SEA, SEA_FLAT = "SeaCache", "SeaCache, order 0"
+TAYLOR = "TaylorSeer"
 COLOURS = {
     TEACACHE: "#0072b2",
     RETENTION: "#56b4e9",
@@ -30,10 +31,11 @@ COLOURS = {
     MAG: "#009e73",
     SEA: "#cc79a7",
     SEA_FLAT: "#8c5a7f",
+    TAYLOR: "#e69f00",
     FEWER: "#555555",
 }
 """After Okabe and Ito: they can be told apart by the colour-blind, too."""
-MARKS = dict(zip(COLOURS, "osD^vPx", strict=True))
+MARKS = dict(zip(COLOURS, "osD^vP*x", strict=True))
 
 
 def at_share(rows: list[dict[str, Any]], family: str, share: float) -> np.ndarray:

@@ -37,7 +37,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from diffusers import FirstBlockCacheConfig, MagCacheConfig
+from diffusers import FirstBlockCacheConfig, MagCacheConfig, TaylorSeerCacheConfig
 from diffusers.hooks import SeaCacheConfig
 from rich.console import Console
 from rich.progress import track
@@ -52,6 +52,7 @@ from cache_figures import (
     RETENTION,
     SEA,
     SEA_FLAT,
+    TAYLOR,
     TEACACHE,
     compared,
     draw,
@@ -164,8 +165,9 @@ def _teacache(family: str, threshold: float, file: Path | None = None) -> Settin
 
 
 def diffusers_caches(ratios: list[float]) -> list[Setting]:
-    """FirstBlockCache, MagCache and SeaCache; beyond what their default caps allow, other caps."""
+    """FirstBlockCache, MagCache, SeaCache and TaylorSeer; beyond their default caps, other caps."""
     return [
+        *(_taylor_seer(interval) for interval in (2, 3, 4, 5)),
         *(_first_block_cache(threshold) for threshold in (0.03, 0.04, 0.05, 0.08, 0.12, 0.3)),
         *(_mag_cache(ratios, threshold, 3, 0.2) for threshold in (0.002, 0.005, 0.02, 0.06)),
         *(_mag_cache(ratios, threshold, 5, 0.1) for threshold in (0.06, 0.2)),
@@ -195,6 +197,16 @@ def _sea_cache(order: int, threshold: float, cap: int) -> Setting:
     return Setting(SEA if order else SEA_FLAT, options, through_diffusers(config))
 
 
+def _taylor_seer(interval: int) -> Setting:
+    """As published: attention and feed-forward of every block are predicted, each by itself."""
+    config = TaylorSeerCacheConfig(
+        cache_interval=interval,
+        cache_identifiers=[r"blocks\.\d+\.(attn1|attn2|ffn)"],
+        taylor_factors_dtype=torch.float32,
+    )
+    return Setting(TAYLOR, {"interval": interval}, through_diffusers(config))
+
+
 def fewer_steps() -> list[Setting]:
     """What needs no cache at all."""
     return [Setting(FEWER, {"steps": steps}, steps=steps) for steps in (40, 34, 25, 20, 15, 12)]
@@ -202,6 +214,9 @@ def fewer_steps() -> list[Setting]:
 
 class Watch(logging.Handler):
     """Counts the blocks that ran, inside whatever hooks there are, and keeps diffusers' warnings.
+
+    A block counts where its attention projects its input: caches that predict an attention's output
+    call the attention, but not what is inside.
 
     Attributes:
         ran: block forwards.
@@ -223,7 +238,7 @@ class Watch(logging.Handler):
         self.ran, self.warnings = 0, []
         with ExitStack() as undo:
             for block in self._blocks:
-                undo.callback(block.attn1.register_forward_pre_hook(self._count).remove)
+                undo.callback(block.attn1.to_q.register_forward_pre_hook(self._count).remove)
             logger = logging.getLogger("diffusers.hooks")
             logger.addHandler(self)
             undo.callback(logger.removeHandler, self)

@@ -15,7 +15,7 @@ STEPS = 50
 DEMO_MARGIN = 0.03
 HYBRID_MARGIN = 0.02
 SWITCH_STEP = 18
-"""Of the hybrid: tests/benchmarks/hybrids.py says which one holds the margin at twice the speed."""
+"""Of the hybrid: tests/benchmarks/rivals.py says which one holds the margin at twice the speed."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
