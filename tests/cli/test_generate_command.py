@@ -42,7 +42,7 @@ def test_generate_writes_a_video_a_report_and_a_timeline(
     assert [step.denoiser for step in report.steps] == ["transformer"] * 3 + ["render"] * 3
     assert report.speedup.measured is None
     assert report.quality is None
-    assert load_video(out / "video.mp4").shape[1:] == (288, 288, 3)
+    assert load_video(out / "video.mp4").shape[1:] == (256, 256, 3)
     assert "not measured" in result.stdout
     for name in names:
         assert name in result.stdout
