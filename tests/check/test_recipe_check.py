@@ -331,7 +331,7 @@ def test_models_that_take_turns_are_not_added_up_nor_advised_to(
     larger["accelerators"][0]["render"]["subfolder"] = "transformer"
     half = memory(monkeypatch, larger, dtype=torch.bfloat16)  # the pipeline's own is the smaller
     assert "transformer 11.7 MiB, render 23.5 MiB" in half.message
-    assert at_once(half) == pytest.approx(23.5 + 7.5 + 0.2, abs=0.2)
+    assert at_once(half) == pytest.approx(23.5 + 14.1 + 0.2, abs=0.2)
     in_main_memory = memory(monkeypatch, with_render(residency="swap"), CPU)
     assert at_once(in_main_memory) == at_once(both)  # there, both are in it all the time
 

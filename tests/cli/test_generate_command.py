@@ -42,7 +42,7 @@ def test_generate_writes_a_video_a_report_and_a_timeline(
     assert [step.denoiser for step in report.steps] == ["transformer"] * 3 + ["render"] * 3
     assert report.speedup.measured is None
     assert report.quality is None
-    assert load_video(out / "video.mp4").shape[1:] == (288, 288, 3)
+    assert load_video(out / "video.mp4").shape[1:] == (256, 256, 3)
     assert "not measured" in result.stdout
     for name in names:
         assert name in result.stdout
@@ -136,11 +136,12 @@ def test_debug_shows_what_is_decided_at_every_call_and_tears_no_bar(
             main()
         shown = re.sub(r"\x1b\[[\d;?]*\w", "", capsys.readouterr().err)
         assert re.search(r"accelerated ━+ 4/4 steps", shown)
-        return [line for line in re.split(r"[\r\n]+", shown) if re.search(r"tep[ (]3|cache", line)]
+        lines = [line for line in re.split(r"[\r\n]+", shown) if re.search(r"tep[ (]3|cache", line)]
+        return [line for line in lines if not re.search(r"Call\(step [^3]", line)]
 
     calls = "DEBUG sraccel.loop.seams.denoiser_call: Call(step 3, {}, render): computed"
     steps = "DEBUG sraccel.loop.step: Step(3, timestep=62.0, denoiser='render') begins, chosen by"
-    *way, warning, _ = logged("--debug")
+    *way, warning = logged("--debug")[:4]  # whether the cache skipped anything comes after
     assert way == [f"{steps} srdiffusion", calls.format("cond"), calls.format("uncond")]
     assert warning.startswith("WARNING sraccel: teacache: 4 steps leave little to skip")
     assert logged() == []
