@@ -18,7 +18,7 @@ from sraccel.video.mp4 import save_video
 PROMPT = "a green triangle moving up"
 NUM_STEPS = 30
 GUIDANCE_SCALE = 5.0
-FLOW_SHIFT = 0.2
+FLOW_SHIFT = 0.7
 RECIPE = [
     {"use": "srdiffusion", "render": "demo", "switch_step": 12},
     {"use": "teacache", "threshold": 0.1},

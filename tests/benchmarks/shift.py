@@ -1,6 +1,6 @@
 """What accelerators are worth at which flow shift: one pair, other spacings of its noise levels.
 
-    cp docs/assets/benchmarks/placements.json runs/shift/  # has shift 0.2
+    cp docs/assets/benchmarks/placements.json runs/shift/  # has shift 0.7
     python tests/benchmarks/placements.py --shifts 0.1 0.25 0.5 1 2 4 8 --budgets 12 8 --sweeps 1 \
         --out runs/shift/placements.json
     python tests/benchmarks/shift.py --prompts 32 --out docs/assets/benchmarks
@@ -33,7 +33,7 @@ from points import Setting, Shard, header, load_pair, measure, start
 
 from sraccel.files import replacing
 
-SHIFTS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
+SHIFTS = (0.25, 0.5, 0.7, 1.0, 2.0, 4.0, 8.0)
 STEPS = 50
 UNIFORM_STEPS = (25, 12, 8)
 THRESHOLD, CACHE = 0.01, 0.2
