@@ -38,7 +38,7 @@ class DenoiserPlan:
     ffn_dim: int
     shifts: tuple[float, ...]
     steps: int
-    batch_size: int = 48
+    batch_size: int = 32
     muon_learning_rate: float = 4e-3
     adamw_learning_rate: float = 2e-3
     warmup: int = 50
@@ -49,10 +49,10 @@ class DenoiserPlan:
 
 
 SKETCH = DenoiserPlan(
-    num_layers=7, num_attention_heads=4, ffn_dim=512, shifts=(FLOW_SHIFT, 2.0), steps=2400
+    num_layers=7, num_attention_heads=4, ffn_dim=512, shifts=(FLOW_SHIFT, 2.0), steps=2900
 )
 RENDER = DenoiserPlan(
-    num_layers=2, num_attention_heads=2, ffn_dim=512, shifts=(FLOW_SHIFT,), steps=8000, seed=1
+    num_layers=2, num_attention_heads=2, ffn_dim=512, shifts=(FLOW_SHIFT,), steps=9000, seed=1
 )
 PLANS = {"sketch": SKETCH, "render": RENDER}
 

@@ -66,7 +66,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="0: torch's own choice")
     parser.add_argument("--num-scenes", type=int, default=16384)
-    parser.add_argument("--decoder-steps", type=int, default=1000)
+    parser.add_argument("--decoder-steps", type=int, default=700)
     parser.add_argument("--text-steps", type=int, default=800)
     parser.add_argument("--sketch-steps", type=int, default=PLANS["sketch"].steps)
     parser.add_argument("--render-steps", type=int, default=PLANS["render"].steps)

@@ -42,7 +42,13 @@ from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.denoisers.wan import WanAdapter
 from sraccel.loop.denoiser import Denoiser
 from sraccel.models.loading import load_demo
-from sraccel.plugin import Accelerator, AcceleratorOptions, Call, hookimpl
+from sraccel.plugin import (
+    Accelerator,
+    AcceleratorOptions,
+    Call,
+    hookimpl,
+    weights_checksum,
+)
 
 PROMPTS = ("two cats boxing", "a boat", "rain on a window")
 STEPS = 9
@@ -449,21 +455,18 @@ def test_experts_differ_by_their_role_and_from_a_model_of_their_configuration() 
         entry_for(file_of(entry_of(first, num_experts=2)), second, Variant.PLAIN)
 
 
-SHIPPED = {  # the first coefficient and R^2 of each fit in the package
-    ("transformer", "plain"): (488.53637282430526, 0.6309341406132889),
-    ("transformer", "retention"): (26650.411420273922, 0.4277488099397313),
-    ("render", "plain"): (193.27717769453443, 0.7147777820346765),
-    ("render", "retention"): (3756.353121938815, 0.5130527147852474),
-}
-
-
-@pytest.mark.parametrize(("role", "variant"), SHIPPED)
-def test_the_shipped_coefficients_are_the_demo_pair_s(role: Any, variant: str) -> None:
+@pytest.mark.parametrize("role", ["transformer", "render"])
+@pytest.mark.parametrize("variant", list(Variant))
+def test_the_shipped_coefficients_were_fitted_to_the_shipped_weights(
+    role: Any, variant: Variant
+) -> None:
     file = CalibrationFile.load(DEMO_WEIGHTS / "teacache.json")
     model = Denoiser(role, load_demo(role).transformer, WanAdapter())
-    entry = entry_for(file, model, Variant(variant))
-    assert (entry.coefficients[0], entry.r2) == SHIPPED[role, variant]
+    entry = entry_for(file, model, variant)
+    assert entry.weights == weights_checksum(model.module)
     assert entry.signature.keys() == signature_of(model.config).keys()
+    assert entry.r2_held_out is not None
+    assert entry.r2_held_out > 0.5
 
 
 def test_keys_that_another_version_of_diffusers_adds_say_nothing() -> None:

@@ -74,14 +74,14 @@ def test_the_render_model_goes_into_the_same_file(calibrate: Sraccel, tmp_path: 
 
 def test_a_local_folder_and_a_size(calibrate: Sraccel, tmp_path: Path) -> None:
     pipe = load_demo()
-    transformer = tiny_transformer(text_dim=64, in_channels=20, out_channels=20)
+    transformer = tiny_transformer(text_dim=64, in_channels=24, out_channels=24)
     DemoPipeline(**{**pipe.components, "transformer": transformer}).save_pretrained(tmp_path / "m")
     size = ("--height", 32, "--width", 48, "--frames", 5, "--guidance-scale", 1)
     result = calibrate("--model", tmp_path / "m", *size)
     assert result.exit_code == 0, result.output
     entry = CalibrationFile.load(tmp_path / "c.json").models["transformer"]
     assert entry.signature["num_layers"] == 3
-    assert entry.latent_shape == [1, 20, 6, 4, 6]
+    assert entry.latent_shape == [1, 24, 6, 4, 6]
     assert entry.num_points == 2 * 6  # one branch: no guidance
 
 

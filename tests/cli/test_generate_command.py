@@ -140,7 +140,7 @@ def test_debug_shows_what_is_decided_at_every_call_and_tears_no_bar(
         return [line for line in lines if not re.search(r"Call\(step [^3]", line)]
 
     calls = "DEBUG sraccel.loop.seams.denoiser_call: Call(step 3, {}, render): computed"
-    steps = "DEBUG sraccel.loop.step: Step(3, timestep=62.0, denoiser='render') begins, chosen by"
+    steps = "DEBUG sraccel.loop.step: Step(3, timestep=189.0, denoiser='render') begins, chosen by"
     *way, warning = logged("--debug")[:4]  # whether the cache skipped anything comes after
     assert way == [f"{steps} srdiffusion", calls.format("cond"), calls.format("uncond")]
     assert warning.startswith("WARNING sraccel: teacache: 4 steps leave little to skip")

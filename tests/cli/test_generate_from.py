@@ -41,7 +41,7 @@ accelerators:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny pipeline's folder, in which the demo pair's render model fits."""
     pipe = load_demo()
-    small = tiny_transformer(text_dim=64, in_channels=20, out_channels=20)
+    small = tiny_transformer(text_dim=64, in_channels=24, out_channels=24)
     folder = tmp_path_factory.mktemp("models") / "tiny"
     DemoPipeline(**{**pipe.components, "transformer": small}).save_pretrained(folder)
     return folder
@@ -237,7 +237,7 @@ def test_a_model_that_has_changed_is_refused_unless_accepted(
     (tmp_path / "recipe.yaml").write_text("accelerators: []\n")
     call = ("--prompt", PROMPT, *SIZE, "--steps", 2)
     first = generate(tmp_path / "recipe.yaml", "--model", folder, *call)
-    other = tiny_transformer(1, text_dim=64, in_channels=20, out_channels=20)
+    other = tiny_transformer(1, text_dim=64, in_channels=24, out_channels=24)
     other.save_pretrained(folder / "transformer")
     out = tmp_path / "refused"
     result = sraccel("generate", "--from", first.folder / "video.mp4", "--out", out)
@@ -280,7 +280,7 @@ def test_models_on_the_hub_are_taken_at_their_commits_of_then(model: Path, tmp_p
     for number, (commit, ref) in enumerate(zip("abc", ("main", "moved", "small"), strict=True)):
         folder = repository / "snapshots" / (commit * 40)
         shutil.copytree(model, folder)
-        other = tiny_transformer(number, text_dim=64, in_channels=20, out_channels=20)
+        other = tiny_transformer(number, text_dim=64, in_channels=24, out_channels=24)
         other.save_pretrained(folder / "transformer")
         (repository / "refs" / ref).write_text(commit * 40)
     (tmp_path / "recipe.yaml").write_text(

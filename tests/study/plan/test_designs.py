@@ -137,7 +137,7 @@ def test_a_sweep_is_the_whole_recipe_with_every_combination(
         by_name = {item.use: item.model_dump() for item in cell.accelerators}
         assert cell.uses == tuple(item.use for item in demo.accelerators)
         assert by_name["srdiffusion"]["threshold"] == cell.settings["srdiffusion.threshold"]
-        assert by_name["srdiffusion"]["min_step"] == 24
+        assert by_name["sageattention"]["kernel"] == "emulated"
         assert by_name["teacache"]["threshold"] == cell.settings["teacache.threshold"]
         steps_of_cell = cell.settings["sampling.num_inference_steps"]
         assert cell.sampling == {"num_inference_steps": steps_of_cell}
