@@ -9,10 +9,10 @@ import sraccel
 from sraccel.demo.score import ATTRIBUTES
 from sraccel.testing import load_demo_pipeline
 
-PROMPTS = 128
+PROMPTS = 64
 BATCH = 16
 STEPS = 50
-DEMO_MARGIN = 0.08
+DEMO_MARGIN = 0.06
 HYBRID_MARGIN = 0.02
 SWITCH_STEP = 20
 """Of the hybrid: tests/benchmarks/rivals.py says which one holds the margin at twice the speed."""
@@ -49,7 +49,7 @@ def low_end(outcomes: dict[str, Outcome], name: str) -> float:
     return rows["mean over attributes"][1]
 
 
-def test_the_demo_recipe_loses_at_most_eight_points_on_held_out_prompts(
+def test_the_demo_recipe_loses_at_most_six_points_on_held_out_prompts(
     outcomes: dict[str, Outcome],
 ) -> None:
     assert low_end(outcomes, "demo") > -DEMO_MARGIN
