@@ -21,7 +21,7 @@ from vae import Z_DIM
 NUM_TRAIN_TIMESTEPS = 1000
 FLOW_SHIFT = 0.7
 """Wan's 5 at 720p, brought to the pair: times the root of 9 x 8 x 8 over 21 x 90 x 160 latent
-positions, times 3.25, by which the channel of the layout is louder than one of unit variance."""
+positions, times 3.2, by which the channel of the layout is louder than one of unit variance."""
 
 
 @dataclass(frozen=True)

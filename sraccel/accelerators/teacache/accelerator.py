@@ -151,7 +151,8 @@ class TeaCache(Accelerator):
         waits = self.options.start == "after_switch"
         roles = stack.contributions if waits else self._known
         found = {role: item for role, item in self._known.items() if role in roles}
-        shift = flow_shift(getattr(stack.pipeline.scheduler, "config", {}))
+        scheduler = getattr(stack.pipeline, "scheduler", None)
+        shift = flow_shift(getattr(scheduler, "config", {}))
         return forecast_of(found, self.options.threshold, num_inference_steps, shift)
 
     @hookimpl
