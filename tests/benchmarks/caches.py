@@ -67,7 +67,7 @@ from sraccel.testing import load_demo_pipeline
 from sraccel.video.metrics import psnr_db
 
 STEPS = 50
-OWN_THRESHOLDS = (0.035, 0.05, 0.1, 0.15)
+OWN_THRESHOLDS = (0.013, 0.021, 0.026, 0.035, 0.05, 0.1, 0.15)
 """For the coefficients that come with the demo pair."""
 FITTED_SHARES = (0.2, 0.36, 0.5, 0.65, 0.75)
 """For fitted ones: the thresholds of the file that come nearest to skipping these shares."""
@@ -167,7 +167,7 @@ def _teacache(family: str, threshold: float, file: Path | None = None) -> Settin
 def diffusers_caches(ratios: list[float]) -> list[Setting]:
     """FirstBlockCache, MagCache, SeaCache and TaylorSeer; beyond their default caps, other caps."""
     return [
-        *(_taylor_seer(interval) for interval in (2, 3, 4, 5)),
+        *(_taylor_seer(*each) for each in ((2, 12), (2, 3), (3, 3), (4, 3), (5, 3))),
         *(_first_block_cache(threshold) for threshold in (0.03, 0.04, 0.05, 0.08, 0.12, 0.3)),
         *(_mag_cache(ratios, threshold, 3, 0.2) for threshold in (0.002, 0.005, 0.02, 0.06)),
         *(_mag_cache(ratios, threshold, 5, 0.1) for threshold in (0.06, 0.2)),
@@ -197,14 +197,19 @@ def _sea_cache(order: int, threshold: float, cap: int) -> Setting:
     return Setting(SEA if order else SEA_FLAT, options, through_diffusers(config))
 
 
-def _taylor_seer(interval: int) -> Setting:
-    """As published: attention and feed-forward of every block are predicted, each by itself."""
+def _taylor_seer(interval: int, dense: int) -> Setting:
+    """As published: attention and feed-forward of every block are predicted, each by itself.
+
+    The first steps are computed: 3 by default, and more to skip less.
+    """
     config = TaylorSeerCacheConfig(
         cache_interval=interval,
+        disable_cache_before_step=dense,
         cache_identifiers=[r"blocks\.\d+\.(attn1|attn2|ffn)"],
         taylor_factors_dtype=torch.float32,
     )
-    return Setting(TAYLOR, {"interval": interval}, through_diffusers(config))
+    options = {"interval": interval, "computed_first": dense}
+    return Setting(TAYLOR, options, through_diffusers(config))
 
 
 def fewer_steps() -> list[Setting]:

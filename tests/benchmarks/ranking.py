@@ -3,12 +3,14 @@
     python tests/benchmarks/caches.py --prompts 32 --out docs/assets/benchmarks
     python tests/benchmarks/ranking.py --out docs/assets/benchmarks
 
-A published table says what some methods keep of the bare run (PSNR) at a speedup each. Here every
-method that exists on both sides is read off `caches.json` at its published speedup: PSNR between
-the two nearest settings, prompt by prompt; speedup is that of the blocks that ran. A pair of
-methods agrees if both sides put the same one first. Tau is the share of pairs that agree less that
-of those that do not, over all tables; its interval is a bootstrap over prompts. Pairs of one
-method, and published differences below half a decibel, say nothing of an order, and are left out.
+A published table says what some methods keep of the bare run (PSNR) at a speedup each. It orders
+two methods at equal cost where the better one is as fast as the other or faster; where the faster
+one is the worse, it says nothing of that. Here both are read off `caches.json` at the better one's
+published speedup: PSNR between the two nearest settings, prompt by prompt; speedup is that of the
+blocks that ran. Tau is the share of pairs that agree less that of those that do not, over all
+tables; its interval is a bootstrap over prompts. Published differences below half a decibel are no
+order. Where two tables contradict each other no ranking can agree with both, so the best tau that
+any could reach stands beside it.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from dataclasses import asdict, dataclass
+from itertools import combinations, permutations
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,12 @@ from rich.console import Console
 from rich.table import Table
 from semantic import BOOTSTRAPS
 
+from sraccel.errors import ConflictError
+
+Row = dict[str, Any]
 LEAST_DB = 0.5
+SLACK = 0.1
+"""Speedups within this share of each other are taken for equal."""
 NOT_HERE = ("EasyCache", "ScalingCache", "MixCache")
 
 
@@ -106,78 +113,142 @@ TABLES: dict[str, tuple[str, Sequence[Published]]] = {
 """TeaCache's figures in the two sources differ for the same model: other sizes, prompts, shifts."""
 
 
-def here(rows: list[dict[str, Any]], line: Published) -> np.ndarray:
-    """PSNR on the pair at a published speedup, one a prompt; NaN where no setting is as fast."""
-    if not any(r["family"] == line.method for r in rows):
-        return np.array([np.nan])
-    return at_share(rows, line.method, 1 - 1 / line.speedup)
+@dataclass(frozen=True)
+class Pair:
+    """Two methods that a published table orders at equal cost.
 
+    Attributes:
+        table: its name.
+        better, worse: its lines.
+        difference_db: of the better less the worse, here, at the better's speedup; one a prompt.
+    """
 
-def measured(rows: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """The tables' lines, each with what was measured of it here."""
-    return {
-        name: [
-            {
-                "method": line.method,
-                "speedup": line.speedup,
-                "published_psnr_db": line.psnr_db,
-                "of_each_prompt": here(rows, line),
-            }
-            for line in lines
-        ]
-        for name, (_, lines) in TABLES.items()
-    }
+    table: str
+    better: Published
+    worse: Published
+    difference_db: np.ndarray
 
+    @property
+    def agrees(self) -> bool:
+        """Whether the better one is the better one here, too."""
+        return float(np.nanmean(self.difference_db)) > 0
 
-def pairs(
-    tables: dict[str, list[dict[str, Any]]],
-) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
-    """What can be compared: both measured here, other methods, a published order."""
-    for name, lines in tables.items():
-        known = [line for line in lines if not np.isnan(line["of_each_prompt"]).all()]
-        for one, other in combinations(known, 2):
-            apart = abs(one["published_psnr_db"] - other["published_psnr_db"]) >= LEAST_DB
-            if one["method"] != other["method"] and apart:
-                yield name, one, other
-
-
-def tau(tables: dict[str, list[dict[str, Any]]], draw: np.ndarray | None = None) -> float:
-    """Kendall's tau over all pairs; of drawn prompts, or of all."""
-    signs = []
-    for _, one, other in pairs(tables):
-        published = one["published_psnr_db"] - other["published_psnr_db"]
-        values = one["of_each_prompt"] - other["of_each_prompt"]
-        chosen = values if draw is None else values[draw]
-        signs.append(np.sign(published) * np.sign(np.nanmean(chosen)))
-    return float(np.mean(signs)) if signs else float("nan")
-
-
-def tau_interval(tables: dict[str, list[dict[str, Any]]]) -> tuple[float, float, float]:
-    """Tau, and its 95% bootstrap interval over prompts."""
-    prompts = max(len(line["of_each_prompt"]) for lines in tables.values() for line in lines)
-    rng = np.random.default_rng(0)
-    draws = [tau(tables, rng.integers(0, prompts, prompts)) for _ in range(BOOTSTRAPS // 4)]
-    low, high = np.nanquantile(draws, [0.025, 0.975])
-    return tau(tables), float(low), float(high)
-
-
-def not_compared(tables: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """What the published tables have, and this pair has not; and the other way round."""
-    missing = [
-        f"{name}: {line['method']} at {line['speedup']:g}x: "
-        + (
-            "not in diffusers"
-            if line["method"] in NOT_HERE
-            else "not measured here at this speedup"
+    def __str__(self) -> str:
+        published = self.better.psnr_db - self.worse.psnr_db
+        found = float(np.nanmean(self.difference_db))
+        return (
+            f"{self.table}: {self.better.method} at {self.better.speedup:g}x above "
+            f"{self.worse.method} at {self.worse.speedup:g}x: {published:+.1f} dB published, "
+            f"{found:+.1f} here at {self.better.speedup:g}x: "
+            f"{'as published' if self.agrees else 'the other way round'}"
         )
-        for name, lines in tables.items()
+
+
+def here(rows: list[Row], method: str, speedup: float) -> np.ndarray:
+    """PSNR on the pair at a speedup, one a prompt; NaN where no setting is as fast."""
+    if not any(r["family"] == method for r in rows):
+        return np.array([np.nan])
+    return at_share(rows, method, 1 - 1 / speedup)
+
+
+def ordered(one: Published, other: Published) -> tuple[Published, Published] | None:
+    """The better and the worse one at equal cost; None: the table does not say."""
+    better, worse = sorted((one, other), key=lambda line: -line.psnr_db)
+    apart = better.psnr_db - worse.psnr_db >= LEAST_DB
+    as_fast = better.speedup >= worse.speedup * (1 - SLACK)
+    return (better, worse) if one.method != other.method and apart and as_fast else None
+
+
+def pairs(rows: list[Row]) -> Iterator[Pair]:
+    """All that the tables order, and that can be measured here."""
+    for name, (_, lines) in TABLES.items():
+        for one, other in combinations(lines, 2):
+            if (order := ordered(one, other)) is None:
+                continue
+            better, worse = order
+            ours, theirs = (here(rows, each.method, better.speedup) for each in order)
+            if not np.isnan(ours - theirs).all():
+                yield Pair(name, better, worse, ours - theirs)
+
+
+def tau(found: Sequence[Pair], draw: np.ndarray | None = None) -> float:
+    """Kendall's tau; of drawn prompts, or of all."""
+    differences = [
+        each.difference_db if draw is None else each.difference_db[draw] for each in found
+    ]
+    return float(np.mean([np.sign(np.nanmean(each)) for each in differences]))
+
+
+def tau_interval(found: Sequence[Pair]) -> tuple[float, float, float]:
+    """Tau, and its 95% bootstrap interval over prompts."""
+    prompts = len(found[0].difference_db)
+    rng = np.random.default_rng(0)
+    draws = [tau(found, rng.integers(0, prompts, prompts)) for _ in range(BOOTSTRAPS // 4)]
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return tau(found), float(low), float(high)
+
+
+def best_tau(found: Sequence[Pair]) -> float:
+    """The most that one order of the methods could reach."""
+    methods = {each.better.method for each in found} | {each.worse.method for each in found}
+    return max(
+        float(
+            np.mean(
+                [
+                    1 if order.index(each.better.method) < order.index(each.worse.method) else -1
+                    for each in found
+                ]
+            )
+        )
+        for order in permutations(sorted(methods))
+    )
+
+
+def not_compared() -> list[str]:
+    """Methods that the published tables have, and this pair has not; and the other way round."""
+    missing = [
+        f"{name}: {line.method} at {line.speedup:g}x: not in diffusers"
+        for name, (_, lines) in TABLES.items()
         for line in lines
-        if np.isnan(line["of_each_prompt"]).all()
+        if line.method in NOT_HERE
     ]
     return [*missing, "SeaCache, FirstBlockCache: in none of these tables"]
 
 
-def show(content: dict[str, Any]) -> None:
+def results(rows: list[Row]) -> Row:
+    """Everything, as JSON.
+
+    Raises:
+        ConflictError: no pair was measured.
+    """
+    found = [*pairs(rows)]
+    if not found:
+        raise ConflictError("caches.json has no two methods that a published table orders")
+    by_table = {name: [each for each in found if each.table == name] for name in TABLES}
+    return {
+        "tau": tau_interval(found),
+        "best_tau": best_tau(found),
+        "of_each_table": {name: tau(each) for name, each in by_table.items() if each},
+        "pairs": [str(each) for each in found],
+        "not_compared": not_compared(),
+        "tables": {name: _lines(rows, name) for name in TABLES},
+    }
+
+
+def _lines(rows: list[Row], name: str) -> Row:
+    source, lines = TABLES[name]
+    return {
+        "source": source,
+        "lines": [{**asdict(line), "here_db": _mean(rows, line)} for line in lines],
+    }
+
+
+def _mean(rows: list[Row], line: Published) -> float | None:
+    values = here(rows, line.method, line.speedup)
+    return None if np.isnan(values).all() else float(np.nanmean(values))
+
+
+def show(content: Row) -> None:
     """Print every line of every table, the pairs, and tau."""
     console = Console()
     if not console.is_terminal:
@@ -187,49 +258,22 @@ def show(content: dict[str, Any]) -> None:
         table.add_column(heading)
     for name, lines in content["tables"].items():
         for line in lines["lines"]:
-            found = line["psnr_db"]
+            found = line["here_db"]
             shown = "" if found is None else f"{found:.1f}"
-            published = f"{line['published_psnr_db']:.1f}"
-            table.add_row(name, line["method"], f"{line['speedup']:g}x", published, shown)
+            table.add_row(
+                name, line["method"], f"{line['speedup']:g}x", f"{line['psnr_db']:.1f}", shown
+            )
     console.print(table)
     for text in content["pairs"]:
         console.print(text, highlight=False)
     for text in content["not_compared"]:
         console.print(f"not compared: {text}", highlight=False)
     middle, low, high = content["tau"]
-    console.print(f"tau {middle:.2f} ({low:.2f} to {high:.2f}), {len(content['pairs'])} pairs")
-
-
-def results(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Everything, as JSON."""
-    tables = measured(rows)
-    return {
-        "tau": tau_interval(tables),
-        "of_each_table": {
-            name: tau({name: lines}) for name, lines in tables.items() if [*pairs({name: lines})]
-        },
-        "pairs": [_pair_text(*pair) for pair in pairs(tables)],
-        "not_compared": not_compared(tables),
-        "tables": {
-            name: {"source": TABLES[name][0], "lines": [_with_mean(line) for line in lines]}
-            for name, lines in tables.items()
-        },
-    }
-
-
-def _pair_text(name: str, one: dict[str, Any], other: dict[str, Any]) -> str:
-    difference = float(np.nanmean(one["of_each_prompt"] - other["of_each_prompt"]))
-    published = one["published_psnr_db"] - other["published_psnr_db"]
-    agrees = "as published" if difference * published > 0 else "the other way round"
-    names = " less ".join(f"{line['method']} at {line['speedup']:g}x" for line in (one, other))
-    return f"{name}: {names}: {published:+.1f} dB published, {difference:+.1f} here: {agrees}"
-
-
-def _with_mean(line: dict[str, Any]) -> dict[str, Any]:
-    values = line["of_each_prompt"]
-    known = values[~np.isnan(values)]
-    mean = float(known.mean()) if len(known) else None
-    return {**{k: v for k, v in line.items() if k != "of_each_prompt"}, "psnr_db": mean}
+    count, best = len(content["pairs"]), content["best_tau"]
+    console.print(
+        f"tau {middle:.2f} ({low:.2f} to {high:.2f}), {count} pairs; one order of the methods "
+        f"could reach {best:.2f}"
+    )
 
 
 def main() -> None:
