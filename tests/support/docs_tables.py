@@ -30,6 +30,7 @@ from sraccel.accelerators.teacache.rule import Variant
 from sraccel.cli import app
 from sraccel.cli.plugins import _options
 from sraccel.cli.plugins import _type_name as _type_name_of_option
+from sraccel.loop.claims import BY_HOOK, CLAIMS
 from sraccel.loop.denoiser_adapter import DenoiserAdapter
 from sraccel.loop.hookspecs import Discovery, Loop
 from sraccel.models.known_pairs import EVIDENCE, HANDOFFS, PAIRS
@@ -37,6 +38,7 @@ from sraccel.plugin import Accelerator, Sampling
 from sraccel.recipe.catalogue import installed
 from sraccel.recipe.recipe import Recipe
 from sraccel.recipes import sraccel_recipes
+from sraccel.report.model import CallRecord
 from sraccel.study import results as study_report
 from sraccel.study.plan.plan import Plan
 
@@ -317,10 +319,22 @@ def hooks_reference(owner: type) -> str:
     return "\n".join(sections)
 
 
+def claims_table() -> str:
+    """Every claim: what it says, and the hooks that make it."""
+    rows = ["| claim | two accelerators would both | made by |", "|---|---|---|"]
+    for name, what in CLAIMS.items():
+        hooks = ", ".join(f"`{hook}`" for hook in BY_HOOK.get(name, ())) or "`claims`"
+        rows.append(f"| `{name}` | {what} | {hooks} |")
+    return "\n".join(rows) + "\n"
+
+
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every key of a model's JSON with its type: `steps[].index`, `int`."""
     for name, field in model.model_fields.items():
-        yield from _keys_of(prefix + name, field.annotation)
+        if model is CallRecord and name == "evaluations":  # calls again
+            yield prefix + name, "list"
+        else:
+            yield from _keys_of(prefix + name, field.annotation)
 
 
 def _keys_of(path: str, annotation: Any) -> Iterator[tuple[str, str]]:
@@ -363,6 +377,7 @@ def written() -> Iterator[tuple[str, str, str]]:
     yield "reference/pairs.md", "hand-offs", words_table(HANDOFFS)
     yield "reference/pairs.md", "evidence", words_table(EVIDENCE)
     yield "reference/cli.md", "commands", commands_reference()
+    yield "how-to/write-an-accelerator.md", "claims", claims_table()
     yield "reference/hooks.md", "loop", hooks_reference(Loop)
     yield "reference/hooks.md", "discovery", hooks_reference(Discovery)
 
