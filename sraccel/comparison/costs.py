@@ -136,7 +136,8 @@ class SkippingProbe(Probe):
     ) -> None:
         super().__init__(schedule, denoisers)
         if rule is not None:
-            self.block_span, self.cache_device = rule.block_span, rule.cache_device
+            self.cache_device = rule.cache_device
+            self.span_of = rule.span_of  # type: ignore[method-assign]
 
     def _skips(self, call: Call, level: str) -> bool:
         return self._kind(call.step.index)[1] == level

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sraccel.loop.call import Call
     from sraccel.loop.claims import Claim
     from sraccel.loop.column import Column
+    from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.finding import Finding
     from sraccel.loop.forecast import Forecast
     from sraccel.loop.stack import Stack
@@ -135,6 +136,10 @@ class Accelerator:
         self.options: Any = type(self).Options() if options is None else options
         if isinstance(options, RuleOptions):
             self.scope, self.cache_device = options.scope, options.cache_device
+
+    def span_of(self, denoiser: Denoiser) -> tuple[int, int | None]:
+        """The `block_span` in this denoiser; to be overridden where models differ in depth."""
+        return self.block_span
 
     def history_value(self, call: Call, value: torch.Tensor) -> torch.Tensor:
         """What a predictor wants kept of a computed value, in `call.history`.

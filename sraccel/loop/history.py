@@ -27,7 +27,7 @@ class Like(NamedTuple):
         return cls(tuple(tensor.shape), tensor.dtype, tensor.device)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Computed:
     """One computed value.
 
@@ -100,7 +100,8 @@ class History:
     def add(self, value: torch.Tensor, kept: torch.Tensor, step: Step) -> None:
         """Take in a value that was computed, and what the predictor wants kept of it."""
         self._computing = False
-        self.like = Like.of(value)
+        if self.like is None:  # a history is of one shape
+            self.like = Like.of(value)
         if self._length:
             stored = kept.to("cpu") if self._on_cpu else kept
             item = Computed(stored, kept.device, step.solver_step, step.timestep, step.sigma)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from sraccel.loop.accelerator import Accelerator
     from sraccel.loop.call import Call, Level
+    from sraccel.loop.denoiser import Denoiser
 
 HOOK_OF = {"call": "skip_call", "blocks": "skip_blocks"}
 """The hook by which a rule decides about a level."""
@@ -25,8 +26,8 @@ class Skipping:
     Attributes:
         rule: the accelerator that decides when to skip, or None.
         predictor: the accelerator that predicts what stands in, or None.
-        calls: whether whole calls may be skipped; blocks: whether blocks may be.
-        span: the blocks that may be, as a slice of the stack; probes: whether some come before it.
+        calls: whether whole calls may be skipped; blocks: whether blocks may be; answers: whether
+            calls may be answered otherwise.
     """
 
     def __init__(self, hooks: LoopHooks, accelerators: Sequence[Accelerator]) -> None:
@@ -37,8 +38,7 @@ class Skipping:
         self.predictor = by_name[predictors[0]] if predictors else None
         self.calls = hooks.anyone(HOOK_OF["call"])
         self.blocks = hooks.anyone(HOOK_OF["blocks"])
-        self.span = (0, None) if self.rule is None else self.rule.block_span
-        self.probes = self.span[0] != 0
+        self.answers = hooks.anyone("answer_call")
 
     def decisions(self) -> Decisions:
         """Those of a new run."""
@@ -49,6 +49,10 @@ class Skipping:
         """How many computed values are kept."""
         return 1 if self.predictor is None else self.predictor.history_length
 
+    def span_of(self, denoiser: Denoiser) -> slice:
+        """The blocks of a denoiser that may be skipped, as a slice of its stack."""
+        return slice(*((0, None) if self.rule is None else self.rule.span_of(denoiser)))
+
     def new_history(self) -> History:
         """An empty one, as long as the predictor declares, where the rule or it wants it kept."""
         on_cpu = any(one is not None and one.cache_device == "cpu" for one in self._both)
@@ -58,11 +62,13 @@ class Skipping:
     def _both(self) -> tuple[Accelerator | None, Accelerator | None]:
         return self.rule, self.predictor
 
-    def stand_in(self, call: Call, level: Level, like: Like | None = None) -> torch.Tensor | None:
+    def stand_in(
+        self, call: Call, level: Level, like: torch.Tensor | None = None
+    ) -> torch.Tensor | None:
         """What stands in for the call's output, or its blocks' residual; None: compute it.
 
         Args:
-            like: what it must be; None: as the value that was computed last.
+            like: a tensor of its shape, dtype and device; None: as the value computed last.
         """
         history = call.open_history(level)
         decision = call.step.run.decisions.decide(
@@ -74,8 +80,7 @@ class Skipping:
             history.clear()
             call.close_history(level)
             return None
-        like = like or history.like
-        answer = self._predicted(call, history, like) if decision and like is not None else None
+        answer = self._predicted(call, history, like) if decision else None
         if answer is None:
             history.begin()
             return None
@@ -94,10 +99,11 @@ class Skipping:
         return decision and (len(history) > 0 or self.keeps == 0)
 
     def _predicted(
-        self, call: Call, history: History, like: Like
+        self, call: Call, history: History, like: torch.Tensor | None
     ) -> tuple[str | None, torch.Tensor] | None:
         if self.predictor is not None:
-            return self._hooks.predict(call, like)
+            wanted = history.like if like is None else Like.of(like)
+            return None if wanted is None else self._hooks.predict(call, wanted)
         if not len(history):  # the branch that decided for all is not this one
             return None
         value = history[-1].value

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ConflictError, LoopError
-from sraccel.loop.history import Like
 from sraccel.loop.intercept import CALL, Bypass, Interception, is_compiled
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ class BlockStackSeam:
         self._entered = False  # the first block of the span, in this forward
         self._reached = False  # where the residual ends
         self._bypass = Bypass((), self._skip)  # of the blocks that no layer watches
+        self._probes = False  # whether blocks come before the span
         self._sole = False  # whether the first block of the span is the last one, too
 
     def install(self) -> Iterator[Interception | Bypass]:
@@ -48,14 +48,15 @@ class BlockStackSeam:
         module = self._denoiser.module
         check_block_stack(self._denoiser, self._hooks, self._skipping)
         blocks = self._adapter.blocks(module)
-        span = blocks[slice(*self._skipping.span)]
+        span = blocks[self._skipping.span_of(self._denoiser)]
         tail = self._adapter.tail(module) if span[-1] is blocks[-1] else None
         if tail is None:
             yield Interception(span[-1], CALL, self._last_block)
         else:
             yield Interception(tail, CALL, self._tail)
         yield Interception(span[0], CALL, self._head)
-        if span[0] is not blocks[0]:
+        self._probes = span[0] is not blocks[0]
+        if self._probes:
             yield Interception(blocks[0], CALL, self._probe)
         for name, tapped in self._adapter.taps(module).items():
             yield Interception(tapped, CALL, self._tap(name))
@@ -105,12 +106,11 @@ class BlockStackSeam:
         if self._entered:
             raise self._nested()
         self._entered = True
-        if not self._skipping.probes:
+        if not self._probes:
             self._see_input(call, args, kwargs)
         call.span_input = self._adapter.block_input(args, kwargs)
         if self._skipping.blocks:
-            like = Like.of(call.span_input)
-            self._residual = self._skipping.stand_in(call, "blocks", like)
+            self._residual = self._skipping.stand_in(call, "blocks", call.span_input)
         if self._call is not call:
             raise self._nested()
         if self._residual is None:
@@ -188,10 +188,11 @@ def check_block_stack(denoiser: Denoiser, hooks: LoopHooks, skipping: Skipping) 
             f"{what} runs one block several times, so where its block stack begins and ends is "
             f"not known: {leave_out}"
         )
-    span = blocks[slice(*skipping.span)]
+    wanted = skipping.span_of(denoiser)
+    span = blocks[wanted]
     if not span:
         raise ConflictError(
-            f"{what} has {len(blocks)} blocks, of which the span {skipping.span} leaves none that "
+            f"{what} has {len(blocks)} blocks, of which the span {wanted} leaves none that "
             f"could be skipped: {leave_out}"
         )
     if span[-1] is not blocks[-1] and len(denoiser.adapter.streams) > 1:

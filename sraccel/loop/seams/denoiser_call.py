@@ -51,6 +51,7 @@ class DenoiserCallSeam:
         self._tracker = tracker
         self._block_seams = block_seams  # by role of the denoiser that they watch
         self._skipping = skipping
+        self._watches = skipping.calls or skipping.answers
         self._form = OutputForm()
         self._like: Like | None = None  # of the predictions
         self.context: str | None = None
@@ -92,7 +93,7 @@ class DenoiserCallSeam:
     def _answer(self, call: Call, inner: Any, given: Arguments) -> Any:
         """The output for the loop: an accelerator's answer, or what `_evaluate` makes."""
         hooks = call.step.run.hooks
-        if not hooks.anyone("answer_call"):
+        if not self._skipping.answers:
             return self._evaluate(call, inner, given)
         clock = call.step.run.clock
         started = clock.mark()
@@ -130,15 +131,20 @@ class DenoiserCallSeam:
         output = self._skipped(call, given) if self._skipping.calls else None
         if output is None:
             output = self._compute(call, inner, given)
-            self._form.see(output)
-            prediction = prediction_of(output)
-            self._like = Like.of(prediction)
-            if self._skipping.calls:
-                self._skipping.computed(call, "call", prediction)
+            if self._watches:
+                self._see(call, output)
         call.marks = (started, run.clock.mark())
         if run.hooks.anyone("denoiser_called"):
             run.hooks.denoiser_called(call, prediction_of(output))
         return output
+
+    def _see(self, call: Call, output: Any) -> None:
+        """What answers and predictions must be like; and what was computed, for the history."""
+        self._form.see(output)
+        prediction = prediction_of(output)
+        self._like = Like.of(prediction)
+        if self._skipping.calls:
+            self._skipping.computed(call, "call", prediction)
 
     def _skipped(self, call: Call, given: Arguments) -> Any:
         """The output where the rule skips the call; else None."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from sraccel.plugin import Accelerator, Call, Run, hookimpl, rel_l1_distance
+from sraccel.plugin import Accelerator, Call, Denoiser, Run, hookimpl, rel_l1_distance
 
 if TYPE_CHECKING:
     import torch
@@ -106,6 +106,11 @@ class FirstBlocksCache(Accelerator):
     def __init__(self, threshold: float, span: tuple[int, int | None] = (1, None)) -> None:
         super().__init__()
         self.threshold, self.block_span = threshold, span
+
+    def span_of(self, denoiser: Denoiser) -> tuple[int, int | None]:
+        """Of a small model, all behind the first block."""
+        blocks = denoiser.adapter.blocks(denoiser.module)
+        return self.block_span if len(blocks) > 2 else (1, None)
 
     @hookimpl
     def skip_blocks(self, call: Call) -> bool:
