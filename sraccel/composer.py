@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ConflictError, ModelError, PluginError
+from sraccel.loop.accelerator import Accelerator
+from sraccel.loop.answers import refuse
+from sraccel.loop.claims import check_claims
 from sraccel.loop.denoiser import Contribution, Denoiser, recognise
 from sraccel.loop.hooks import LoopHooks
 from sraccel.loop.stack import Stack
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from sraccel.loop.accelerator import Accelerator
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.noise.space import NoiseSpace
 
@@ -28,12 +31,6 @@ DENOISERS = ("transformer", "transformer_2", "unet")
 BARE = "denoiser"
 """Role of a module that was given without a pipeline."""
 
-EXCLUSIVE_HOOKS = {
-    "select_denoiser": "choose which model denoises a step",
-    "reuse_residual": "predict the block stack's residual",
-}
-"""Hooks that only one accelerator of a stack may implement, and what they would both do."""
-
 
 def compose(
     target: Any,
@@ -41,6 +38,7 @@ def compose(
     *,
     adapters: Sequence[DenoiserAdapter] = (),
     noise_space: NoiseSpace | None = None,
+    role: str | None = None,
 ) -> Stack:
     """Make a stack that applies a recipe to a pipeline or to a bare denoiser.
 
@@ -49,70 +47,42 @@ def compose(
     Args:
         target: a diffusers pipeline, or a denoiser module that your own loop calls.
         recipe: a `Recipe`, a list of accelerators, a mapping, a file, or a shipped recipe's name.
+            A list may hold instances of accelerators: what one writes can be tried without being
+            packaged.
         adapters: adapters for denoisers that no installed plugin knows; asked first.
         noise_space: what a bare denoiser's inputs mean; needed where a render model has another
             scale or schedule. A pipeline's is read from its scheduler and VAE.
+        role: of the target's one denoiser, where it is not the pipeline's own word: `render` for a
+            pipeline that goes on with another one's video.
 
     Raises:
         RecipeError: the recipe is not valid.
         ConflictError: its accelerators contradict each other or the target.
         ModelError: a model is missing, unknown, or does not fit its partner.
     """
-    recipe = Recipe.load(recipe)
-    return compose_accelerators(
-        target,
-        [item.accelerator(item) for item in recipe.accelerators],
-        recipe,
-        adapters,
-        noise_space,
-    )
-
-
-def compose_accelerators(
-    target: Any,
-    accelerators: list[Accelerator],
-    recipe: Recipe | None = None,
-    adapters: Sequence[DenoiserAdapter] = (),
-    noise_space: NoiseSpace | None = None,
-    role: str | None = None,
-) -> Stack:
-    """Make a stack of accelerators that exist already; errors as `compose`.
-
-    `role` is the role of the target's one denoiser where it is not the pipeline's own word:
-    `render` for a pipeline that goes on with another one's video.
-    """
+    recipe, accelerators = instances(recipe)
     known = [*adapters, *installed().adapters]
     hooks = LoopHooks(accelerators)
     check_claims(accelerators, hooks)
     pipeline, requested = _denoisers_of(target, known, noise_space, role)
     check_families(accelerators, list(requested.values()))
-    stack = Stack(recipe or Recipe(), pipeline, requested, accelerators, hooks, known, build_report)
+    stack = Stack(recipe, pipeline, requested, accelerators, hooks, known, build_report)
     stack.check_free()
     _contribute(stack)
     stack.check()
     return stack
 
 
-def check_claims(accelerators: list[Accelerator], hooks: LoopHooks) -> None:
-    """Refuse accelerators that would both own what only one can.
-
-    Raises:
-        ConflictError: naming them, and what to do.
-    """
-    for hook, what in EXCLUSIVE_HOOKS.items():
-        _refuse_several(hooks.who(hook), what)
-    claims = {claim for accelerator in accelerators for claim in accelerator.claims}
-    for claim in sorted(claims):
-        owners = [accelerator.name for accelerator in accelerators if claim in accelerator.claims]
-        _refuse_several(owners, f"own the {claim}")
-
-
-def _refuse_several(names: list[str], what: str) -> None:
-    if len(names) > 1:
-        listed = " and ".join(repr(name) for name in names)
-        raise ConflictError(
-            f"{listed} both {what}: keep one of them in the recipe", accelerators=names
-        )
+def instances(recipe: Any) -> tuple[Recipe, list[Accelerator]]:
+    """A recipe, and an instance of each of its accelerators; those given are taken as they are."""
+    if not isinstance(recipe, (list, tuple)):
+        recipe = Recipe.load(recipe)
+        return recipe, [item.accelerator(item) for item in recipe.accelerators]
+    given = [item for item in recipe if isinstance(item, Accelerator)]
+    made = {id(one.options): one for one in given}
+    items = [item.options if isinstance(item, Accelerator) else item for item in recipe]
+    recipe = Recipe.load(items)
+    return recipe, [made.get(id(item)) or item.accelerator(item) for item in recipe.accelerators]
 
 
 def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -> None:
@@ -181,6 +151,9 @@ def _contribute(stack: Stack) -> None:
     """Add the denoisers that accelerators bring."""
     for name, brought in stack.hooks.contribute_denoisers(stack):
         own = stack.own
+        if not isinstance(brought, Mapping) or not all(isinstance(role, str) for role in brought):
+            what = f"{brought!r}: it must be a mapping from roles to denoisers"
+            refuse(name, "contribute_denoisers", None, what)
         for role, item in brought.items():
             if role in stack.denoisers:
                 raise PluginError(

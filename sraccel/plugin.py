@@ -1,6 +1,6 @@
 """Everything that a plugin imports from sraccel. Importing this module does not import torch."""
 
-from sraccel.composer import compose_accelerators
+from sraccel.composer import compose
 from sraccel.errors import (
     ConflictError,
     LoopError,
@@ -11,18 +11,21 @@ from sraccel.errors import (
     SraccelError,
 )
 from sraccel.files import output_folder, replacing
-from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
+from sraccel.loop.accelerator import Accelerator, AcceleratorOptions, RuleOptions
 from sraccel.loop.call import Call
+from sraccel.loop.claims import Claim
 from sraccel.loop.column import Column
 from sraccel.loop.denoiser import Contribution, Denoiser, recognise
 from sraccel.loop.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
 from sraccel.loop.finding import Finding
 from sraccel.loop.forecast import Forecast
+from sraccel.loop.history import Computed, History
 from sraccel.loop.hookspecs import hookimpl
 from sraccel.loop.placement import Placement
 from sraccel.loop.run import Run
 from sraccel.loop.stack import Stack
 from sraccel.loop.step import Step, rel_l1_distance
+from sraccel.loop.step_plan import StepPlan
 from sraccel.models.arguments import check_arguments, defaults_of
 from sraccel.models.checksum import weights_checksum
 from sraccel.models.memory import check_room, weight_bytes
@@ -48,7 +51,9 @@ __all__ = [
     "Accelerator",
     "AcceleratorOptions",
     "Call",
+    "Claim",
     "Column",
+    "Computed",
     "ConflictError",
     "Contribution",
     "Denoiser",
@@ -56,6 +61,7 @@ __all__ = [
     "Finding",
     "FlowSchedule",
     "Forecast",
+    "History",
     "LoopError",
     "Metric",
     "ModelError",
@@ -66,18 +72,20 @@ __all__ = [
     "Placement",
     "PluginError",
     "Progress",
+    "RuleOptions",
     "Run",
     "Sampling",
     "Score",
     "SraccelError",
     "Stack",
     "Step",
+    "StepPlan",
     "StepReport",
     "argument",
     "check_arguments",
     "check_partners",
     "check_room",
-    "compose_accelerators",
+    "compose",
     "config_of",
     "defaults_of",
     "did_you_mean",

@@ -16,9 +16,9 @@ from tiny_models import IDENTITY, TEXT_DIM, tiny_pipeline, tiny_transformer
 from untouched import untouched
 
 import sraccel
-from sraccel.plugin import Accelerator, Denoiser, Stack, compose_accelerators, hookimpl
+from sraccel.plugin import Accelerator, Denoiser, Stack, hookimpl
 
-OtherCache = made("other-cache", reuse_residual=hookimpl(lambda self, call: None))
+OtherCache = made("other-cache", skip_blocks=hookimpl(lambda self, call: None))
 OtherSwitch = made("other-switch", select_denoiser=hookimpl(lambda self, step: None))
 OtherAttention = made("other-attention", claims=frozenset({"attention"}))
 FluxOnly = made("flux-only", families=frozenset({"flux"}))
@@ -36,7 +36,7 @@ def test_what_is_no_pipeline_and_no_denoiser_is_refused() -> None:
 
 def test_a_pipeline_of_two_experts_has_not_one_role_to_give() -> None:
     with pytest.raises(sraccel.ModelError, match="two experts cannot be used as 'render'"):
-        compose_accelerators(WAN_2_2.pipeline(), [], role="render")
+        sraccel.compose(WAN_2_2.pipeline(), [], role="render")
 
 
 def test_a_role_that_nobody_brings_is_an_error_that_names_the_accelerator(
@@ -156,9 +156,9 @@ REFUSED = {
     "folder without a model": (MODEL, r"no transformer/config\.json"),
     "another VAE": (MODEL, r"VAE latents_std: \[1.0.*transformer.*\[2.0.*render"),
     "another family": (MODEL, r"family: 'wan' \(transformer\), 'cogvideox' \(render\)"),
-    "two rules": (CONFLICT, "'teacache' and 'other-cache' both predict the block stack's residual"),
+    "two rules": (CONFLICT, "'teacache' and 'other-cache' both decide when to skip"),
     "two switches": (CONFLICT, "'srdiffusion' and 'other-switch' both choose which model"),
-    "two kernels": (CONFLICT, "'sageattention' and 'other-attention' both own the attention"),
+    "two kernels": (CONFLICT, "'sageattention' and 'other-attention' both replace how attention"),
     "made for another family": (CONFLICT, r"'flux-only' works with flux; .* family 'wan'"),
 }
 FIELDS = {

@@ -34,8 +34,10 @@ def check_memory(
     parts |= {name: size for name, size in encoders.items() if size is not None}
     listed = ", ".join(f"{name} {byte_size(size)}" for name, size in parts.items())
     text = f"weights in {str(dtype).removeprefix('torch.')}: {listed}; "
-    caching = bool(stack.hooks.who("reuse_residual"))
-    kept = _residual_of_a_branch(stack, dtype, recipe.sampling) if caching else None
+    values = stack.skipping.keeps if stack.skipping.blocks else 0
+    caching = values > 0
+    one = _residual_of_a_branch(stack, dtype, recipe.sampling) if caching else None
+    kept = None if one is None else values * one
     needed, in_words = _at_once(stack, parts, BRANCHES * (kept or 0), device)
     free = free_bytes(device)
     text += f"{in_words}, free on {device} {byte_size(free)}"
@@ -48,7 +50,7 @@ def check_memory(
     else:
         yield Finding("note", f"{text}. Activations come on top: not estimated", ABOUT)
     if caching:
-        yield _residuals(kept)
+        yield _residuals(kept, values)
 
 
 def _at_once(
@@ -111,7 +113,7 @@ def _residual_of_a_branch(stack: Stack, dtype: torch.dtype, sampling: Sampling) 
     return max(known) if known and len(known) == len(sizes) else None
 
 
-def _residuals(kept: int | None) -> Finding:
+def _residuals(kept: int | None, values: int) -> Finding:
     if kept is None:
         text = "cached residuals: not estimated (it takes height, width and num_frames in the "
         text += "recipe's `sampling`, and a Wan model); a run's report says what was kept"
@@ -120,6 +122,7 @@ def _residuals(kept: int | None) -> Finding:
         f"cached residuals: {byte_size(kept)} a guidance branch, so {byte_size(BRANCHES * kept)} "
     )
     text += "with guidance, for a batch of one"
+    text += f" ({values} for the predictor)" if values > 1 else ""
     return Finding("note", text, ABOUT)
 
 

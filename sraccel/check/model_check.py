@@ -109,9 +109,9 @@ class _ModelCheck:
         return self._compose(items, "")
 
     def _stack(self, items: Sequence[AcceleratorOptions]) -> Stack:
-        from sraccel.composer import compose_accelerators
+        from sraccel.composer import compose
 
-        return compose_accelerators(self._outline, list(map(made, items)))
+        return compose(self._outline, list(map(made, items)))
 
     def _expect(self, stack: Stack | None, name: str) -> None:
         """What the accelerator of this name expects of the stack."""

@@ -51,12 +51,16 @@ def _doubts_of_cells(study: Study) -> Iterator[Finding]:
 
 
 def _conflicts(recipe: Recipe) -> Iterator[Finding]:
-    from sraccel.composer import check_claims
+    from sraccel.loop.claims import check_claims
     from sraccel.loop.hooks import LoopHooks
 
     try:
         accelerators = list(map(made, recipe.accelerators))
-        check_claims(accelerators, LoopHooks(accelerators))
+        hooks = LoopHooks(accelerators)
+        for name, method in hooks.unmarked:
+            message = f"its method {method} is not marked @hookimpl, so it is never called"
+            yield Finding("warning", message, name)
+        check_claims(accelerators, hooks)
     except ConflictError as error:
         yield Finding("error", str(error), between=error.accelerators)
     except PluginError as error:

@@ -21,7 +21,7 @@ def asked(accelerator: str, method: str) -> Iterator[None]:
         yield
     except SraccelError:
         raise
-    except Exception as error:  # a third party's
+    except (Exception, SystemExit) as error:  # a third party's
         raise raised_in(accelerator, method, error) from error
 
 

@@ -26,6 +26,13 @@ def plugins(
         str | None, typer.Argument(help="An accelerator, to see its options and defaults.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    matrix: Annotated[
+        bool,
+        typer.Option(
+            "--matrix",
+            help="Which go together: composes each pair with the demo pair, in both orders.",
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """List what a recipe can name, where it comes from, and what failed to import."""
@@ -33,7 +40,11 @@ def plugins(
         from sraccel.recipe.catalogue import installed
 
         catalogue = installed()
-        if name is None:
+        if matrix:
+            from sraccel.cli.plugins_matrix import show_matrix
+
+            show_matrix(sorted(catalogue.accelerators), as_json)
+        elif name is None:
             described = describe(catalogue)
             _print_json(described) if as_json else _print_catalogue(described)
         else:
@@ -62,25 +73,27 @@ def describe(catalogue: Catalogue) -> dict[str, Any]:
 
 
 def _row(catalogue: Catalogue, name: str) -> dict[str, Any]:
+    from sraccel.loop.claims import claims_of
+
     accelerator = catalogue.accelerators[name]
+    hooks = _hooks(accelerator)
     brought_by = (item.name for item in catalogue.plugins if name in item.accelerators)
     return {
         "name": name,
         "summary": accelerator.summary(),
         "plugin": next(brought_by, None),
         "distribution": catalogue.origin(name),
-        "claims": sorted(accelerator.claims),
+        "claims": [claim.name for claim in claims_of(accelerator, hooks)],
         "families": sorted(accelerator.families) if accelerator.families is not None else None,
-        "hooks": _hooks(accelerator),
+        "hooks": hooks,
     }
 
 
 def _hooks(accelerator: type[Accelerator]) -> list[str]:
     """The loop hooks that it implements, in the order in which a run asks."""
-    from sraccel.loop.hookspecs import PROJECT, Loop
+    from sraccel.loop.hooks import HOOKS, is_implemented
 
-    names = [name for name in vars(Loop) if not name.startswith("_")]
-    return [name for name in names if hasattr(getattr(accelerator, name, None), f"{PROJECT}_impl")]
+    return [name for name in HOOKS if is_implemented(accelerator, name)]
 
 
 def _describe_one(catalogue: Catalogue, name: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 A prediction from the accelerated run's own timings would be circular. So costs come from the bare
 run and from probes: the same pipeline call with few steps, in which an internal accelerator
-takes every (denoiser, computed or reused) in turn, under the kernels that the recipe prepares.
+takes every (denoiser, computed or skipped) in turn, under the kernels that the recipe prepares.
 """
 
 from __future__ import annotations
@@ -10,15 +10,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.clock import median
 from sraccel.loop.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    import torch
-
     from sraccel.loop.call import Call
     from sraccel.loop.denoiser import Contribution
     from sraccel.loop.step import Step
@@ -30,13 +28,15 @@ class Kind(NamedTuple):
 
     Attributes:
         denoiser: role of the model that answers.
-        reused: whether its block stack is skipped.
+        skipped: what a rule skips of it, `call` or `blocks`; None: nothing.
         prepared_by: accelerators whose `prepare_denoiser` is in force, in recipe order.
+        shares: what accelerators skip of it by other means, as (name, share of the work).
     """
 
     denoiser: str
-    reused: bool
+    skipped: str | None
     prepared_by: tuple[str, ...] = ()
+    shares: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Costs:
     def take(self, report: Report, prepared_by: tuple[str, ...]) -> None:
         """Add the calls and steps of a run."""
         for step in report.steps:
-            timed = [call for call in step.calls if call.seconds is not None]
+            timed = [call for call in evaluated(step.calls) if call.seconds is not None]
             for call in timed:
                 self.samples[_kind_of(call, prepared_by)].append(call.seconds or 0.0)
             if timed and step.seconds is not None:
@@ -71,13 +71,28 @@ class Costs:
         return median(value for values in self.rests.values() for value in values)
 
 
+def evaluated(calls: Iterable[CallRecord]) -> Iterator[CallRecord]:
+    """The calls of denoisers: of one that was answered otherwise, those that it was made of."""
+    for call in calls:
+        yield from [call] if call.answered_by is None else call.evaluations
+
+
+def shares_of(call: CallRecord) -> tuple[tuple[str, float], ...]:
+    """What accelerators skipped by means of their own, to a hundredth: nearly equal is one kind."""
+    return tuple((name, round(share, 2)) for name, share in sorted(call.skips.items()))
+
+
 def _kind_of(call: CallRecord, prepared_by: tuple[str, ...]) -> Kind:
     """The kind of a call as it was made."""
-    return Kind(call.denoiser, call.reused, prepared_by)
+    return Kind(call.denoiser, call.level, prepared_by, shares_of(call))
+
+
+Wanted = tuple[str, str | None]
+"""(role of a denoiser, what is skipped: `call`, `blocks` or None)"""
 
 
 class Probe(Accelerator):
-    """Takes each (denoiser, computed or reused) in turn, a few steps each.
+    """Takes each (denoiser, what is skipped) in turn, a few steps each.
 
     Steps of a kind follow each other, as they do in a real run: a model that takes turns with
     another one finds its weights gone from the processor's caches.
@@ -86,9 +101,7 @@ class Probe(Accelerator):
     name = "probe"
     steps_each = 6
 
-    def __init__(
-        self, schedule: Sequence[tuple[str, bool]], denoisers: Mapping[str, Contribution]
-    ) -> None:
+    def __init__(self, schedule: Sequence[Wanted], denoisers: Mapping[str, Contribution]) -> None:
         super().__init__(type(self).Options())
         self._schedule = schedule
         self._denoisers = denoisers
@@ -98,7 +111,7 @@ class Probe(Accelerator):
         """How many steps it takes."""
         return len(self._schedule) * self.steps_each
 
-    def _kind(self, step_index: int) -> tuple[str, bool]:
+    def _kind(self, step_index: int) -> Wanted:
         return self._schedule[min(step_index // self.steps_each, len(self._schedule) - 1)]
 
     @hookimpl
@@ -110,31 +123,75 @@ class Probe(Accelerator):
         return self._kind(step.index)[0]
 
 
-class ReusingProbe(Probe):
-    """A probe that also skips blocks; for models whose blocks can be skipped."""
+class SkippingProbe(Probe):
+    """A probe that also skips, where something was computed before; as the stack's rule would."""
 
-    name = "reusing-probe"
+    name = "skipping-probe"
+
+    def __init__(
+        self,
+        schedule: Sequence[Wanted],
+        denoisers: Mapping[str, Contribution],
+        rule: Accelerator | None = None,
+    ) -> None:
+        super().__init__(schedule, denoisers)
+        if rule is not None:
+            self.cache_device = rule.cache_device
+            self.span_of = rule.span_of  # type: ignore[method-assign]
+
+    def _skips(self, call: Call, level: str) -> bool:
+        return self._kind(call.step.index)[1] == level
+
+
+class BlockSkippingProbe(SkippingProbe):
+    """Skips blocks."""
+
+    name = "block-skipping-probe"
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> Any:
-        reused = self._kind(call.step.index)[1]
-        return call.block_input.new_zeros(call.block_input.shape) if reused else None
+    def skip_blocks(self, call: Call) -> bool:
+        return self._skips(call, "blocks")
+
+
+class CallSkippingProbe(SkippingProbe):
+    """Skips calls."""
+
+    name = "call-skipping-probe"
 
     @hookimpl
-    def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
-        kept: list[torch.Tensor] = call.memory(self, list)
-        kept[:] = [residual]
+    def skip_call(self, call: Call) -> bool:
+        return self._skips(call, "call")
 
 
-def probe_for(schedule: Sequence[tuple[str, bool]], denoisers: Mapping[str, Contribution]) -> Probe:
+class FullSkippingProbe(BlockSkippingProbe, CallSkippingProbe):
+    """Skips both."""
+
+    name = "full-skipping-probe"
+
+
+def probe_for(
+    schedule: Sequence[Wanted],
+    denoisers: Mapping[str, Contribution],
+    rule: Accelerator | None = None,
+) -> Probe:
     """The probe that takes this schedule."""
-    reuses = any(reused for _, reused in schedule)
-    return (ReusingProbe if reuses else Probe)(schedule, denoisers)
+    levels = {level for _, level in schedule if level is not None}
+    if not levels:
+        return Probe(schedule, denoisers)
+    kinds = {"blocks": BlockSkippingProbe, "call": CallSkippingProbe}
+    kind = kinds[next(iter(levels))] if len(levels) == 1 else FullSkippingProbe
+    return kind(schedule, denoisers, rule)
 
 
 def kinds_by_preparation(kinds: Iterable[Kind]) -> Iterator[tuple[tuple[str, ...], list[Kind]]]:
     """Kinds that one probe run can measure together."""
-    groups: dict[tuple[str, ...], list[Kind]] = defaultdict(list)
+    groups: dict[tuple[str, ...], dict[Wanted, Kind]] = defaultdict(dict)
     for kind in kinds:
-        groups[kind.prepared_by].append(kind)
-    yield from sorted(groups.items())
+        groups[kind.prepared_by].setdefault((kind.denoiser, kind.skipped), kind)
+    for prepared_by, found in sorted(groups.items()):
+        # What was computed comes first, so that there is something to reuse.
+        yield prepared_by, [found[wanted] for wanted in sorted(found, key=_computed_first)]
+
+
+def _computed_first(wanted: Wanted) -> tuple[str, str]:
+    return wanted[0], wanted[1] or ""

@@ -11,7 +11,7 @@ from sraccel.comparison.costs import Costs, kinds_by_preparation, probe_for
 from sraccel.comparison.prediction import Recorded, kinds_needed, predict
 from sraccel.comparison.quality import quality_of
 from sraccel.comparison.timed_call import TimedCall
-from sraccel.composer import compose, compose_accelerators
+from sraccel.composer import compose
 from sraccel.errors import LoopError
 from sraccel.loop.clock import median
 from sraccel.loop.stack import Stack
@@ -120,12 +120,10 @@ class PairedRuns:
         needed = {kind for kind in needed if kind.denoiser not in moving}
         brought = {role: item for role, item in brought.items() if role not in moving}
         for prepared_by, kinds in kinds_by_preparation(needed):
-            schedule = [(kind.denoiser, kind.reused) for kind in kinds]
+            schedule = [(kind.denoiser, kind.skipped) for kind in kinds]
             preparing = [item for item in self.stack.accelerators if item.name in prepared_by]
-            probe = probe_for(schedule, brought)
-            with compose_accelerators(
-                self.pipe, [*preparing, probe], adapters=self.adapters
-            ) as stack:
+            probe = probe_for(schedule, brought, self.stack.skipping.rule)
+            with compose(self.pipe, [*preparing, probe], adapters=self.adapters) as stack:
                 stack.logs_warnings = False
                 self.call("probing costs", num_inference_steps=probe.steps)
             self.costs.take(stack.report, prepared_by)

@@ -1,7 +1,8 @@
 """Predicting a speedup from decisions and costs, and attributing it to accelerators.
 
 The accelerated run's decisions are replayed for every prefix of the recipe: what an absent
-accelerator decided is undone (its model switch, its skipped blocks, its prepared kernel). The ratio
+accelerator decided is undone (its model switch, its skipped calls and blocks, its answers, the
+steps that it left out, its prepared kernel). The ratio
 of one prefix's time to the next one's is the factor of the accelerator between them, and the
 factors multiply to the predicted speedup. It is exact for the decisions made; it is not what an
 accelerator would do alone, since alone it might decide otherwise.
@@ -14,7 +15,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sraccel.comparison.costs import Costs, Kind
+from sraccel.comparison.costs import Costs, Kind, shares_of
 from sraccel.report.model import CallRecord, Report
 
 
@@ -32,14 +33,22 @@ class Recorded:
     claims_speed: bool = True
 
 
-def kind_of(call: CallRecord, present: Sequence[Recorded]) -> Kind:
-    """What this call would have been if only these accelerators had acted."""
+def kinds_of(call: CallRecord, present: Sequence[Recorded]) -> list[Kind]:
+    """What a call would have been if only these accelerators had acted: calls of denoisers."""
     names = {accelerator.name for accelerator in present}
-    chosen = call.chosen_by is not None and call.chosen_by in names
+    if call.answered_by in names:
+        return [kind for one in call.evaluations for kind in kinds_of(one, present)]
+    return [kind_of(call, present)]
+
+
+def kind_of(call: CallRecord, present: Sequence[Recorded]) -> Kind:
+    """The same of a call that nobody answers otherwise."""
+    names = {accelerator.name for accelerator in present}
     return Kind(
-        denoiser=call.denoiser if chosen else call.requested,
-        reused=call.reused_by is not None and call.reused_by in names,
+        denoiser=call.denoiser if call.chosen_by in names else call.requested,
+        skipped=call.level if call.reused_by in names else None,
         prepared_by=tuple(accelerator.name for accelerator in present if accelerator.prepares),
+        shares=tuple((name, share) for name, share in shares_of(call) if name in names),
     )
 
 
@@ -52,10 +61,11 @@ def prefixes(accelerators: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
 def kinds_needed(report: Report, accelerators: Sequence[Recorded]) -> set[Kind]:
     """Every kind of call that a prediction for this run asks the cost of."""
     return {
-        kind_of(call, present)
+        kind
         for present in prefixes(accelerators)
         for step in report.steps
         for call in step.calls
+        for kind in kinds_of(call, present)
     }
 
 
@@ -64,12 +74,13 @@ def predict(report: Report, accelerators: Sequence[Recorded], costs: Costs) -> N
     own = _own_costs(report, accelerators)
     seconds, estimated = [], []
     for present in prefixes(accelerators):
-        steps = [[kind_of(call, present) for call in step.calls] for step in report.steps]
+        steps = [_kinds(step.calls, present) for step in report.steps]
         calls = [kind for step in steps for kind in step]
         estimated.append(any(kind not in costs.samples for kind in calls))
         spent = {kind: _seconds(kind, costs, own) for kind in {*calls}}
         rests = [costs.rest(step[-1]) for step in steps if step]
-        seconds.append(sum(spent[kind] for kind in calls) + sum(rests))
+        whole = sum(spent[kind] for kind in calls) + sum(rests)
+        seconds.append(whole * _steps_left_out(report, present))
     if not report.steps or not all(math.isfinite(value) for value in seconds):
         return
     report.speedup.predicted = seconds[0] / seconds[-1]
@@ -80,6 +91,17 @@ def predict(report: Report, accelerators: Sequence[Recorded], costs: Costs) -> N
         record.factor = factor if accelerator.claims_speed else None
         record.overhead = None if accelerator.claims_speed else factor
         record.estimated = guessed
+
+
+def _kinds(calls: Sequence[CallRecord], present: Sequence[Recorded]) -> list[Kind]:
+    return [kind for call in calls for kind in kinds_of(call, present)]
+
+
+def _steps_left_out(report: Report, present: Sequence[Recorded]) -> float:
+    """How many times as many steps there are where nobody plans them."""
+    if report.asked_steps is None or report.planned_by in {one.name for one in present}:
+        return 1.0
+    return report.asked_steps / max(report.num_inference_steps, 1)
 
 
 def _seconds(kind: Kind, *costs: Costs) -> float:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from sraccel.loop.edition import API
+from sraccel.loop.history import CacheDevice
 from sraccel.loop.numbers_only import NoBooleans
+from sraccel.loop.scope import Scope
 
 if TYPE_CHECKING:
+    import torch
+
+    from sraccel.loop.call import Call
+    from sraccel.loop.claims import Claim
     from sraccel.loop.column import Column
+    from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.finding import Finding
     from sraccel.loop.forecast import Forecast
     from sraccel.loop.stack import Stack
@@ -41,6 +49,11 @@ class AcceleratorOptions(NoBooleans):
         """
         return None if self.models() else self
 
+    @classmethod
+    def example(cls) -> Mapping[str, Any]:
+        """Options to try the accelerator with on the demo pair, where some are required."""
+        return {}
+
     @model_validator(mode="before")
     @classmethod
     def _is_of_this_accelerator(cls, given: Any) -> Any:
@@ -50,6 +63,21 @@ class AcceleratorOptions(NoBooleans):
         if given.get("use", name) != name:
             raise ValueError(f"these are options of {name!r}, not of {given['use']!r}")
         return {**given, "use": name}
+
+
+class RuleOptions(AcceleratorOptions):
+    """Options that every rule can offer, since the core does what they ask for."""
+
+    scope: Scope = Field(
+        "each",
+        description="Guidance branches: `each` decides for itself; the `first` of a step decides "
+        "for all; `consensus`: the same, and a later one's wish to compute counts next step.",
+    )
+    cache_device: CacheDevice = Field(
+        "model",
+        description="Where computed values are kept: with the model, or in main memory (`cpu`, "
+        "which costs a transfer a step).",
+    )
 
 
 class Accelerator:
@@ -62,18 +90,31 @@ class Accelerator:
 
     Attributes:
         name: how a recipe names it.
-        claims: what only one accelerator of a stack may own, beyond what its hooks say
-            (`attention`, say).
+        api: the edition of the hooks that it is written for; a class that names one is refused
+            by a later edition, with what changed.
+        claims: what it owns in a stack beyond what its hooks say: names of
+            `sraccel.loop.claims.CLAIMS` (`attention`, say), or a `Claim` that can be shared.
         families: the denoiser families it works with; None means every family.
         columns: what it measures at steps, by name; see `Step.measure`.
+        scope: of a rule: whether each guidance branch decides for itself.
+        block_span: of a rule: the blocks that may be skipped, as a slice of the stack. Those before
+            it are its probe: they always run, and `call.probe_residual` is what they added.
+        history_length: of a predictor: how many computed values the core keeps for it; 0: it needs
+            none, and is asked without.
+        cache_device: where they are kept: with the model, or in main memory.
         claims_speed: False where it cannot be faster (an emulated kernel): the report then lists
             its cost as overhead instead of a factor.
     """
 
     name: ClassVar[str]
-    claims: ClassVar[frozenset[str]] = frozenset()
+    api: ClassVar[int] = API
+    claims: ClassVar[Collection[str | Claim]] = frozenset()
     families: ClassVar[frozenset[str] | None] = None
     columns: ClassVar[Mapping[str, Column]] = {}
+    scope: Scope = "each"
+    block_span: tuple[int, int | None] = (0, None)
+    history_length: int = 1
+    cache_device: CacheDevice = "model"
     claims_speed: bool = True
 
     class Options(AcceleratorOptions):
@@ -91,8 +132,22 @@ class Accelerator:
             cls.Options = Options  # type: ignore[assignment, misc]
         cls.Options.accelerator = cls
 
-    def __init__(self, options: AcceleratorOptions) -> None:
-        self.options: Any = options
+    def __init__(self, options: AcceleratorOptions | None = None) -> None:
+        self.options: Any = type(self).Options() if options is None else options
+        if isinstance(options, RuleOptions):
+            self.scope, self.cache_device = options.scope, options.cache_device
+
+    def span_of(self, denoiser: Denoiser) -> tuple[int, int | None]:
+        """The `block_span` in this denoiser; to be overridden where models differ in depth."""
+        return self.block_span
+
+    def history_value(self, call: Call, value: torch.Tensor) -> torch.Tensor:
+        """What a predictor wants kept of a computed value, in `call.history`.
+
+        The value itself, unless a predictor works on another quantity: the output minus the input,
+        or the clean latent.
+        """
+        return value
 
     def outlook(self, stack: Stack) -> Iterable[Finding]:
         """What can be said of it in a stack before a run; for `sraccel check --model`.

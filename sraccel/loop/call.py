@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from sraccel.errors import LoopError, PluginError
+from sraccel.loop.history import History
+from sraccel.loop.memory import Key
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +19,10 @@ if TYPE_CHECKING:
     from sraccel.noise.change_of_variables import Exchange
 
 State = TypeVar("State")
+Level = Literal["call", "blocks"]
+"""What is skipped: the whole call of a denoiser, or blocks within it."""
+MOSTLY = 0.5
+"""The share of a call's work from which on it counts as skipped."""
 
 
 class Call:
@@ -26,26 +34,40 @@ class Call:
         denoiser: the model that answers.
         requested: what the loop called, by the pipeline's own word for it.
         chosen_by: the accelerator that chose another denoiser, or None.
-        reused_by: the accelerator that predicted the residual, or None if the blocks ran.
+        reused_by: the accelerator whose rule skipped the call or its blocks, or None.
+        level: `call` or `blocks`: what a rule or predictor is asked about, and what was skipped.
+        predicted_by: the predictor of what was skipped; None: the last computed value was reused.
+        answered_by: the accelerator that answered the call otherwise, or None.
+        evaluations: the calls by which that accelerator evaluated denoisers.
+        skips: shares of the work that accelerators skipped by other means, by name.
         model_input: the noisy latents, as the loop passed them.
         block_input: the carried stream where the block stack begins; set once it is reached.
+        span_input: the carried stream where the rule's `block_span` begins, behind its probe.
         block_arguments: all arguments of the first block.
         exchange: the change of variables between the two models, where there was one.
         taps: outputs of the modules that the family's adapter taps.
     """
 
     __slots__ = (
+        "_histories",
         "_shape",
+        "answered_by",
         "block_arguments",
         "block_input",
         "branch",
         "chosen_by",
         "denoiser",
+        "evaluations",
+        "evaluator",
         "exchange",
+        "level",
         "marks",
         "model_input",
+        "predicted_by",
         "requested",
         "reused_by",
+        "skips",
+        "span_input",
         "step",
         "taps",
     )
@@ -61,31 +83,129 @@ class Call:
         self._shape = tuple(model_input.shape)
         self.chosen_by: str | None = None
         self.reused_by: str | None = None
+        self.level: Level | None = None
+        self.predicted_by: str | None = None
+        self.answered_by: str | None = None
+        self.evaluator: Callable[[str | None, dict[str, Any]], torch.Tensor] | None = None
+        self.evaluations: list[Call] = []
+        self.skips: dict[str, float] = {}
         self.block_input: torch.Tensor = model_input
+        self.span_input: torch.Tensor = model_input
         self.block_arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self.taps: dict[str, torch.Tensor] = {}
         self.exchange: Exchange | None = None
         self.marks: tuple[Mark, Mark] | None = None
+        self._histories: dict[Level, History] = {}
 
     def modulated_input(self, name: str | None = None) -> torch.Tensor:
         """The family's modulated input of this name (see its adapter); computed when asked."""
         adapter = self.denoiser.adapter
         return adapter.modulated_input(self, name or adapter.modulated_inputs[0])
 
+    @property
+    def probe_residual(self) -> torch.Tensor:
+        """What the probe (the blocks before the rule's `block_span`) added to the stream."""
+        return self.span_input - self.block_input
+
+    @property
+    def computed(self) -> bool:
+        """Whether a denoiser's work was done, for the most part, rather than skipped."""
+        if self.answered_by is not None:
+            return bool(self.evaluations) and all(one.computed for one in self.evaluations)
+        return self.reused_by is None and sum(self.skips.values()) < MOSTLY
+
+    @property
+    def history(self) -> History:
+        """Computed values of this denoiser, branch and shape, at the level that is asked about."""
+        found = None if self.level is None else self._histories.get(self.level)
+        return History(0, "model") if found is None else found
+
     def memory(self, accelerator: Accelerator, factory: Callable[[], State]) -> State:
         """State of an accelerator for this denoiser, branch and shape of the latents.
 
         It is fresh (made by `factory`) unless it was asked for in the previous step of this run.
+        Where a solver evaluates the model several times a step, each evaluation has its own.
         """
+        return self._recall(accelerator.name, "state", factory)
+
+    def _recall(self, owner: str, what: str, factory: Callable[[], State]) -> State:
+        step = self.step
         # The shape, since guidance may come and go within one batch.
-        key = (accelerator.name, self.denoiser.role, self.branch, self._shape)
-        return self.step.run.memory.recall(key, self.step.index, factory)
+        key = Key(owner, self.denoiser.role, self.branch, self._shape, what, step.evaluation)
+        return step.run.memory.recall(key, step.solver_step, factory)
+
+    def evaluate(self, role: str | None = None, **arguments: Any) -> torch.Tensor:
+        """Ask a denoiser for its prediction, from within `answer_call`; recorded as a call.
+
+        Args:
+            role: of the denoiser; None: the one that takes this step.
+            arguments: what to change of the arguments that the loop passed, by the names that the
+                requested model's `forward` has for them.
+
+        Returns:
+            The prediction in the requested model's terms, on the device and in the dtype of the
+            loop.
+
+        Raises:
+            LoopError: not asked from within `answer_call`.
+            PluginError: this stack has no such denoiser.
+        """
+        if self.evaluator is None:
+            raise LoopError("call.evaluate(...) is for the hook answer_call, while it is asked")
+        return self.evaluator(role, arguments)
+
+    def skipped(self, accelerator: Accelerator, share: float) -> None:
+        """Say that an accelerator skipped a part of this call's work by means of its own.
+
+        For foreign caches, sparse attention and the like. The report, the costs and SRDiffusion's
+        switch go by it.
+
+        Args:
+            accelerator: who.
+            share: of the call's work, from 0 to 1; said again, the last one counts.
+
+        Raises:
+            PluginError: it is no share.
+        """
+        if not 0 <= share <= 1:
+            raise PluginError(
+                f"accelerator {accelerator.name!r} says that it skipped a share of {share} of a "
+                f"call: a share lies between 0 and 1",
+                accelerator=accelerator.name,
+                step=self.step.index,
+            )
+        self.skips[accelerator.name] = float(share)
+
+    # What follows is called by the seams, and by what skips.
+
+    def open_history(self, level: Level) -> History:
+        """The history of a level; from now on this is the level that is asked about."""
+        skipping = self.step.run.stack.skipping
+        owner = skipping.predictor or skipping.rule
+        assert owner is not None
+        make = skipping.new_history
+        history = self._recall(owner.name, level, make)
+        history.enter()
+        self._histories[level], self.level = history, level
+        return history
+
+    def kept_history(self, level: Level) -> History | None:
+        """The history that a computed value goes to; None: nothing is kept."""
+        return self._histories.get(level)
+
+    def close_history(self, level: Level) -> None:
+        """Keep nothing of this call."""
+        del self._histories[level]
 
     def release(self) -> None:
         """Let go of tensors once the call is over; what the report needs stays."""
-        del self.model_input, self.block_input
+        del self.model_input, self.block_input, self.span_input
         self.block_arguments = ((), {})
         self.taps = {}
+        self.evaluator = None
+        self._histories = {}
+        for evaluation in self.evaluations:
+            evaluation.release()
 
     def __repr__(self) -> str:
         return f"Call(step {self.step.index}, {self.branch}, {self.denoiser.role})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ModelError, PluginError
@@ -11,6 +11,7 @@ from sraccel.errors import ModelError, PluginError
 if TYPE_CHECKING:
     from torch import nn
 
+    from sraccel.loop.call import Call
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.loop.placement import Placement
     from sraccel.noise.space import NoiseSpace
@@ -29,6 +30,7 @@ class Denoiser:
         pipeline: the pipeline it belongs to, if any; for recognition, never for control.
         noise_space: what its inputs and predictions mean, if that is known.
         attribute: the loop's own word for it; empty if an accelerator brings it.
+        calls: those that it serves now, innermost last; see `current_call`.
     """
 
     role: str
@@ -37,6 +39,12 @@ class Denoiser:
     pipeline: Any = None
     noise_space: NoiseSpace | None = None
     attribute: str = ""
+    calls: list[Call] = field(default_factory=list, repr=False)
+
+    @property
+    def current_call(self) -> Call | None:
+        """The call that the model serves now, for code inside it; None between calls."""
+        return self.calls[-1] if self.calls else None
 
     @property
     def family(self) -> str:

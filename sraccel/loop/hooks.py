@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from sraccel.errors import PluginError, SraccelError
+from sraccel.loop.answers import checked_decision, checked_role, checked_tensor
+from sraccel.loop.edition import check_edition
 from sraccel.loop.hookspecs import PROJECT, Loop
 
 if TYPE_CHECKING:
@@ -18,12 +20,21 @@ if TYPE_CHECKING:
     from sraccel.loop.accelerator import Accelerator
     from sraccel.loop.call import Call
     from sraccel.loop.denoiser import Denoiser
+    from sraccel.loop.history import Like
     from sraccel.loop.run import Run
     from sraccel.loop.stack import Stack
     from sraccel.loop.step import Step
+    from sraccel.loop.step_plan import StepPlan
 
 Implementation = tuple[str, Callable[..., Any]]
 """(name of the accelerator, function that takes all arguments of the hook by position)"""
+
+HOOKS = tuple(name for name in vars(Loop) if not name.startswith("_"))
+"""Names of all hooks, in the order in which a run asks."""
+LONGEST_NAME = 120
+"""Characters of what an error says that a hook was asked about."""
+FAILURES = (Exception, SystemExit)
+"""What a plugin may raise that is its own failure: `sys.exit` in one must not end the program."""
 
 
 class LoopHooks:
@@ -31,6 +42,10 @@ class LoopHooks:
 
     pluggy registers them and validates their signatures. They are asked one by one, since a report
     wants to know who answered, and an error must name who raised.
+
+    Attributes:
+        unmarked: methods with a hook's name that are not marked `@hookimpl`, as
+            (accelerator, method): nobody will call them.
     """
 
     def __init__(self, accelerators: Sequence[Accelerator]) -> None:
@@ -38,10 +53,16 @@ class LoopHooks:
         self._manager.add_hookspecs(Loop)
         for accelerator in reversed(accelerators):  # pluggy asks last registered first
             self._register(accelerator)
-        names = [name for name in vars(Loop) if not name.startswith("_")]
-        self._implementations = {name: self._collect(name) for name in names}
+        self._implementations = {name: self._collect(name) for name in HOOKS}
+        self.unmarked = [
+            (accelerator.name, hook)
+            for accelerator in accelerators
+            for hook in HOOKS
+            if hasattr(accelerator, hook) and not is_implemented(accelerator, hook)
+        ]
 
     def _register(self, accelerator: Accelerator) -> None:
+        check_edition(accelerator)
         try:
             self._manager.register(accelerator, accelerator.name)
             self._manager.check_pending()
@@ -67,9 +88,14 @@ class LoopHooks:
             for found in implementations
         ]
 
-    def who(self, hook: str) -> list[str]:
-        """Names of the accelerators that implement a hook, in recipe order."""
-        return [name for name, _ in self._implementations[hook]]
+    def who(self, *hooks: str) -> list[str]:
+        """Names of the accelerators that implement one of these hooks, in recipe order."""
+        found = [name for hook in hooks for name, _ in self._implementations[hook]]
+        return list(dict.fromkeys(found))
+
+    def of(self, accelerator: str) -> list[str]:
+        """The hooks that an accelerator implements."""
+        return [hook for hook in HOOKS if accelerator in self.who(hook)]
 
     def anyone(self, hook: str) -> bool:
         """Whether any accelerator implements a hook."""
@@ -82,8 +108,8 @@ class LoopHooks:
                 answer = function(*arguments)
             except SraccelError:
                 raise
-            except Exception as error:
-                raise _blamed(name, hook, arguments[0], error) from error
+            except FAILURES as error:
+                raise blamed(name, hook, arguments[0], error) from error
             if answer is not None:
                 yield name, answer
 
@@ -94,8 +120,8 @@ class LoopHooks:
                 function(*arguments)
             except SraccelError:
                 raise
-            except Exception as error:
-                raise _blamed(name, hook, arguments[0], error) from error
+            except FAILURES as error:
+                raise blamed(name, hook, arguments[0], error) from error
 
     def contribute_denoisers(self, stack: Stack) -> Iterator[tuple[str, Any]]:
         """See `sraccel.loop.hookspecs.Loop`; as are the others."""
@@ -104,21 +130,43 @@ class LoopHooks:
     def check_stack(self, stack: Stack) -> None:
         self._tell("check_stack", stack)
 
+    def prepare_pipeline(self, pipeline: Any) -> Iterator[AbstractContextManager[None]]:
+        for name, context in self._ask("prepare_pipeline", pipeline):
+            yield _prepared(name, "prepare_pipeline", pipeline, context)
+
     def prepare_denoiser(self, denoiser: Denoiser) -> Iterator[AbstractContextManager[None]]:
         for name, context in self._ask("prepare_denoiser", denoiser):
-            yield _prepared(name, denoiser, context)
+            yield _prepared(name, "prepare_denoiser", denoiser, context)
+
+    def plan_steps(self, plan: StepPlan) -> tuple[str, Any] | None:
+        return next(self._ask("plan_steps", plan), None)
 
     def run_started(self, run: Run) -> None:
         self._tell("run_started", run)
 
     def select_denoiser(self, step: Step) -> tuple[str, str] | None:
-        return next(self._ask("select_denoiser", step), None)
+        for name, role in self._ask("select_denoiser", step):
+            return name, checked_role(role, name, step.index)
+        return None
 
     def denoiser_switched(self, step: Step, previous: str, current: str) -> None:
         self._tell("denoiser_switched", step, previous, current)
 
-    def reuse_residual(self, call: Call) -> tuple[str, torch.Tensor] | None:
-        return next(self._ask("reuse_residual", call), None)
+    def answer_call(self, call: Call, like: Like) -> tuple[str, torch.Tensor] | None:
+        for name, answer in self._ask("answer_call", call):
+            return name, checked_tensor(answer, like, name, "answer_call", call.step.index)
+        return None
+
+    def decide(self, hook: str, call: Call) -> bool | None:
+        """What the rule answers, by `skip_call` or `skip_blocks`."""
+        for name, answer in self._ask(hook, call):
+            return checked_decision(answer, name, hook, call.step.index)
+        return None
+
+    def predict(self, call: Call, like: Like) -> tuple[str, torch.Tensor] | None:
+        for name, answer in self._ask("predict", call):
+            return name, checked_tensor(answer, like, name, "predict", call.step.index)
+        return None
 
     def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
         self._tell("residual_computed", call, residual)
@@ -133,6 +181,11 @@ class LoopHooks:
         self._tell("run_finished", run)
 
 
+def is_implemented(accelerator: Accelerator | type[Accelerator], hook: str) -> bool:
+    """Whether a method of this name is marked `@hookimpl`."""
+    return hasattr(getattr(accelerator, hook, None), f"{PROJECT}_impl")
+
+
 @contextmanager
 def _naming(accelerator: str, hook: str, where: object) -> Iterator[None]:
     """Have an error say which accelerator raised it, in which hook, and where in the run."""
@@ -140,8 +193,8 @@ def _naming(accelerator: str, hook: str, where: object) -> Iterator[None]:
         yield
     except SraccelError:
         raise
-    except Exception as error:
-        raise _blamed(accelerator, hook, where, error) from error
+    except FAILURES as error:
+        raise blamed(accelerator, hook, where, error) from error
 
 
 def _step_index(where: Any) -> int | None:
@@ -152,20 +205,24 @@ def _step_index(where: Any) -> int | None:
 
 
 @contextmanager
-def _prepared(accelerator: str, denoiser: Denoiser, context: Any) -> Iterator[None]:
+def _prepared(accelerator: str, hook: str, where: object, context: Any) -> Iterator[None]:
     """An accelerator's context, whose errors name it, in entering and in leaving."""
     with ExitStack() as undo:
-        with _naming(accelerator, "prepare_denoiser", denoiser):
+        with _naming(accelerator, hook, where):
             undo.enter_context(context)
         yield
-        with _naming(accelerator, "prepare_denoiser", denoiser):
+        with _naming(accelerator, hook, where):
             undo.close()
 
 
-def _blamed(accelerator: str, hook: str, where: object, error: Exception) -> PluginError:
+def blamed(accelerator: str, hook: str, where: object, error: BaseException) -> PluginError:
+    """The error for what a plugin raised."""
+    asked_of = repr(where)
+    if len(asked_of) > LONGEST_NAME:  # a pipeline's
+        asked_of = type(where).__name__
     return PluginError(
         f"accelerator {accelerator!r} raised {type(error).__name__} in hook {hook} "
-        f"({where!r}): {error}",
+        f"({asked_of}): {error}",
         accelerator=accelerator,
         hook=hook,
         step=_step_index(where),

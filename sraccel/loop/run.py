@@ -26,7 +26,12 @@ class Run:
 
     Attributes:
         stack: the stack that is attached.
-        num_inference_steps: how many steps the loop intends to take.
+        num_inference_steps: how many steps the loop intends to take, one for each evaluation of the
+            model.
+        num_solver_steps: how many steps of the solver these are.
+        asked_steps: how many the loop asked for, where an accelerator planned others; else None.
+        planned_by: that accelerator, or None.
+        decisions: whether the branches of a step skip together.
         steps: the steps opened so far.
         current_step: the step that is open, or None.
         conditions: the conditioning of each guidance branch that has no name, as first seen.
@@ -37,11 +42,17 @@ class Run:
         stopped_by: accelerator that ended the run early, or None.
     """
 
-    def __init__(self, stack: Stack, num_inference_steps: int) -> None:
+    def __init__(
+        self, stack: Stack, num_inference_steps: int, num_solver_steps: int | None = None
+    ) -> None:
         if num_inference_steps < 1:
             raise LoopError(f"num_inference_steps must be 1 or more, not {num_inference_steps}")
         self.stack = stack
         self.num_inference_steps = num_inference_steps
+        self.num_solver_steps = num_solver_steps or num_inference_steps
+        self.asked_steps: int | None = None
+        self.planned_by: str | None = None
+        self.decisions = stack.skipping.decisions()
         self.steps: list[Step] = []
         self.current_step: Step | None = None
         self.conditions: list[torch.Tensor] = []
@@ -77,22 +88,34 @@ class Run:
         return None
 
     def step(
-        self, index: int | None = None, *, timestep: float | None = None, sigma: float | None = None
+        self,
+        index: int | None = None,
+        *,
+        timestep: float | None = None,
+        sigma: float | None = None,
+        evaluation: int = 0,
     ) -> Step:
-        """The next step. `index`, where given, is checked against the number of steps so far.
+        """The next step.
+
+        Args:
+            index: where given, it is checked against the number of steps so far.
+            timestep, sigma: of the scheduler, if known.
+            evaluation: 0, unless this is a further evaluation of the model within one step of the
+                solver (the corrector of Heun's method: 1).
 
         Raises:
             LoopError: `index` is out of order. On entering it: so is the step, another one is
                 open, or the run is over.
         """
         index = len(self.steps) if index is None else int(index)
-        step = Step(self, index, _number(timestep), _number(sigma))
+        step = Step(self, index, _number(timestep), _number(sigma), evaluation)
         self._check_next(step)
         return step
 
     def stop_after(self, step: Step, accelerator: Accelerator) -> None:
         """Let the run be finished with this step; who asks must see to it that the loop stops."""
         self.num_inference_steps = step.index + 1
+        self.num_solver_steps = step.solver_step + 1
         self.stopped_by = accelerator.name
 
     def warn(self, message: str) -> None:
@@ -116,10 +139,18 @@ class Run:
                 import torch
 
                 torch.cuda.reset_peak_memory_stats(self.device)
+            self._warn_of_unmarked()
             self.hooks.run_started(self)
         except BaseException as error:
             self.close(error)
             raise
+
+    def _warn_of_unmarked(self) -> None:
+        for name, method in self.hooks.unmarked:
+            self.warn(
+                f"{name}: the method {method} has the name of a hook and is not marked @hookimpl, "
+                f"so it is never called"
+            )
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close(error)
@@ -169,7 +200,7 @@ class Run:
         """Note that a step is over."""
         self.current_step = None
         step.noise_pred = step.latents = None
-        self.memory.step_over(step.index)
+        self.memory.step_over(step.solver_step, step.evaluation)
 
     def notice_switch(self, step: Step) -> None:
         """Ask `denoiser_switched` if this step's denoiser is not the previous step's."""

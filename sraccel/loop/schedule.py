@@ -5,25 +5,55 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
+from sraccel.loop.evaluations import Evaluation, evaluations_of
 from sraccel.noise.space import scheduled_sigma
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser import Denoiser
+    from sraccel.noise.space import NoiseSpace
 
 
 class Schedule:
-    """Reads the scheduler of one pipeline, and sees whether it is still the one composed with."""
+    """Reads the scheduler of one pipeline, and sees whether it is still the one composed with.
+
+    Attributes:
+        asked_steps: how many steps the loop asked for; planned_by: the accelerator that planned
+            others. None: nobody did.
+    """
 
     def __init__(self, pipeline: Any, denoisers: dict[str, Denoiser]) -> None:
         self._pipeline = pipeline
         self._scheduler = pipeline.scheduler
         self._denoisers = denoisers  # by attribute of the pipeline
         self._begin = 0
+        self._evaluations: list[Evaluation] = []
+        self.asked_steps: int | None = None
+        self.planned_by: str | None = None
+
+    def timesteps_set(self) -> None:
+        """The scheduler's timesteps are new, and nobody has planned others yet."""
+        self._evaluations = evaluations_of(self._scheduler)
+        self.asked_steps = self.planned_by = None
+
+    def planned(self, asked_steps: int, planned_by: str) -> None:
+        """An accelerator has planned other steps than were asked for."""
+        self._evaluations = evaluations_of(self._scheduler)
+        self.asked_steps, self.planned_by = asked_steps, planned_by
 
     @property
     def remaining_steps(self) -> int:
         """Steps from where the loop begins (video to video begins late) to the last timestep."""
         return len(self._scheduler.timesteps) - self._begin
+
+    @property
+    def remaining_solver_steps(self) -> int:
+        """The same in steps of the solver."""
+        return sum(one.number == 0 for one in self._evaluations[self._begin :])
+
+    def evaluation_at(self, position: int) -> int:
+        """Which evaluation of its solver step a position is."""
+        known = position < len(self._evaluations)
+        return self._evaluations[position].number if known else 0
 
     def position_of(
         self,
@@ -54,8 +84,12 @@ class Schedule:
 
     def sigma_at(self, position: int) -> float | None:
         """The noise level at a position; None where the scheduler does not say."""
-        space = next(iter(self._denoisers.values())).noise_space
-        return scheduled_sigma(self._scheduler, space, position)
+        return scheduled_sigma(self._scheduler, self.noise_space, position)
+
+    @property
+    def noise_space(self) -> NoiseSpace | None:
+        """What the timesteps mean, if that is known."""
+        return next(iter(self._denoisers.values())).noise_space
 
     def check_target(self) -> None:
         """Raise LoopError if the pipeline's parts are no longer those that were composed."""

@@ -9,12 +9,15 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from sraccel.errors import ConflictError, LoopError
+from sraccel.loop.foreign_caches import foreign_cache_on
 from sraccel.loop.placement import execution_device, on_device
 from sraccel.loop.run import Run
 from sraccel.loop.schedule import Schedule
 from sraccel.loop.seams.block_stack import BlockStackSeam, check_block_stack
 from sraccel.loop.seams.denoiser_call import DenoiserCallSeam
 from sraccel.loop.seams.pipeline import PipelineSeam
+from sraccel.loop.skipping import Skipping
+from sraccel.loop.step_plan import check_plannable
 from sraccel.loop.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -43,6 +46,7 @@ class Stack:
         pipeline: the pipeline, or None if the target is a bare denoiser.
         accelerators: one instance of each accelerator of the recipe, in its order.
         adapters: adapters of the model families that can be in it.
+        skipping: its rule and its predictor.
         denoisers: all denoisers by role, contributed ones included.
         contributions: how the contributed ones were brought, by role.
         reports: a report of each run so far, oldest first.
@@ -72,6 +76,7 @@ class Stack:
         self.contributions: dict[str, Contribution] = {}
         self._undo: ExitStack | None = None
         self._interceptions: list[Interception | Bypass] = []
+        self.skipping = Skipping(hooks, accelerators)
         self.tracker = Tracker(self.run)
 
     @property
@@ -130,6 +135,9 @@ class Stack:
             for brought in self.contributions.values():
                 place = brought.placement or on_device
                 undo.enter_context(place(brought.module, self.device))
+            if self.pipeline is not None:
+                for context in self.hooks.prepare_pipeline(self.pipeline):
+                    undo.enter_context(context)
             for denoiser in self.denoisers.values():
                 _attached[denoiser.module] = weakref.ref(self)
                 undo.callback(_attached.pop, denoiser.module, None)
@@ -142,27 +150,29 @@ class Stack:
     def check(self) -> None:
         """Raise if this stack cannot be attached to its target as that is now."""
         self.check_free()
-        for rule in self.hooks.who("reuse_residual"):
-            self._check_foreign_caches(rule)
+        self._check_foreign_caches()
         if self._watches_blocks:
             for denoiser in self.denoisers.values():
-                check_block_stack(denoiser, self.hooks)
+                check_block_stack(denoiser, self.hooks, self.skipping)
+        planners = self.hooks.who("plan_steps")
+        if self.pipeline is not None and planners:
+            check_plannable(self.pipeline, planners[0])
         self.hooks.check_stack(self)
 
-    def _check_foreign_caches(self, rule: str) -> None:
-        for role, denoiser in self.denoisers.items():
-            module: Any = denoiser.module
-            if getattr(module, "is_cache_enabled", False):
+    def _check_foreign_caches(self) -> None:
+        rule = self.skipping.rule
+        for role, denoiser in self.denoisers.items() if rule is not None else ():
+            foreign = foreign_cache_on(denoiser.module)
+            if rule is not None and foreign is not None:
                 raise ConflictError(
-                    f"{rule!r} and diffusers' cache ({type(module._cache_config).__name__}) on the "
-                    f"denoiser {role!r} both skip blocks: call disable_cache() on it, or leave "
-                    f"{rule!r} out of the recipe",
-                    accelerators=[rule],
+                    f"{rule.name!r} and {foreign} on the denoiser {role!r} both decide when to "
+                    f"skip: call disable_cache() on it, or leave {rule.name!r} out of the recipe",
+                    accelerators=[rule.name],
                 )
 
     @property
     def _watches_blocks(self) -> bool:
-        return self.hooks.anyone("reuse_residual") or self.hooks.anyone("residual_computed")
+        return self.skipping.blocks or self.hooks.anyone("residual_computed")
 
     def check_free(self) -> None:
         """Raise ConflictError if a stack is attached to one of the denoisers."""
@@ -185,13 +195,16 @@ class Stack:
     def _seams(self) -> Iterator[BlockStackSeam | DenoiserCallSeam | PipelineSeam]:
         """Where this stack meets the target, innermost first."""
         watched = self.denoisers.values() if self._watches_blocks else ()
-        blocks = {denoiser.role: BlockStackSeam(denoiser, self.hooks) for denoiser in watched}
+        blocks = {
+            denoiser.role: BlockStackSeam(denoiser, self.hooks, self.skipping)
+            for denoiser in watched
+        }
         yield from blocks.values()
         for denoiser in self._requested.values():
-            yield DenoiserCallSeam(denoiser, self.tracker, blocks)
+            yield DenoiserCallSeam(denoiser, self.tracker, blocks, self.skipping)
         if self.pipeline is not None:
             schedule = self.tracker.schedule = Schedule(self.pipeline, self._requested)
-            yield PipelineSeam(self.pipeline, self.tracker, schedule, self.reapply)
+            yield PipelineSeam(self.pipeline, self.tracker, schedule, self.hooks, self.reapply)
 
     def detach(self) -> None:
         """Restore the target; an open run ends as partial. A second call does nothing."""
@@ -210,18 +223,26 @@ class Stack:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self._detach(error)
 
-    def run(self, num_inference_steps: int) -> Run:
+    def run(self, num_inference_steps: int, num_solver_steps: int | None = None) -> Run:
         """A run of a loop that is yours: `with stack.run(num_inference_steps=50) as run: ...`.
+
+        Args:
+            num_inference_steps: how often the loop evaluates the model (once a guidance branch).
+            num_solver_steps: how many steps of the solver these are, if not as many.
 
         Raises:
             LoopError: the stack is not attached.
+            ConflictError: somebody has put a cache of another kind on a denoiser.
         """
         if not self.attached:
             raise LoopError(
                 "the stack is not attached: use `with compose(...) as stack` or attach()"
             )
         self.reapply()
-        return Run(self, int(num_inference_steps))
+        self._check_foreign_caches()
+        for denoiser in self.denoisers.values():
+            denoiser.calls.clear()  # Ctrl-C may have left one
+        return Run(self, int(num_inference_steps), num_solver_steps)
 
     def keep_report(self, run: Run) -> None:
         """Make and keep the report of a run that has ended."""

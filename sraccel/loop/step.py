@@ -27,7 +27,10 @@ class Step:
 
     Attributes:
         run: the run it belongs to.
-        index: 0-based position in the run.
+        index: 0-based position in the run; one for each evaluation of the model.
+        solver_step: 0-based step of the solver; `index`, unless it evaluates the model several
+            times a step (Heun and other schedulers of second order).
+        evaluation: which evaluation of its solver step this is; 0-based.
         timestep: the scheduler's timestep, if known.
         sigma: the scheduler's noise level, if known.
         calls: the calls so far.
@@ -37,9 +40,19 @@ class Step:
         measured: what accelerators measured, by `<accelerator>.<column>`; see `measure`.
     """
 
-    def __init__(self, run: Run, index: int, timestep: float | None, sigma: float | None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        index: int,
+        timestep: float | None,
+        sigma: float | None,
+        evaluation: int = 0,
+    ) -> None:
         self.run = run
         self.index = index
+        self.evaluation = evaluation
+        before = run.steps[-1].solver_step if run.steps else -1
+        self.solver_step: int = before + 1 if evaluation == 0 else max(before, 0)
         self.timestep = timestep
         self.sigma = sigma
         self.calls: list[Call] = []
@@ -60,19 +73,27 @@ class Step:
 
     @property
     def computed(self) -> bool:
-        """Whether every call so far ran its block stack."""
-        return all(call.reused_by is None for call in self.calls)
+        """Whether every call so far was computed, for the most part, rather than skipped."""
+        return all(call.computed for call in self.calls)
 
     def open(self) -> Self:
         """Begin the step: from now on it is the run's current one, and its denoiser is chosen."""
         self.run.enter_step(self)
         self.started = self.run.clock.mark()
+        self._choose()
+        _log.debug("%r begins, chosen by %s", self, self.chosen_by or "the loop")
+        return self
+
+    def _choose(self) -> None:
+        """Take the denoiser that an accelerator selects; a further evaluation keeps the first's."""
+        previous = self.run.previous_step
+        if self.evaluation and previous is not None:
+            self.chosen_by, self._chosen = previous.chosen_by, previous._chosen
+            return
         chosen = self.run.hooks.select_denoiser(self)
         if chosen is not None:
             self.chosen_by, role = chosen
             self._chosen = denoiser_of(self.run.stack.denoisers, role, asked_by=self.chosen_by)
-        _log.debug("%r begins, chosen by %s", self, self.chosen_by or "the loop")
-        return self
 
     def close(self, error: BaseException | None = None) -> None:
         """End the step; after an error `step_finished` is not asked."""
@@ -180,8 +201,17 @@ class Step:
             self.run.notice_switch(self)
         return call
 
+    def open_evaluation(self, call: Call, denoiser: Denoiser, model_input: torch.Tensor) -> Call:
+        """A further evaluation of a denoiser, in the course of answering a call."""
+        same = sum(one.denoiser is denoiser for one in call.evaluations)
+        branch = call.branch if same == 0 else f"{call.branch}+{same}"
+        evaluation = Call(self, branch, call.requested, denoiser, model_input)
+        call.evaluations.append(evaluation)
+        return evaluation
+
     def __repr__(self) -> str:
-        return f"Step({self.index}, timestep={self.timestep}, denoiser={self.denoiser!r})"
+        which = f"{self.index}, evaluation {self.evaluation}" if self.evaluation else self.index
+        return f"Step({which}, timestep={self.timestep}, denoiser={self.denoiser!r})"
 
 
 def rel_l1_distance(current: Any, previous: Any) -> Any:

@@ -28,7 +28,7 @@ class Tracker:
         schedule: of the attached pipeline; None if the stack has none.
     """
 
-    def __init__(self, new_run: Callable[[int], Run]) -> None:
+    def __init__(self, new_run: Callable[[int, int], Run]) -> None:
         self.schedule: Schedule | None = None
         self._run: Run | None = None
         self._new_run = new_run
@@ -87,14 +87,16 @@ class Tracker:
         if run.current_step is not None:
             return run.current_step
         timestep, sigma = schedule.timestep_at(position), schedule.sigma_at(position)
-        return run.step(timestep=timestep, sigma=sigma).open()
+        evaluation = schedule.evaluation_at(position)
+        return run.step(timestep=timestep, sigma=sigma, evaluation=evaluation).open()
 
     def _open_announced(self, schedule: Schedule) -> Run:
         if not self.announced:
             raise LoopError(
                 "two threads run this pipeline under one stack: compose a copy for each thread"
             )
-        run = self._new_run(schedule.remaining_steps)
+        run = self._new_run(schedule.remaining_steps, schedule.remaining_solver_steps)
+        run.asked_steps, run.planned_by = schedule.asked_steps, schedule.planned_by
         self.open(run, by_pipeline=True)
         return run
 

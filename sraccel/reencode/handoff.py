@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sraccel.accelerators.srdiffusion import RENDER
-from sraccel.composer import compose_accelerators
+from sraccel.composer import compose
 from sraccel.errors import LoopError, ModelError
 from sraccel.models.arguments import check_arguments, defaults_of
 from sraccel.models.step_callback import StepReport, with_progress
@@ -242,7 +242,8 @@ def _stack(
     accelerators = [
         own if item.use == SRDIFFUSION else item.accelerator(item) for item in recipe.accelerators
     ]
-    stack = compose_accelerators(pipe, accelerators, recipe, adapters, role=role)
+    stack = compose(pipe, accelerators, adapters=adapters, role=role)
+    stack.recipe = recipe
     stack.logs_warnings = False  # those of the joined report are logged
     return stack
 

@@ -42,6 +42,9 @@ def build_report(run: Run) -> Report:
         model={role: denoiser.describe() for role, denoiser in stack.denoisers.items()},
         recipe=stack.recipe.model_dump(mode="json", fallback=_class_name),
         num_inference_steps=run.num_inference_steps,
+        num_solver_steps=run.num_solver_steps,
+        asked_steps=run.asked_steps,
+        planned_by=run.planned_by,
         accelerated=_timing(run),
         switch_step=run.switch_step,
         handoff=_handoff(run),
@@ -75,6 +78,8 @@ def _step_records(run: Run) -> list[StepRecord]:
     return [
         StepRecord(
             index=step.index,
+            solver_step=step.solver_step,
+            evaluation=step.evaluation,
             timestep=step.timestep,
             sigma=step.sigma,
             denoiser=step.denoiser or "none",
@@ -94,12 +99,19 @@ def _call_record(call: Call, run: Run) -> CallRecord:
         chosen_by=call.chosen_by,
         reused=call.reused_by is not None,
         reused_by=call.reused_by,
+        level=call.level if call.reused_by is not None else None,
+        predicted_by=call.predicted_by,
+        answered_by=call.answered_by,
+        evaluations=[_call_record(one, run) for one in call.evaluations],
+        skips=call.skips,
         seconds=None if call.marks is None else run.clock.seconds(*call.marks),
     )
 
 
 def _calls(run: Run) -> list[Call]:
-    return [call for step in run.steps for call in step.calls]
+    """All calls, those that accelerators' answers were made of included."""
+    loop = [call for step in run.steps for call in step.calls]
+    return [one for call in loop for one in (call, *call.evaluations)]
 
 
 def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord:
@@ -109,9 +121,20 @@ def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord
         options=accelerator.options.model_dump(mode="json", exclude={"use"}, fallback=_class_name),
         chosen_calls=sum(call.chosen_by == name for call in _calls(run)),
         reused_calls=sum(call.reused_by == name for call in _calls(run)),
+        predicted_calls=sum(call.predicted_by == name for call in _calls(run)),
+        answered_calls=sum(call.answered_by == name for call in _calls(run)),
+        skipped_share=_skipped_share(name, run),
         cache_bytes=run.memory.peak_bytes.get(name),
         notes=run.notes.get(name, {}),
     )
+
+
+def _skipped_share(name: str, run: Run) -> float | None:
+    """The mean over all calls; None where it never said that it skipped any."""
+    calls = _calls(run)
+    shares = [call.skips.get(name) for call in calls]
+    known = [share for share in shares if share is not None]
+    return sum(known) / len(calls) if known else None
 
 
 def _columns(accelerators: Iterable[Accelerator]) -> dict[str, ColumnRecord]:
@@ -146,13 +169,29 @@ def _unfinished_or_idle(run: Run, report: Report) -> list[str]:
         return [*warnings, f"the run is partial: {taken}{begun}"]
     hooks = run.hooks
     records = {record.name: record for record in report.accelerators}
-    for name in hooks.who("reuse_residual"):
+    for name in hooks.who("skip_call", "skip_blocks"):
         if not records[name].reused_calls:
             warnings.append(f"{name} skipped nothing in {len(run.steps)} steps")
+    warnings += _idle_others(run, records)
     for name in hooks.who("select_denoiser"):
         if not records[name].chosen_calls and name != run.stopped_by:
             warnings.append(f"{name} never switched models in {len(run.steps)} steps")
     return warnings
+
+
+def _idle_others(run: Run, records: dict[str, AcceleratorRecord]) -> list[str]:
+    """That a predictor, an answerer or a planner did nothing."""
+    hooks, found = run.hooks, []
+    for name in hooks.who("predict"):
+        if not records[name].predicted_calls and run.stack.skipping.rule is None:
+            found.append(f"{name} predicts, but no accelerator of the recipe decides when to skip")
+    for name in hooks.who("answer_call"):
+        if not records[name].answered_calls:
+            found.append(f"{name} answered no call in {len(run.steps)} steps")
+    for name in hooks.who("plan_steps"):
+        if run.planned_by != name:
+            found.append(f"{name} planned no steps")
+    return found
 
 
 def _class_name(value: object) -> str:

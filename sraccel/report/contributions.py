@@ -60,9 +60,14 @@ def contribution(record: AcceleratorRecord, most: int | None = None) -> Accelera
 def _did(record: AcceleratorRecord) -> str:
     counts = {
         "chose the model of {}": record.chosen_calls,
-        "skipped the blocks of {}": record.reused_calls,
+        "skipped {}": record.reused_calls,
+        "predicted {}": record.predicted_calls,
+        "answered {}": record.answered_calls,
     }
-    return "; ".join(said.format(counted(count, "call")) for said, count in counts.items() if count)
+    said = [text.format(counted(count, "call")) for text, count in counts.items() if count]
+    if share := finite(record.skipped_share):
+        said.append(f"skipped {share:.0%} of the work")
+    return "; ".join(said)
 
 
 def positive(value: float | None) -> float | None:

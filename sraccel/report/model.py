@@ -40,8 +40,22 @@ class CallRecord(_Part):
     requested: str = Field(description="What the loop called: the pipeline's own word for it.")
     denoiser: str = Field(description="Role of the denoiser that answered.")
     chosen_by: str | None = Field(None, description="Accelerator that chose the denoiser.")
-    reused: bool = Field(False, description="Whether the block stack was skipped.")
-    reused_by: str | None = Field(None, description="Accelerator that predicted the residual.")
+    reused: bool = Field(False, description="Whether a rule skipped the call, or its blocks.")
+    reused_by: str | None = Field(None, description="Accelerator whose rule that was.")
+    level: Literal["call", "blocks"] | None = Field(
+        None, description="What it skipped: the whole call, or blocks within it."
+    )
+    predicted_by: str | None = Field(
+        None, description="Accelerator that predicted what was skipped; null: the last was reused."
+    )
+    answered_by: str | None = Field(None, description="Accelerator that answered it otherwise.")
+    evaluations: list[CallRecord] = Field(
+        default_factory=list, description="The calls of denoisers that its answer was made of."
+    )
+    skips: dict[str, float] = Field(
+        default_factory=dict,
+        description="Shares of its work that accelerators skipped by other means, by name.",
+    )
     seconds: float | None = Field(None, description="Duration of the call, in seconds.")
 
 
@@ -49,6 +63,10 @@ class StepRecord(_Part):
     """One step of the sampling loop."""
 
     index: int = Field(description="0-based position in this run.")
+    solver_step: int | None = Field(
+        None, description="Step of the solver; it may evaluate the model several times."
+    )
+    evaluation: int = Field(0, description="Which evaluation of that step this is; 0-based.")
     timestep: float | None = Field(None, description="The scheduler's timestep.")
     sigma: float | None = Field(None, description="The scheduler's noise level.")
     denoiser: str = Field(
@@ -97,7 +115,12 @@ class AcceleratorRecord(_Part):
     )
     estimated: bool = Field(False, description="Whether a cost behind the factor is an estimate.")
     chosen_calls: int = Field(0, description="Calls whose denoiser it chose.")
-    reused_calls: int = Field(0, description="Calls whose block stack it skipped.")
+    reused_calls: int = Field(0, description="Calls that its rule skipped, or blocks of them.")
+    predicted_calls: int = Field(0, description="Skipped calls that it predicted.")
+    answered_calls: int = Field(0, description="Calls that it answered otherwise.")
+    skipped_share: float | None = Field(
+        None, description="Share of the run's work that it skipped by other means."
+    )
     cache_bytes: int | None = Field(
         None, description="The most that it kept between two steps; null where it does not say."
     )
@@ -144,6 +167,13 @@ class Report(_Part):
     recipe: dict[str, Any] = Field(default_factory=dict)
     call: dict[str, Any] = Field(default_factory=dict, description="Arguments of the call.")
     num_inference_steps: int
+    num_solver_steps: int | None = Field(
+        None, description="Steps of the solver; fewer where it evaluates the model twice a step."
+    )
+    asked_steps: int | None = Field(
+        None, description="Steps that the loop asked for, where an accelerator planned others."
+    )
+    planned_by: str | None = Field(None, description="That accelerator.")
     speedup: Speedup = Field(default_factory=Speedup)
     baseline: Timing | None = None
     accelerated: Timing | None = None

@@ -51,8 +51,12 @@ def stretch_of(steps: list[StepRecord]) -> str:
 
 def call_in_words(call: CallRecord) -> str:
     """What a call was: `render reused by teacache, 1.1 ms`."""
-    by = f" by {call.reused_by}" if call.reused_by else ""
-    did = f"reused{by}" if call.reused else "computed"
+    if call.answered_by is not None:
+        did = f"answered by {call.answered_by}"
+    elif call.reused:
+        did = "reused" + (f" by {call.reused_by}" if call.reused_by else "")
+    else:
+        did = "computed"
     time = "" if finite(call.seconds) is None else f", {duration(call.seconds)}"
     return f"{call.denoiser} {did}{time}"
 

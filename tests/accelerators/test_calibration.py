@@ -37,7 +37,7 @@ from sraccel.accelerators.teacache.calibration_file import (
 )
 from sraccel.accelerators.teacache.coefficients import Coefficients
 from sraccel.accelerators.teacache.rule import BranchState, Variant
-from sraccel.composer import compose_accelerators
+from sraccel.composer import compose
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.denoisers.wan import WanAdapter
 from sraccel.loop.denoiser import Denoiser
@@ -98,7 +98,7 @@ def watched(model: nn.Module, *watches: Watch) -> list[list[torch.Tensor]]:
 
 def recorded(pipe: Any, arguments: dict[str, Any]) -> Recorder:
     recorder = Recorder()
-    with compose_accelerators(pipe, [recorder]):
+    with compose(pipe, [recorder]):
         pipe(**arguments)
     return recorder
 
@@ -137,7 +137,7 @@ def test_a_family_that_batches_its_branches_is_recorded_by_its_own_modulated_inp
 def test_recording_changes_nothing() -> None:
     bare = WAN.generate(WAN.pipeline())
     pipe = WAN.pipeline()
-    with compose_accelerators(pipe, [Recorder()]):
+    with compose(pipe, [Recorder()]):
         assert torch.equal(WAN.generate(pipe), bare)
 
 

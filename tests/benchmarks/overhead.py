@@ -66,8 +66,8 @@ class NeverReuses(Accelerator):
     name = "never-reuses"
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> None:
-        return None
+    def skip_blocks(self, call: Call) -> bool:
+        return False
 
 
 class AlwaysReuses(Accelerator):
@@ -76,8 +76,18 @@ class AlwaysReuses(Accelerator):
     name = "always-reuses"
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> torch.Tensor:
-        return call.block_input
+    def skip_blocks(self, call: Call) -> bool:
+        return True
+
+
+class AlwaysSkips(Accelerator):
+    """Never lets the model be called."""
+
+    name = "always-skips"
+
+    @hookimpl
+    def skip_call(self, call: Call) -> bool:
+        return True
 
 
 def forwards(denoiser: nn.Module, x: torch.Tensor, count: int) -> float:
@@ -121,6 +131,7 @@ def main() -> None:
         "empty stack": watched([]),
         "blocks watched": watched([NeverReuses]),
         "blocks skipped": watched([AlwaysReuses]),
+        "calls skipped": watched([AlwaysSkips]),
     }
     times: dict[str, list[float]] = {name: [] for name in ways}
     with torch.no_grad():

@@ -91,17 +91,17 @@ def test_an_accelerator_that_would_load_models_is_left_out_with_a_note(
 
 def test_contradictions_that_show_only_together_are_reported(register: Register) -> None:
     class Other(Accelerator):
-        """Predicts residuals, too."""
+        """Skips blocks, too."""
 
         name = "other"
 
         @hookimpl
-        def reuse_residual(self, call: Any) -> None: ...
+        def skip_blocks(self, call: Any) -> None: ...
 
     register(Other)
     found = found_in([{"use": "other"}, {"use": "teacache"}])
     (error,) = [one for one in found if one.level == "error"]
-    assert "'other' and 'teacache' both predict" in error.message
+    assert "'other' and 'teacache' both decide when to skip" in error.message
 
 
 def test_a_plugin_that_cannot_be_imported_is_one_problem_among_others(

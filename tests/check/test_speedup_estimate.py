@@ -28,7 +28,7 @@ from sraccel.check.speedup_estimate import (
     relative_costs,
     skipped_cost,
 )
-from sraccel.composer import compose_accelerators
+from sraccel.composer import compose
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.forecast import Forecast
@@ -53,7 +53,7 @@ def stack_of(*accelerators: Any, pipeline: PipelineOutline | None = None) -> Sta
         item.model_copy(update={"render": render()}) if item.use == "srdiffusion" else item
         for item in items
     ]
-    return compose_accelerators(pipeline or demo(), [item.accelerator(item) for item in outlined])
+    return compose(pipeline or demo(), [item.accelerator(item) for item in outlined])
 
 
 def estimate_of(*accelerators: Any, steps: int = STEPS) -> SpeedupEstimate:

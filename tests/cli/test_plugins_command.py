@@ -53,7 +53,7 @@ def test_plugins_lists_every_accelerator_with_its_origin_and_hooks(sraccel: Srac
     teacache = accelerators["teacache"]
     assert teacache["plugin"] == "teacache"
     assert teacache["distribution"].startswith("sraccel ")
-    assert {"reuse_residual", "residual_computed"} <= set(teacache["hooks"])
+    assert {"skip_blocks", "residual_computed"} <= set(teacache["hooks"])
     assert teacache["summary"]
     assert "attention" in accelerators["sageattention"]["claims"]
     assert {"psnr_db", "ssim"} <= set(listed["metrics"])

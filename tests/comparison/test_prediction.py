@@ -29,6 +29,7 @@ def report_of(decisions: list[tuple[bool, bool]], order: list[str]) -> Report:
                     chosen_by=SWITCH if switched else None,
                     reused=reused,
                     reused_by=CACHE if reused else None,
+                    level="blocks" if reused else None,
                     seconds=1.0,
                 )
             ],
@@ -49,10 +50,10 @@ def costs(rest: float = 0.5) -> Costs:
     for prepared in ((), (SAGE,)):
         for role, seconds in (("transformer", 10.0), ("render", 2.0)):
             faster = seconds / 1.25 if prepared else seconds
-            found.samples[Kind(role, False, prepared)] = [faster, faster * 5, faster * 0.9]
-            found.samples[Kind(role, True, prepared)] = [seconds / 10]
-            for reused in (False, True):
-                found.rests[Kind(role, reused, prepared)] = [rest]
+            found.samples[Kind(role, None, prepared)] = [faster, faster * 5, faster * 0.9]
+            found.samples[Kind(role, "blocks", prepared)] = [seconds / 10]
+            for skipped in (None, "blocks"):
+                found.rests[Kind(role, skipped, prepared)] = [rest]
     return found
 
 
@@ -104,7 +105,7 @@ def test_an_accelerator_that_decided_nothing_has_the_factor_one(
 def test_an_emulated_kernel_gets_no_factor_but_its_overhead() -> None:
     report = report_of([(False, False)] * 4, [SAGE])
     slow = costs()
-    slow.samples[Kind("transformer", False, (SAGE,))] = [20.0]
+    slow.samples[Kind("transformer", None, (SAGE,))] = [20.0]
     predict(report, recorded([SAGE], emulated=True), slow)
     (record,) = report.accelerators
     assert record.factor is None
@@ -114,7 +115,7 @@ def test_an_emulated_kernel_gets_no_factor_but_its_overhead() -> None:
 def test_a_cost_that_was_never_measured_is_an_estimate_and_says_so() -> None:
     report = report_of([(False, False), (True, False)], [SWITCH])
     known = costs()
-    del known.samples[Kind("render", False, ())]
+    del known.samples[Kind("render", None, ())]
     predict(report, recorded([SWITCH]), known)
     assert report.accelerators[0].estimated
     assert report.speedup.predicted == pytest.approx(21.0 / (10.5 + 1.5))
@@ -123,7 +124,7 @@ def test_a_cost_that_was_never_measured_is_an_estimate_and_says_so() -> None:
 def test_only_kinds_that_the_replay_asks_for_are_probed() -> None:
     report = report_of([(False, False), (True, False), (True, True)], [SWITCH, CACHE])
     assert kinds_needed(report, recorded([SWITCH, CACHE])) == {
-        Kind("transformer", False),
-        Kind("render", False),
-        Kind("render", True),
+        Kind("transformer", None),
+        Kind("render", None),
+        Kind("render", "blocks"),
     }

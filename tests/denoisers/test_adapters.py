@@ -299,9 +299,8 @@ class SeesTimeProjection(Accelerator):
     seen: list[torch.Tensor]
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> torch.Tensor | None:
+    def skip_blocks(self, call: Call) -> None:
         self.seen = [*getattr(self, "seen", []), call.modulated_input("time_projection")]
-        return None
 
 
 @pytest.mark.parametrize(

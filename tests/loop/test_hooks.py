@@ -38,9 +38,9 @@ def generates(self: Accelerator, call: Any) -> Any:
     ("hook", "implementation", "named"),
     [
         ("step_finished", hookimpl(lambda self, stp: None), "step_finished.*stp"),
-        ("reuse_residuals", hookimpl(lambda self, call: None), "reuse_residuals"),
-        ("reuse_residual", hookimpl(generates), "is a generator"),
-        ("reuse_residual", hookimpl(generates, wrapper=True), "hooks cannot be wrapped"),
+        ("skip_blockss", hookimpl(lambda self, call: None), "skip_blockss"),
+        ("skip_blocks", hookimpl(generates), "is a generator"),
+        ("skip_blocks", hookimpl(generates, wrapper=True), "hooks cannot be wrapped"),
     ],
 )
 def test_a_hook_that_could_not_be_asked_is_refused_with_what_is_wrong(

@@ -70,7 +70,7 @@ def test_a_call_with_another_timestep_passes_through_bare(
 
 
 class Recorder(Accelerator):
-    """Records what each branch's memory holds; skips every other step."""
+    """Records what each branch's history holds; skips every other step."""
 
     name = "recorder"
 
@@ -79,14 +79,15 @@ class Recorder(Accelerator):
         self.held: dict[tuple[int, str], list[float]] = {}
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> torch.Tensor | None:
-        memory: list[torch.Tensor] = call.memory(self, list)
-        self.held[call.step.index, call.branch] = [float(residual.sum()) for residual in memory]
-        return memory[0] if memory and call.step.index % 2 else None
+    def skip_blocks(self, call: Call) -> bool:
+        held = [float(computed.value.sum()) for computed in call.history]
+        self.held[call.step.index, call.branch] = held
+        assert call.memory(self, lambda: held[:]) == held, "a state lives as long as a history"
+        return call.step.index % 2 == 1
 
     @hookimpl
     def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
-        call.memory(self, list)[:] = [residual]
+        call.memory(self, list)[:] = [float(residual.sum())]
 
     @hookimpl
     def step_finished(self, step: Step) -> None:
@@ -95,7 +96,7 @@ class Recorder(Accelerator):
 
 
 def held_in(pipe: WanPipeline, *steps: list[str]) -> dict[tuple[int, str], list[float]]:
-    """What a recorder's memory holds in a loop whose steps have these branches, by both."""
+    """What a recorder's history holds in a loop whose steps have these branches, by both."""
     with sraccel.compose(pipe.transformer, [Recorder.Options()]) as stack:
         with stack.run(num_inference_steps=len(steps)) as run:
             for index, branches in enumerate(steps):

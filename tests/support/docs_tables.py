@@ -7,6 +7,7 @@ code: `python tests/support/docs_tables.py` puts them into their pages.
 from __future__ import annotations
 
 import inspect
+import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -30,6 +31,7 @@ from sraccel.accelerators.teacache.rule import Variant
 from sraccel.cli import app
 from sraccel.cli.plugins import _options
 from sraccel.cli.plugins import _type_name as _type_name_of_option
+from sraccel.loop.claims import BY_HOOK, CLAIMS
 from sraccel.loop.denoiser_adapter import DenoiserAdapter
 from sraccel.loop.hookspecs import Discovery, Loop
 from sraccel.models.known_pairs import EVIDENCE, HANDOFFS, PAIRS
@@ -37,6 +39,7 @@ from sraccel.plugin import Accelerator, Sampling
 from sraccel.recipe.catalogue import installed
 from sraccel.recipe.recipe import Recipe
 from sraccel.recipes import sraccel_recipes
+from sraccel.report.model import CallRecord
 from sraccel.study import results as study_report
 from sraccel.study.plan.plan import Plan
 
@@ -317,10 +320,43 @@ def hooks_reference(owner: type) -> str:
     return "\n".join(sections)
 
 
+def python_table() -> str:
+    """What the page of the Python interface documents: its call, and its first sentence."""
+    page = (DOCS / "reference/python.md").read_text(encoding="utf-8")
+    rows = ["| name | what it is |", "|---|---|"]
+    for path in re.findall(r"^::: ([\w.]+)$", page, re.MULTILINE):
+        found: Any = pkgutil.resolve_name(path)
+        about = (inspect.getdoc(found) or "").partition("\n\n")[0]
+        summary = " ".join(about.split()) if not inspect.ismodule(found) else "every error"
+        rows.append(f"| `{path}{_arguments(found)}` | {summary} |")
+    return "\n".join(rows) + "\n"
+
+
+def _arguments(found: Any) -> str:
+    """The arguments of a function, without types and defaults."""
+    if not inspect.isfunction(found):
+        return ""
+    stars = {inspect.Parameter.VAR_KEYWORD: "**", inspect.Parameter.VAR_POSITIONAL: "*"}
+    given = inspect.signature(found).parameters.values()
+    return f"({', '.join(stars.get(one.kind, '') + one.name for one in given)})"
+
+
+def claims_table() -> str:
+    """Every claim: what it says, and the hooks that make it."""
+    rows = ["| claim | two accelerators would both | made by |", "|---|---|---|"]
+    for name, what in CLAIMS.items():
+        hooks = ", ".join(f"`{hook}`" for hook in BY_HOOK.get(name, ())) or "`claims`"
+        rows.append(f"| `{name}` | {what} | {hooks} |")
+    return "\n".join(rows) + "\n"
+
+
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every key of a model's JSON with its type: `steps[].index`, `int`."""
     for name, field in model.model_fields.items():
-        yield from _keys_of(prefix + name, field.annotation)
+        if model is CallRecord and name == "evaluations":  # calls again
+            yield prefix + name, "list"
+        else:
+            yield from _keys_of(prefix + name, field.annotation)
 
 
 def _keys_of(path: str, annotation: Any) -> Iterator[tuple[str, str]]:
@@ -363,6 +399,8 @@ def written() -> Iterator[tuple[str, str, str]]:
     yield "reference/pairs.md", "hand-offs", words_table(HANDOFFS)
     yield "reference/pairs.md", "evidence", words_table(EVIDENCE)
     yield "reference/cli.md", "commands", commands_reference()
+    yield "how-to/write-an-accelerator.md", "claims", claims_table()
+    yield "reference/python.md", "python", python_table()
     yield "reference/hooks.md", "loop", hooks_reference(Loop)
     yield "reference/hooks.md", "discovery", hooks_reference(Discovery)
 

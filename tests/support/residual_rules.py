@@ -18,14 +18,8 @@ class ReuseFromStep1(Accelerator):
     name = "reuse-from-step-1"
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> torch.Tensor | None:
-        kept: list[torch.Tensor] = call.memory(self, list)
-        return kept[0] if kept else None
-
-    @hookimpl
-    def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
-        kept: list[torch.Tensor] = call.memory(self, list)
-        kept.append(residual)
+    def skip_blocks(self, call: Call) -> bool:
+        return True
 
 
 def blocks_of(tiny: TinyFamily) -> BlockStack:
@@ -76,9 +70,8 @@ class SeesModulatedInput(Accelerator):
     seen: list[torch.Tensor]
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> torch.Tensor | None:
+    def skip_blocks(self, call: Call) -> None:
         adapter = call.denoiser.adapter
         self.seen = getattr(self, "seen", [])
         self.seen.append(call.modulated_input())
         assert torch.equal(self.seen[-1], call.modulated_input(adapter.modulated_inputs[0]))
-        return None

@@ -73,12 +73,12 @@ class SRDiffusion(Accelerator):
         if _beyond(self.options.switch_step, run) or _beyond(self.options.min_step, run):
             run.warn(
                 f"srdiffusion: the earliest switch lies beyond the run's "
-                f"{run.num_inference_steps} steps, so the render model is never used"
+                f"{run.num_solver_steps} steps, so the render model is never used"
             )
 
     @hookimpl
     def select_denoiser(self, step: Step) -> str | None:
-        if not self._detector.render_takes(step.index, step.sigma):
+        if not self._detector.render_takes(step.solver_step, step.sigma):
             return None
         previous = step.run.previous_step
         if previous is None or previous.denoiser != RENDER:
@@ -91,7 +91,7 @@ class SRDiffusion(Accelerator):
 
     @hookimpl
     def step_finished(self, step: Step) -> None:
-        if step.denoiser == RENDER:
+        if step.denoiser == RENDER or step.evaluation:
             return
         if step.noise_pred is None:
             if self.options.adaptive:
@@ -101,7 +101,7 @@ class SRDiffusion(Accelerator):
                 )
         else:
             self._detector.measure(step, self)
-        if step.index + 1 >= self._earliest_switch() - PREFETCHED_STEPS:
+        if step.solver_step + 1 >= self._earliest_switch() - PREFETCHED_STEPS:
             self._residents.switch_may_come()
 
     def _earliest_switch(self) -> int:
@@ -121,4 +121,4 @@ def _guessed_noise_space(stack: Stack) -> bool:
 
 
 def _beyond(step: int | None, run: Run) -> bool:
-    return step is not None and step >= run.num_inference_steps
+    return step is not None and step >= run.num_solver_steps

@@ -88,6 +88,11 @@ class SRDiffusionOptions(AcceleratorOptions):
         "last steps.",
     )
 
+    @classmethod
+    def example(cls) -> dict[str, object]:
+        """The demo pair's own render model."""
+        return {"render": "demo"}
+
     @field_validator("render")
     @classmethod
     def _render_is_given(cls, render: Any, info: ValidationInfo) -> Any:

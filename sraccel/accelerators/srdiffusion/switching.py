@@ -138,7 +138,7 @@ class SwitchDetector:
     def measure(self, step: Step, accelerator: Accelerator) -> None:
         """Take a finished step's guided prediction, and put into its columns what that showed."""
         assert step.noise_pred is not None
-        d = self.observe(step.index, step.noise_pred, step.computed)
+        d = self.observe(step.solver_step, step.noise_pred, step.computed)
         step.measure(accelerator, noise_rel_l1=d, noise_rel_l1_per_step=self.d_per_step)
 
     def observe(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, FiniteFloat, WithJsonSchema, field_validator
 
@@ -21,6 +21,7 @@ from sraccel.plugin import (
     Finding,
     Forecast,
     ModelError,
+    RuleOptions,
     Run,
     Sampling,
     Stack,
@@ -28,9 +29,6 @@ from sraccel.plugin import (
     flow_shift,
     hookimpl,
 )
-
-if TYPE_CHECKING:
-    import torch
 
 NAMES = ["auto", *(entry.model for entry in PUBLISHED)]
 Name = Annotated[
@@ -59,7 +57,7 @@ class TeaCache(Accelerator):
 
     name = "teacache"
 
-    class Options(AcceleratorOptions):
+    class Options(RuleOptions):
         """Options of TeaCache."""
 
         threshold: float = Field(
@@ -82,11 +80,6 @@ class TeaCache(Accelerator):
         )
         start: Literal["always", "after_switch"] = Field(
             "always", description="`after_switch` waits until another accelerator switches models."
-        )
-        cache_device: Literal["model", "cpu"] = Field(
-            "model",
-            description="Where residuals are kept: with the model, or in main memory (which costs "
-            "a transfer a step).",
         )
 
         @field_validator("coefficients")
@@ -158,26 +151,24 @@ class TeaCache(Accelerator):
     @hookimpl
     def run_started(self, run: Run) -> None:
         self._rules = {}
-        if run.num_inference_steps <= FEW_STEPS:
-            run.warn(f"teacache: {_little_to_skip(run.num_inference_steps)}")
+        if run.num_solver_steps <= FEW_STEPS:
+            run.warn(f"teacache: {_little_to_skip(run.num_solver_steps)}")
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> torch.Tensor | None:
+    def skip_blocks(self, call: Call) -> bool | None:
         if self._rests(call):
             return None
         rule = self._rules.get(call.denoiser.role) or self._choose(call)
         state, run = call.memory(self, BranchState), call.step.run
-        forced = rule.forced(call.step.index, run.num_inference_steps)
-        skip = state.decide(rule, call.modulated_input(rule.modulated_input), forced)
-        if not skip or state.residual is None:
-            return None
-        return state.residual.to(call.block_input.device)
+        forced = rule.forced(call.step.solver_step, run.num_solver_steps)
+        return state.decide(
+            rule, call.modulated_input(rule.modulated_input), forced or not call.history
+        )
 
     @hookimpl
-    def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
+    def residual_computed(self, call: Call) -> None:
         if not self._rests(call):
-            kept = residual.to("cpu") if self.options.cache_device == "cpu" else residual
-            call.memory(self, BranchState).residual = kept
+            call.memory(self, BranchState).accumulated = 0.0
 
     def _rests(self, call: Call) -> bool:
         """Whether there is nothing to decide: the polynomial can be negative, so 0 must say so."""

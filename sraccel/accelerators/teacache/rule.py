@@ -101,30 +101,22 @@ class BranchState:
     Attributes:
         accumulated: rescaled change since the last computed step.
         previous: modulated input of the step before, skipped or not.
-        residual: the block stack's output minus its input, at the last computed step.
     """
 
     accumulated: float = 0.0
     previous: torch.Tensor | None = None
-    residual: torch.Tensor | None = None
 
     @property
     def nbytes(self) -> int:
-        """How much memory the tensors take."""
-        held = (self.previous, self.residual)
-        return sum(tensor.nbytes for tensor in held if tensor is not None)
+        """How much memory the tensor takes."""
+        return 0 if self.previous is None else self.previous.nbytes
 
     def decide(self, rule: Rule, modulated_input: torch.Tensor, forced: bool) -> bool:
-        """Whether to skip this call; updates the state either way.
-
-        To compute is to let go of the old residual: if the blocks raise, nothing stale is left.
-        """
+        """Whether to skip this call; updates the state either way."""
         previous, self.previous = self.previous, modulated_input
-        if forced or previous is None or self.residual is None:
+        if forced or previous is None:
             skip, self.accumulated = False, 0.0
         else:
             distance = float(rel_l1_distance(modulated_input, previous))
             skip, self.accumulated = rule.advance(self.accumulated, distance)
-        if not skip:
-            self.residual = None
         return skip

@@ -1,4 +1,4 @@
-"""The block-stack seam: an accelerator may predict the stack's residual instead of running it."""
+"""The block-stack seam: the residual of a span of blocks may stand in for running them."""
 
 from __future__ import annotations
 
@@ -14,25 +14,30 @@ if TYPE_CHECKING:
     from sraccel.loop.call import Call
     from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.hooks import LoopHooks
+    from sraccel.loop.skipping import Skipping
 
 
 class BlockStackSeam:
     """Watches the blocks of one denoiser, for the calls that `begin` announces.
 
-    A skipped stack passes its streams through unchanged, and the residual is added where the
-    family's residual ends: adding it where it begins would count what a ControlNet adds twice.
+    A rule's span begins behind its probe and ends with the stack, unless the rule says otherwise. A
+    skipped span passes its streams through unchanged, and the residual is added where it ends; at
+    the end of the stack that is where the family's residual ends: adding it where it begins would
+    count what a ControlNet adds twice.
     """
 
-    def __init__(self, denoiser: Denoiser, hooks: LoopHooks) -> None:
+    def __init__(self, denoiser: Denoiser, hooks: LoopHooks, skipping: Skipping) -> None:
         self._denoiser = denoiser
         self._adapter = denoiser.adapter
         self._hooks = hooks
+        self._skipping = skipping
         self._call: Call | None = None
         self._residual: torch.Tensor | None = None
-        self._entered = False  # the first block, in this forward
+        self._entered = False  # the first block of the span, in this forward
         self._reached = False  # where the residual ends
         self._bypass = Bypass((), self._skip)  # of the blocks that no layer watches
-        self._sole = False  # whether the first block is the last one, too
+        self._probes = False  # whether blocks come before the span
+        self._sole = False  # whether the first block of the span is the last one, too
 
     def install(self) -> Iterator[Interception | Bypass]:
         """Put the layers in place, one after the other.
@@ -41,17 +46,22 @@ class BlockStackSeam:
             ConflictError: the blocks cannot be watched: see `check_block_stack`.
         """
         module = self._denoiser.module
-        check_block_stack(self._denoiser, self._hooks)
-        blocks, tail = self._adapter.blocks(module), self._adapter.tail(module)
+        check_block_stack(self._denoiser, self._hooks, self._skipping)
+        blocks = self._adapter.blocks(module)
+        span = blocks[self._skipping.span_of(self._denoiser)]
+        tail = self._adapter.tail(module) if span[-1] is blocks[-1] else None
         if tail is None:
-            yield Interception(blocks[-1], CALL, self._last_block)
+            yield Interception(span[-1], CALL, self._last_block)
         else:
             yield Interception(tail, CALL, self._tail)
-        yield Interception(blocks[0], CALL, self._head)
+        yield Interception(span[0], CALL, self._head)
+        self._probes = span[0] is not blocks[0]
+        if self._probes:
+            yield Interception(blocks[0], CALL, self._probe)
         for name, tapped in self._adapter.taps(module).items():
             yield Interception(tapped, CALL, self._tap(name))
-        self._sole = tail is None and len(blocks) == 1
-        self._bypass = Bypass(blocks[1:] if tail is not None else blocks[1:-1], self._skip)
+        self._sole = tail is None and len(span) == 1
+        self._bypass = Bypass(span[1:] if tail is not None else span[1:-1], self._skip)
         yield self._bypass
 
     def begin(self, call: Call) -> None:
@@ -76,6 +86,18 @@ class BlockStackSeam:
             f"`compile_repeated_blocks()`, and compose after such changes"
         )
 
+    def _probe(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
+        """The first block of the stack, where the span begins later."""
+        if self._call is not None:
+            if self._entered:
+                raise self._nested()
+            self._see_input(self._call, args, kwargs)
+        return inner(*args, **kwargs)
+
+    def _see_input(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        call.block_arguments = (args, kwargs)
+        call.block_input = self._adapter.block_input(args, kwargs)
+
     def _head(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         self._bypass.close()  # it is open if Ctrl-C broke off `end`
         call = self._call
@@ -84,14 +106,15 @@ class BlockStackSeam:
         if self._entered:
             raise self._nested()
         self._entered = True
-        call.block_arguments = (args, kwargs)
-        call.block_input = self._adapter.block_input(args, kwargs)
-        answer = self._hooks.reuse_residual(call)
+        if not self._probes:
+            self._see_input(call, args, kwargs)
+        call.span_input = self._adapter.block_input(args, kwargs)
+        if self._skipping.blocks:
+            self._residual = self._skipping.stand_in(call, "blocks", call.span_input)
         if self._call is not call:
             raise self._nested()
-        if answer is None:
+        if self._residual is None:
             return inner(*args, **kwargs)
-        call.reused_by, self._residual = answer
         self._bypass.open()
         return inner(*args, **kwargs) if self._sole else self._skip(*args, **kwargs)
 
@@ -118,14 +141,16 @@ class BlockStackSeam:
         return inner(carried, *args, **kwargs)
 
     def _end_of_residual(self, call: Call, carried: torch.Tensor) -> torch.Tensor | None:
-        """Report the residual if the blocks ran; else return the stream with the predicted one."""
+        """Report the residual if the span ran; else return the stream with the predicted one."""
         if not self._entered:
             raise self._not_watched()
         self._reached = True
         if self._residual is None:
-            self._hooks.residual_computed(call, carried - call.block_input)
+            residual = carried - call.span_input
+            self._hooks.residual_computed(call, residual)
+            self._skipping.computed(call, "blocks", residual)
             return None
-        return call.block_input + self._residual
+        return call.span_input + self._residual
 
     def _tap(self, name: str) -> Any:
         def layer(inner: Any, *args: Any, **kwargs: Any) -> Any:
@@ -137,16 +162,16 @@ class BlockStackSeam:
         return layer
 
 
-def check_block_stack(denoiser: Denoiser, hooks: LoopHooks) -> None:
+def check_block_stack(denoiser: Denoiser, hooks: LoopHooks, skipping: Skipping) -> None:
     """Refuse a denoiser whose blocks cannot be watched.
 
     Raises:
-        ConflictError: it has no block stack, is compiled as a whole, or runs one block several
-            times.
+        ConflictError: it has no block stack, is compiled as a whole, runs one block several times,
+            or the rule's span of it is empty or cannot end where it does.
     """
     blocks = denoiser.adapter.blocks(denoiser.module)
     what = f"the denoiser {denoiser.role!r}"
-    users = dict.fromkeys((*hooks.who("reuse_residual"), *hooks.who("residual_computed")))
+    users = hooks.who("skip_blocks", "residual_computed")
     leave_out = f"leave {', '.join(map(repr, users))} out of the recipe"
     if not blocks:
         raise ConflictError(
@@ -162,4 +187,16 @@ def check_block_stack(denoiser: Denoiser, hooks: LoopHooks) -> None:
         raise ConflictError(
             f"{what} runs one block several times, so where its block stack begins and ends is "
             f"not known: {leave_out}"
+        )
+    wanted = skipping.span_of(denoiser)
+    span = blocks[wanted]
+    if not span:
+        raise ConflictError(
+            f"{what} has {len(blocks)} blocks, of which the span {wanted} leaves none that "
+            f"could be skipped: {leave_out}"
+        )
+    if span[-1] is not blocks[-1] and len(denoiser.adapter.streams) > 1:
+        raise ConflictError(
+            f"{what} carries a text stream from block to block, so a span that ends before the "
+            f"last block cannot be skipped: let it end there, or {leave_out}"
         )

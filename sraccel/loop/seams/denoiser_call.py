@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from sraccel.loop.denoiser import denoiser_of
+from sraccel.loop.history import Like
 from sraccel.loop.intercept import CALL, Interception
+from sraccel.loop.seams.model_output import OutputForm, prediction_of
 from sraccel.loop.seams.sibling_call import call_sibling, named
 
 if TYPE_CHECKING:
@@ -16,10 +19,13 @@ if TYPE_CHECKING:
     from sraccel.loop.call import Call
     from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.seams.block_stack import BlockStackSeam
+    from sraccel.loop.skipping import Skipping
     from sraccel.loop.tracker import Tracker
 
 CONDITION = "encoder_hidden_states"
 """What a guidance branch is known by where the loop gives it no name."""
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+"""By position and by name."""
 
 _log = logging.getLogger(__name__)
 
@@ -27,16 +33,27 @@ _log = logging.getLogger(__name__)
 class DenoiserCallSeam:
     """Stands in front of one denoiser that the loop calls, and routes its calls.
 
+    A call may be answered by an accelerator, which may evaluate denoisers for it; what is evaluated
+    may be skipped; what is not skipped goes to the model, whose blocks are watched if anybody asks.
+
     Attributes:
         context: name that the pipeline gave the call by `cache_context`, while one is open.
     """
 
     def __init__(
-        self, denoiser: Denoiser, tracker: Tracker, block_seams: Mapping[str, BlockStackSeam]
+        self,
+        denoiser: Denoiser,
+        tracker: Tracker,
+        block_seams: Mapping[str, BlockStackSeam],
+        skipping: Skipping,
     ) -> None:
         self._denoiser = denoiser
         self._tracker = tracker
         self._block_seams = block_seams  # by role of the denoiser that they watch
+        self._skipping = skipping
+        self._watches = skipping.calls or skipping.answers
+        self._form = OutputForm()
+        self._like: Like | None = None  # of the predictions
         self.context: str | None = None
 
     def install(self) -> Iterator[Interception]:
@@ -56,6 +73,9 @@ class DenoiserCallSeam:
                 self.context = outer
 
     def _layer(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
+        serving = self._denoiser.current_call
+        if serving is not None and serving.step.run is self._tracker.run:
+            return inner(*args, **kwargs)
         step = self._tracker.step_of(self._denoiser, args, kwargs)
         if step is None:
             return inner(*args, **kwargs)
@@ -65,37 +85,94 @@ class DenoiserCallSeam:
         branch = step.branch_of(self.context, condition)
         latents = args[0] if args else kwargs[self._denoiser.adapter.latents]
         call = step.open_call(self._denoiser, branch, latents)
-        output = self._answer(call, inner, args, kwargs)
-        if step.run.hooks.anyone("denoiser_called"):
-            step.run.hooks.denoiser_called(call, _prediction(output))
-        _log.debug("%r: %s", call, call.reused_by or "computed")
+        output = self._answer(call, inner, (args, kwargs))
+        _log.debug("%r: %s", call, call.answered_by or call.reused_by or "computed")
         call.release()
         return output
 
-    def _answer(self, call: Call, inner: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """The output of the denoiser that takes the call, its blocks watched if anybody asks."""
-        blocks = self._block_seams.get(call.denoiser.role)
+    def _answer(self, call: Call, inner: Any, given: Arguments) -> Any:
+        """The output for the loop: an accelerator's answer, or what `_evaluate` makes."""
+        hooks = call.step.run.hooks
+        if not self._skipping.answers:
+            return self._evaluate(call, inner, given)
         clock = call.step.run.clock
         started = clock.mark()
+        call.evaluator = lambda role, changes: self._further(call, inner, given, role, changes)
+        like = self._like or Like.of(call.model_input)
+        answer = hooks.answer_call(call, like)
+        call.evaluator = None
+        if answer is None:
+            return self._evaluate(call, inner, given)
+        call.answered_by, prediction = answer
+        for evaluation in call.evaluations:
+            if evaluation.denoiser.role != call.requested:
+                evaluation.chosen_by = evaluation.chosen_by or call.answered_by
+        call.marks = (started, clock.mark())
+        hooks.denoiser_called(call, prediction)
+        return self._form.of(prediction, given[1].get("return_dict", True))
+
+    def _further(
+        self, call: Call, inner: Any, given: Arguments, role: str | None, changes: dict[str, Any]
+    ) -> torch.Tensor:
+        """An accelerator evaluates a denoiser in the course of answering a call."""
+        denoisers = call.step.run.stack.denoisers
+        denoiser = call.denoiser if role is None else denoiser_of(denoisers, role)
+        if changes:
+            given = (), {**named(self._denoiser.module, *given), **changes}
+        args, kwargs = given
+        latents = args[0] if args else kwargs[self._denoiser.adapter.latents]
+        evaluation = call.step.open_evaluation(call, denoiser, latents)
+        return prediction_of(self._evaluate(evaluation, inner, given))
+
+    def _evaluate(self, call: Call, inner: Any, given: Arguments) -> Any:
+        """The output of a denoiser, or what stands in for it."""
+        run = call.step.run
+        started = run.clock.mark()
+        output = self._skipped(call, given) if self._skipping.calls else None
+        if output is None:
+            output = self._compute(call, inner, given)
+            if self._watches:
+                self._see(call, output)
+        call.marks = (started, run.clock.mark())
+        if run.hooks.anyone("denoiser_called"):
+            run.hooks.denoiser_called(call, prediction_of(output))
+        return output
+
+    def _see(self, call: Call, output: Any) -> None:
+        """What answers and predictions must be like; and what was computed, for the history."""
+        self._form.see(output)
+        prediction = prediction_of(output)
+        self._like = Like.of(prediction)
+        if self._skipping.calls:
+            self._skipping.computed(call, "call", prediction)
+
+    def _skipped(self, call: Call, given: Arguments) -> Any:
+        """The output where the rule skips the call; else None."""
+        prediction = self._skipping.stand_in(call, "call")
+        if prediction is None:
+            return None
+        return self._form.of(prediction, given[1].get("return_dict", True))
+
+    def _compute(self, call: Call, inner: Any, given: Arguments) -> Any:
+        """The denoiser's own output, its blocks watched if anybody asks."""
+        args, kwargs = given
+        blocks = self._block_seams.get(call.denoiser.role)
+        own = call.denoiser is self._denoiser
+        serving = (self._denoiser,) if own else (self._denoiser, call.denoiser)
         if blocks is not None:
             blocks.begin(call)
         try:
-            if call.denoiser is self._denoiser:
+            for denoiser in serving:
+                denoiser.calls.append(call)
+            if own:
                 output = inner(*args, **kwargs)
             else:
                 output = call_sibling(call, self._denoiser, args, kwargs)
         finally:
+            for denoiser in serving:
+                denoiser.calls.clear()
             if blocks is not None:
                 blocks.end()
         if blocks is not None:
             blocks.check_reached()
-        call.marks = (started, clock.mark())
         return output
-
-
-def _prediction(output: Any) -> torch.Tensor:
-    """The prediction in what a denoiser returns: a tensor, or it leads a tuple or `ModelOutput`."""
-    import torch
-
-    prediction: torch.Tensor = output if isinstance(output, torch.Tensor) else output[0]
-    return prediction

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
 from sraccel.loop.intercept import Interception
+from sraccel.loop.step_plan import StepPlan, impose
 
 if TYPE_CHECKING:
+    from sraccel.loop.hooks import LoopHooks
     from sraccel.loop.schedule import Schedule
     from sraccel.loop.tracker import Tracker
 
@@ -25,12 +27,18 @@ class PipelineSeam:
     """Watches the scheduler and the progress bar of one pipeline."""
 
     def __init__(
-        self, pipeline: Any, tracker: Tracker, schedule: Schedule, reapply: Callable[[], None]
+        self,
+        pipeline: Any,
+        tracker: Tracker,
+        schedule: Schedule,
+        hooks: LoopHooks,
+        reapply: Callable[[], None],
     ) -> None:
         self._pipeline = pipeline
         self._scheduler = pipeline.scheduler
         self._tracker = tracker
         self._schedule = schedule
+        self._hooks = hooks
         self._reapply = reapply  # the stack's layers
         self._step_signature = inspect.signature(type(pipeline.scheduler).step)
         self._schedule_signature = inspect.signature(type(pipeline.scheduler).set_timesteps)
@@ -48,9 +56,21 @@ class PipelineSeam:
         self._tracker.end_pipelines_run()
         self._check_steps(args, kwargs)
         result = inner(*args, **kwargs)
+        self._schedule.timesteps_set()
+        if self._hooks.anyone("plan_steps") and not self._tracker.driven_by_user:
+            self._plan()
         self._reapply()
         self._tracker.announce()
         return result
+
+    def _plan(self) -> None:
+        """Ask which noise levels are taken, and set the scheduler to them."""
+        plan = StepPlan.of(self._scheduler)
+        planned = self._hooks.plan_steps(plan)
+        if planned is not None:
+            accelerator, answer = planned
+            impose(self._scheduler, plan, answer, accelerator, self._schedule.noise_space)
+            self._schedule.planned(plan.num_inference_steps, accelerator)
 
     def _check_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse a run without steps, of which schedulers say nothing, or nothing clear."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sraccel.comparison.costs import Probe
 from sraccel.comparison.paired_runs import finished
 from sraccel.comparison.timed_call import TimedCall
-from sraccel.composer import compose, compose_accelerators
+from sraccel.composer import compose
 from sraccel.errors import ModelError, PluginError
 from sraccel.loop.clock import median
 from sraccel.models.arguments import check_arguments, defaults_of
@@ -184,9 +184,9 @@ class CellRunner:
             return
         names = stack.hooks.who("prepare_denoiser")
         preparing = [item for item in stack.accelerators if item.name in names]
-        warm_up = WarmUp([(role, False) for role in brought], brought)
+        warm_up = WarmUp([(role, None) for role in brought], brought)
         everything = [*preparing, warm_up]
-        with compose_accelerators(self.pipe, everything, adapters=self.adapters) as warmed:
+        with compose(self.pipe, everything, adapters=self.adapters) as warmed:
             warmed.logs_warnings = False
             self._pipeline_call(block, None)("warming up", num_inference_steps=warm_up.steps)
 

@@ -25,13 +25,8 @@ class EveryOther(Accelerator):
     name = "every-other"
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> torch.Tensor | None:
-        kept: list[torch.Tensor] = call.memory(self, list)
-        return kept[0] if kept and call.step.index % 2 else None
-
-    @hookimpl
-    def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
-        call.memory(self, list)[:] = [residual]
+    def skip_blocks(self, call: Call) -> bool:
+        return call.step.index % 2 == 1
 
 
 RECIPE = [EveryOther.Options()]
@@ -115,12 +110,12 @@ def test_a_denoiser_called_by_an_accelerator_in_its_own_forward_is_an_error(
         probing = False
 
         @hookimpl
-        def reuse_residual(self, call: Call) -> torch.Tensor | None:
+        def skip_blocks(self, call: Call) -> bool:
             if call.step.index == 1 and not self.probing:
                 self.probing = True
                 timestep = torch.tensor([7 if foreign else call.step.timestep])
                 call.denoiser.module(call.model_input, timestep, torch.ones(1, 6, 16))
-            return super().reuse_residual(call)
+            return super().skip_blocks(call)
 
     bare = generate(pipe)
     before = attributes(*pipe.transformer.blocks)

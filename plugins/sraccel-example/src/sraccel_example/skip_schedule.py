@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import Field
 
-from sraccel.plugin import Accelerator, AcceleratorOptions, Call, hookimpl
-
-if TYPE_CHECKING:
-    import torch
+from sraccel.plugin import Accelerator, Call, RuleOptions, hookimpl
 
 
 class SkipSchedule(Accelerator):
@@ -17,7 +12,7 @@ class SkipSchedule(Accelerator):
 
     name = "skip-schedule"
 
-    class Options(AcceleratorOptions):
+    class Options(RuleOptions):
         """Options of the schedule."""
 
         every: int = Field(2, ge=1, description="Compute every n-th step; 1 skips nothing.")
@@ -26,13 +21,6 @@ class SkipSchedule(Accelerator):
     options: Options
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> torch.Tensor | None:
-        last: list[torch.Tensor] = call.memory(self, list)  # empty after a model switch
-        index = call.step.index
-        computes = index < self.options.warm_up or index % self.options.every == 0
-        return None if computes or not last else last[0]
-
-    @hookimpl
-    def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
-        last: list[torch.Tensor] = call.memory(self, list)
-        last[:] = [residual]
+    def skip_blocks(self, call: Call) -> bool:
+        index = call.step.solver_step
+        return index >= self.options.warm_up and index % self.options.every != 0

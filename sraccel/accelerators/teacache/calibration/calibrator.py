@@ -32,7 +32,7 @@ from sraccel.plugin import (
     Stack,
     StepReport,
     check_arguments,
-    compose_accelerators,
+    compose,
     defaults_of,
     output_folder,
     weights_checksum,
@@ -106,7 +106,7 @@ def calibrate(
     check_inputs(prompts, seeds, num_inference_steps, out)
     recorder = Recorder()
     given = role if role == "render" else None
-    stack = compose_accelerators(pipe, [recorder], adapters=adapters, role=given)
+    stack = compose(pipe, [recorder], adapters=adapters, role=given)
     stack.logs_warnings = False  # about a recipe that does nothing, as is meant here
     calibrator = _Calibrator(pipe, stack, recorder, variant, Path(out), num_inference_steps, call)
     calibrator.check()

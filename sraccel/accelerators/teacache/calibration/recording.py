@@ -89,7 +89,7 @@ class Recorder(Accelerator):
         self.series, self._growing = [], {}
 
     @hookimpl
-    def reuse_residual(self, call: Call) -> torch.Tensor | None:
+    def skip_blocks(self, call: Call) -> None:
         """Reads the modulated inputs where TeaCache does; always lets the blocks run."""
         adapter = call.denoiser.adapter
         previous = call.memory(self, _Previous)
@@ -99,7 +99,6 @@ class Recorder(Accelerator):
             current = call.modulated_input(name)
             series.inputs[name].append(_distance(current, previous.inputs.get(name)))
             previous.inputs[name] = current
-        return None
 
     @hookimpl
     def denoiser_called(self, call: Call, output: torch.Tensor) -> None:

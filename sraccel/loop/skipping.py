@@ -1,0 +1,128 @@
+"""What a stack skips, and what stands in for it: its rule, its predictor, and their history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sraccel.loop.history import History, Like
+from sraccel.loop.hooks import FAILURES, LoopHooks, blamed
+from sraccel.loop.scope import Decisions
+
+if TYPE_CHECKING:
+    import torch
+
+    from sraccel.loop.accelerator import Accelerator
+    from sraccel.loop.call import Call, Level
+    from sraccel.loop.denoiser import Denoiser
+
+HOOK_OF = {"call": "skip_call", "blocks": "skip_blocks"}
+"""The hook by which a rule decides about a level."""
+
+
+class Skipping:
+    """One rule and one predictor at most; without a predictor, the last computed value stands in.
+
+    Attributes:
+        rule: the accelerator that decides when to skip, or None.
+        predictor: the accelerator that predicts what stands in, or None.
+        calls: whether whole calls may be skipped; blocks: whether blocks may be; answers: whether
+            calls may be answered otherwise.
+    """
+
+    def __init__(self, hooks: LoopHooks, accelerators: Sequence[Accelerator]) -> None:
+        self._hooks = hooks
+        by_name = {accelerator.name: accelerator for accelerator in accelerators}
+        rules, predictors = hooks.who(*HOOK_OF.values()), hooks.who("predict")
+        self.rule = by_name[rules[0]] if rules else None
+        self.predictor = by_name[predictors[0]] if predictors else None
+        self.calls = hooks.anyone(HOOK_OF["call"])
+        self.blocks = hooks.anyone(HOOK_OF["blocks"])
+        self.answers = hooks.anyone("answer_call")
+
+    def decisions(self) -> Decisions:
+        """Those of a new run."""
+        return Decisions("each" if self.rule is None else self.rule.scope)
+
+    @property
+    def keeps(self) -> int:
+        """How many computed values are kept."""
+        return 1 if self.predictor is None else self.predictor.history_length
+
+    def span_of(self, denoiser: Denoiser) -> slice:
+        """The blocks of a denoiser that may be skipped, as a slice of its stack."""
+        return slice(*((0, None) if self.rule is None else self.rule.span_of(denoiser)))
+
+    def new_history(self) -> History:
+        """An empty one, as long as the predictor declares, where the rule or it wants it kept."""
+        on_cpu = any(one is not None and one.cache_device == "cpu" for one in self._both)
+        return History(self.keeps, "cpu" if on_cpu else "model")
+
+    @property
+    def _both(self) -> tuple[Accelerator | None, Accelerator | None]:
+        return self.rule, self.predictor
+
+    def stand_in(
+        self, call: Call, level: Level, like: torch.Tensor | None = None
+    ) -> torch.Tensor | None:
+        """What stands in for the call's output, or its blocks' residual; None: compute it.
+
+        Args:
+            like: a tensor of its shape, dtype and device; None: as the value computed last.
+        """
+        history = call.open_history(level)
+        decision = call.step.run.decisions.decide(
+            (level, call.denoiser.role),
+            call.step.index,
+            lambda: self._possible(self._hooks.decide(HOOK_OF[level], call), history),
+        )
+        if decision is None:
+            history.clear()
+            call.close_history(level)
+            return None
+        answer = self._predicted(call, history, like) if decision else None
+        if answer is None:
+            history.begin()
+            return None
+        call.predicted_by, prediction = answer
+        call.reused_by = self._rule_name
+        call.level = level
+        return prediction
+
+    @property
+    def _rule_name(self) -> str:
+        assert self.rule is not None
+        return self.rule.name
+
+    def _possible(self, decision: bool | None, history: History) -> bool | None:
+        """A decision to skip, where there is anything to predict from."""
+        return decision and (len(history) > 0 or self.keeps == 0)
+
+    def _predicted(
+        self, call: Call, history: History, like: torch.Tensor | None
+    ) -> tuple[str | None, torch.Tensor] | None:
+        if self.predictor is not None:
+            wanted = history.like if like is None else Like.of(like)
+            return None if wanted is None else self._hooks.predict(call, wanted)
+        if not len(history):  # the branch that decided for all is not this one
+            return None
+        value = history[-1].value
+        # The loop may guide in place; a residual is only added.
+        return None, value.clone() if call.level == "call" else value
+
+    def computed(self, call: Call, level: Level, value: torch.Tensor) -> None:
+        """Keep a value that was computed, unless the rule rests."""
+        history = call.kept_history(level)
+        if history is not None:
+            history.add(value, self._kept(call, level, value), call.step)
+
+    def _kept(self, call: Call, level: Level, value: torch.Tensor) -> torch.Tensor:
+        if self.predictor is None:
+            kept = value
+        else:
+            call.level = level
+            try:
+                kept = self.predictor.history_value(call, value)
+            except FAILURES as error:
+                raise blamed(self.predictor.name, "history_value", call, error) from error
+        return kept.clone() if level == "call" and kept is value else kept
