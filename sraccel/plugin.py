@@ -14,7 +14,7 @@ from sraccel.files import output_folder, replacing
 from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
 from sraccel.loop.call import Call
 from sraccel.loop.column import Column
-from sraccel.loop.denoiser import Contribution, Denoiser, recognise
+from sraccel.loop.denoiser import Contribution, Denoiser, denoisers_in, recognise
 from sraccel.loop.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
 from sraccel.loop.finding import Finding
 from sraccel.loop.forecast import Forecast
@@ -80,6 +80,7 @@ __all__ = [
     "compose_accelerators",
     "config_of",
     "defaults_of",
+    "denoisers_in",
     "did_you_mean",
     "flow_shift",
     "hookimpl",

@@ -109,6 +109,24 @@ class Bypass:
     """As an `Interception`'s: at the start of a run, and on detaching, nothing is replaced."""
 
 
+class Later:
+    """Layers that come once the first call has been seen; taken away with all others."""
+
+    def __init__(self, layers: list[Interception | Bypass | Later]) -> None:
+        self._layers = layers
+
+    def undo(self) -> None:
+        """Take them away."""
+        for layer in reversed(self._layers):
+            layer.undo()
+        self._layers.clear()
+
+    def reapply(self) -> None:
+        """Put back those that something replaced."""
+        for layer in self._layers:
+            layer.reapply()
+
+
 def _restore(own: dict[str, Any], attr: str, previous: Any) -> None:
     while isinstance(previous, _Link) and previous.layer is None:  # undone while it was covered
         previous = previous.previous

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
+from sraccel.loop.denoiser_adapter import named
 from sraccel.noise.space import scheduled_sigma
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ class Schedule:
         self._scheduler = pipeline.scheduler
         self._denoisers = denoisers  # by attribute of the pipeline
         self._begin = 0
+        self._readable = True  # whether this run's timesteps were recognised
 
     @property
     def remaining_steps(self) -> int:
@@ -40,12 +42,16 @@ class Schedule:
             index: of the step in its run; None before the run's first call, which says where in
                 the timesteps the run begins.
         """
-        timestep = kwargs.get(denoiser.adapter.timestep, args[1] if len(args) > 1 else None)
+        timestep = named(denoiser.module, args, kwargs).get(denoiser.adapter.timestep)
         if index is None:
             self._begin = self._begin_index(denoiser, timestep)
+            known = denoiser.adapter.timesteps_known
+            self._readable = known or self._is_at(denoiser, timestep, self._begin)
         position = self._begin + (index or 0)
         if position >= len(self._scheduler.timesteps):
             return None
+        if not self._readable:
+            return position
         return position if self._is_at(denoiser, timestep, position) else None
 
     def timestep_at(self, position: int) -> float:
@@ -97,7 +103,12 @@ class Schedule:
             return timestep is None or float(timestep) == float(scheduled)
         if timestep.data_ptr() == scheduled.data_ptr():  # a view: no need to wait for the device
             return True
-        expected = denoiser.adapter.model_timestep(float(scheduled))
         tolerance = torch.finfo(timestep.dtype).eps if timestep.is_floating_point() else 0.0
         # Per-token timesteps hold 0 where a frame is given: the greatest is the loop's.
-        return abs(float(timestep.max()) - expected) <= tolerance * max(abs(expected), 1.0)
+        given = float(timestep.max())
+        return any(
+            abs(given - expected) <= tolerance * max(abs(expected), 1.0)
+            for expected in denoiser.adapter.model_timesteps(
+                float(scheduled), self.sigma_at(position)
+            )
+        )

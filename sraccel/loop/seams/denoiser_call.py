@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from sraccel.loop.denoiser_adapter import named
 from sraccel.loop.intercept import CALL, Interception
-from sraccel.loop.seams.sibling_call import call_sibling, named
+from sraccel.loop.seams.sibling_call import call_sibling
 
 if TYPE_CHECKING:
     import torch
@@ -63,7 +64,7 @@ class DenoiserCallSeam:
         if condition is None and len(args) > 2:  # given by position
             condition = named(self._denoiser.module, args, kwargs).get(CONDITION)
         branch = step.branch_of(self.context, condition)
-        latents = args[0] if args else kwargs[self._denoiser.adapter.latents]
+        latents = _tensor(args[0] if args else kwargs[self._denoiser.adapter.latents])
         call = step.open_call(self._denoiser, branch, latents)
         output = self._answer(call, inner, args, kwargs)
         if step.run.hooks.anyone("denoiser_called"):
@@ -95,7 +96,13 @@ class DenoiserCallSeam:
 
 def _prediction(output: Any) -> torch.Tensor:
     """The prediction in what a denoiser returns: a tensor, or it leads a tuple or `ModelOutput`."""
+    return _tensor(output)
+
+
+def _tensor(value: Any) -> torch.Tensor:
+    """A tensor, or the first of several (some models take and return a list for a batch)."""
     import torch
 
-    prediction: torch.Tensor = output if isinstance(output, torch.Tensor) else output[0]
-    return prediction
+    while not isinstance(value, torch.Tensor):
+        value = value[0]
+    return value
