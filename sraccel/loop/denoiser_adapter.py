@@ -129,6 +129,19 @@ class DenoiserAdapter(ABC):
         """
         return
 
+    def check_control(self, controlnet: nn.Module, other: nn.Module) -> None:
+        """Raise ModelError if `other` cannot use what a pipeline's ControlNet adds.
+
+        It is made for the pipeline's own model.
+        """
+        for name, what in self.of_one_model.items():
+            if "ControlNet" in what:
+                raise ModelError(
+                    f"the pipeline has a {type(controlnet).__name__}, which was made for its own "
+                    f"model: what it adds (`{name}`) means something else to another one. Leave "
+                    f"the second model out, or take the pipeline without a ControlNet"
+                )
+
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
         """What to pass to `module` of the arguments that a loop passes to another of the family.
 

@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 class Schedule:
-    """Reads the scheduler of one pipeline, and sees whether it is still the one composed with."""
+    """Reads the scheduler of one pipeline, and sees whether it is still the one composed with.
+
+    Attributes:
+        shown_steps: how many steps the pipeline's progress bar shows; None: not known.
+        by_copies: whether the pipeline steps copies of its scheduler (one for each frame, say), so
+            that only the timesteps of the denoiser's calls say where one step ends.
+    """
 
     def __init__(self, pipeline: Any, denoisers: dict[str, Denoiser]) -> None:
         self._pipeline = pipeline
@@ -21,11 +27,32 @@ class Schedule:
         self._denoisers = denoisers  # by attribute of the pipeline
         self._begin = 0
         self._readable = True  # whether this run's timesteps were recognised
+        self._latest: Any = None  # the timestep of the latest call, where copies are stepped
+        self.shown_steps: int | None = None
+        self.by_copies = False
 
     @property
     def remaining_steps(self) -> int:
         """Steps from where the loop begins (video to video begins late) to the last timestep."""
-        return len(self._scheduler.timesteps) - self._begin
+        steps = len(self._scheduler.timesteps) - self._begin
+        if self.by_copies and self.shown_steps is not None:
+            return self.shown_steps
+        # Some schedulers count the end as a timestep, to which no call belongs; the pipeline knows.
+        ends_at_last = getattr(self._pipeline, "_num_timesteps", None) == steps - 1
+        return steps - 1 if ends_at_last else steps
+
+    def has_moved_on(
+        self, denoiser: Denoiser, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
+        """Whether a call begins a new step though the scheduler itself did not end the last one."""
+        import torch
+
+        if not self.by_copies:
+            return False
+        timestep = named(denoiser.module, args, kwargs).get(denoiser.adapter.timestep)
+        latest, self._latest = self._latest, timestep
+        both = isinstance(timestep, torch.Tensor) and isinstance(latest, torch.Tensor)
+        return both and timestep.shape == latest.shape and not torch.equal(timestep, latest)
 
     def position_of(
         self,
@@ -48,6 +75,8 @@ class Schedule:
             known = denoiser.adapter.timesteps_known
             self._readable = known or self._is_at(denoiser, timestep, self._begin)
         position = self._begin + (index or 0)
+        if self.by_copies:
+            return min(position, len(self._scheduler.timesteps) - 1)
         if position >= len(self._scheduler.timesteps):
             return None
         if not self._readable:

@@ -40,7 +40,12 @@ class FoundBlockStackSeam(BlockStackSeam):
             return inner(*args, **kwargs)
         if self._family.found is None:
             call, self._call = self._call, None
-            self._family.found = find_blocks(self._denoiser.module, lambda: inner(*args, **kwargs))
+            self._family.found = find_blocks(
+                self._denoiser.module,
+                lambda: inner(
+                    *map(_fresh, args), **{name: _fresh(value) for name, value in kwargs.items()}
+                ),
+            )
             self._call = call
         if self._family.found is None:
             raise self._not_found()
@@ -56,3 +61,8 @@ class FoundBlockStackSeam(BlockStackSeam):
             f"{', '.join(map(repr, dict.fromkeys(users)))} out of the recipe, or add an adapter "
             f"(docs/how-to/add-a-family.md)"
         )
+
+
+def _fresh(value: Any) -> Any:
+    """A list anew: some models take what a ControlNet adds out of it, one by one."""
+    return list(value) if isinstance(value, list) else value

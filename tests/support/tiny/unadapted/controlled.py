@@ -154,10 +154,8 @@ SANA_CONTROLNET = family(
     SanaTransformer2DModel,
     SANA_CONFIG,
     smaller={"num_layers": 1},
-    size={**SANA_CALL, "height": 16, "width": 16, "control_image": IMAGE},
-    parts={
-        "controlnet": partial(lively, SanaControlNetModel, 5, **{**SANA_CONFIG, "num_layers": 1})
-    },
+    size={**SANA_CALL, "height": 32, "width": 32, "control_image": IMAGE},
+    parts={"vae": sana_vae, "controlnet": sana_controlnet},
 )
 HUNYUAN_DIT_CONTROLNET = family(
     HunyuanDiTControlNetPipeline,
@@ -192,6 +190,7 @@ FLUX_CONTROL = variant(
     FLUX,
     {"height": 16, "width": 16, "control_image": IMAGE},
     config={"in_channels": 32, "out_channels": 16},
+    negatives=False,
 )
 COGVIDEOX_CONTROL = variant(
     CogVideoXFunControlPipeline,

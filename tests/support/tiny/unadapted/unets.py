@@ -10,6 +10,7 @@ from diffusers import (
     AnimateDiffPAGPipeline,
     AnimateDiffPipeline,
     AnimateDiffVideoToVideoPipeline,
+    AutoencoderKLTemporalDecoder,
     CMStochasticIterativeScheduler,
     ConsistencyModelPipeline,
     DDIMPipeline,
@@ -41,6 +42,7 @@ from diffusers import (
 )
 from PIL import Image
 from tiny_models import TEXT_DIM, frozen
+from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from tiny.family import IMAGE, PROMPT
 from tiny.sd3 import image_vae
@@ -191,6 +193,27 @@ DEEP_FLOYD = stable_diffusion(
     parts={},
     output="pt",
 )
+VISION = CLIPVisionConfig(
+    hidden_size=TEXT_DIM,
+    intermediate_size=8,
+    num_hidden_layers=2,
+    num_attention_heads=2,
+    image_size=224,
+    patch_size=112,
+    projection_dim=TEXT_DIM,
+)
+FROM_IMAGE = {
+    "feature_extractor": CLIPImageProcessor,
+    "image_encoder": partial(frozen, CLIPVisionModelWithProjection, 0, config=VISION),
+}
+video_vae = partial(
+    frozen,
+    AutoencoderKLTemporalDecoder,
+    0,
+    block_out_channels=(32, 64),
+    down_block_types=("DownEncoderBlock2D",) * 2,
+    latent_channels=4,
+)
 VIDEO_DIFFUSION = family(
     StableVideoDiffusionPipeline,
     UNetSpatioTemporalConditionModel,
@@ -217,6 +240,7 @@ VIDEO_DIFFUSION = family(
     ),
     size={**SMALL, "image": IMAGE, "num_frames": 4},
     text={},
+    parts={"vae": video_vae, **FROM_IMAGE},
     attribute="unet",
     guidance=None,
 )
