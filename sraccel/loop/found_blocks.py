@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sraccel.errors import ConflictError
+from sraccel.loop.denoiser_adapter import parameters_of
 
 if TYPE_CHECKING:
     import torch
@@ -109,15 +108,14 @@ def candidate_blocks(model: nn.Module) -> dict[str, Sequence[nn.Module]]:
     }
 
 
-@functools.cache
-def parameters_of_block(block_class: Any) -> tuple[str, ...]:
+def parameters_of_block(block: nn.Module) -> tuple[str, ...]:
     """Names of the arguments of a block's `forward`."""
-    return tuple(inspect.signature(block_class.forward).parameters)[1:]
+    return parameters_of(cast(Any, type(block)))
 
 
 def carried_parameters(block: nn.Module) -> Iterator[Parameter]:
     """Arguments that may be the carried stream, the likeliest first."""
-    names = parameters_of_block(type(block))
+    names = parameters_of_block(block)
     known = _registered(block)
     wanted = [*([known.hidden_states_argument_name] if known else []), *HIDDEN_NAMES, names[0]]
     for name in dict.fromkeys(name for name in wanted if name in names):
@@ -133,7 +131,7 @@ def carried_position(block: nn.Module) -> int | None:
 
 def time_parameter(block: nn.Module) -> Parameter | None:
     """The argument by which a block is given the time embedding; None: it has none."""
-    names = parameters_of_block(type(block))
+    names = parameters_of_block(block)
     name = next((name for name in TIME_NAMES if name in names), None)
     return None if name is None else Parameter(names.index(name), name)
 

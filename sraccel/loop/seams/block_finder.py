@@ -106,7 +106,7 @@ def _output(ran: Ran, reverse: bool) -> Output | None:
     `reverse` takes the parts of the output backwards, for blocks that return their streams in
     another order than they take them.
     """
-    names = parameters_of_block(type(ran.module))
+    names = parameters_of_block(ran.module)
     given = [Parameter(at, name) for at, name in enumerate(names)]
     carried = next(carried_parameters(ran.module))
     free = [carried, *(one for one in given if one != carried)]
