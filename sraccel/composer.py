@@ -9,7 +9,7 @@ from sraccel.errors import ConflictError, ModelError, PluginError
 from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.answers import refuse
 from sraccel.loop.claims import check_claims
-from sraccel.loop.denoiser import Contribution, Denoiser, recognise
+from sraccel.loop.denoiser import Contribution, Denoiser, denoisers_in, recognise
 from sraccel.loop.hooks import LoopHooks
 from sraccel.loop.stack import Stack
 from sraccel.models.partners import check_partners
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.noise.space import NoiseSpace
 
-DENOISERS = ("transformer", "transformer_2", "unet")
-"""Attributes of a pipeline that hold denoisers; they are these denoisers' roles, too."""
 BARE = "denoiser"
 """Role of a module that was given without a pipeline."""
 
@@ -127,13 +125,12 @@ def _denoisers_of(
         attribute: recognise(
             role or attribute, _not_wrapped(module), adapters, target, space, attribute
         )
-        for attribute in DENOISERS
-        if (module := getattr(target, attribute, None)) is not None
+        for attribute, module in denoisers_in(target).items()
     }
     if role is not None and len(found) > 1:
         raise ModelError(f"a pipeline of two experts cannot be used as {role!r}")
     if not found:
-        raise ModelError(f"{type(target).__name__} has no denoiser (transformer or unet)")
+        raise ModelError(f"{type(target).__name__} has no denoiser (transformer, unet, prior ...)")
     return target, found
 
 

@@ -15,7 +15,7 @@ from sraccel.loop.accelerator import Accelerator, AcceleratorOptions, RuleOption
 from sraccel.loop.call import Call
 from sraccel.loop.claims import Claim
 from sraccel.loop.column import Column
-from sraccel.loop.denoiser import Contribution, Denoiser, recognise
+from sraccel.loop.denoiser import Contribution, Denoiser, denoisers_in, recognise
 from sraccel.loop.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
 from sraccel.loop.finding import Finding
 from sraccel.loop.forecast import Forecast
@@ -88,6 +88,7 @@ __all__ = [
     "compose",
     "config_of",
     "defaults_of",
+    "denoisers_in",
     "did_you_mean",
     "flow_shift",
     "hookimpl",

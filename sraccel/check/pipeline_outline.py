@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ModelError
+from sraccel.loop.denoiser import ROLES
 from sraccel.models.loading import as_model_errors, locate
 from sraccel.models.memory import weight_bytes
 from sraccel.models.source import ModelSource, PipelineOutline
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-DENOISERS = ("transformer", "transformer_2", "unet")
 TEXT_ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3", "image_encoder")
 
 
@@ -44,7 +44,7 @@ def _index(source: str) -> dict[str, Any]:
 def _outline(model: str, index: dict[str, Any]) -> PipelineOutline:
     whole = ModelSource(model=model)
     parts: dict[str, Any] = {"scheduler": whole.scheduler(), "vae": _vae(whole, index)}
-    for name in DENOISERS:
+    for name in ROLES:
         if _is_there(index, name):
             parts[name] = _denoiser(model, name)
     if len(parts) == 2:

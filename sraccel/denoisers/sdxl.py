@@ -50,6 +50,12 @@ class SDXLAdapter(DenoiserAdapter):
             "leave accelerators that ask for one out of the recipe"
         )
 
+    def check_control(self, controlnet: nn.Module, other: nn.Module) -> None:
+        first: Any = next(iter(getattr(controlnet, "nets", [controlnet])))
+        made = len(getattr(first, "controlnet_down_blocks", ()))
+        if made:
+            _check_residuals(made, other)
+
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
         """The arguments as they are.
 
@@ -58,13 +64,19 @@ class SDXLAdapter(DenoiserAdapter):
                 silently drop the last ones.
         """
         given = arguments.get("down_block_additional_residuals")
-        wanted = _skip_connections(cast(Any, module).config)
-        if given is not None and len(given) != wanted:
-            raise ModelError(
-                f"the ControlNet makes {len(given)} residuals, the UNet that is called takes "
-                f"{wanted}: they are made for different models"
-            )
+        if given is not None:
+            _check_residuals(len(given), module)
         return arguments
+
+
+def _check_residuals(made: int, module: nn.Module) -> None:
+    """Raise ModelError if a UNet takes another number of a ControlNet's residuals."""
+    wanted = _skip_connections(cast(Any, module).config)
+    if made != wanted:
+        raise ModelError(
+            f"the ControlNet makes {made} residuals, the UNet that is called takes {wanted}: they "
+            f"are made for different models"
+        )
 
 
 def _skip_connections(config: Mapping[str, Any]) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ModelError, PluginError
+from sraccel.loop.unknown_family import UnknownFamily, is_denoiser
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.loop.placement import Placement
     from sraccel.noise.space import NoiseSpace
+
+
+ROLES = ("transformer", "transformer_2", "unet")
+"""Attributes of a pipeline that hold denoisers; they are these denoisers' roles, too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +77,19 @@ class Denoiser:
         return f"Denoiser({self.role}, {type(self.module).__name__})"
 
 
+def denoisers_in(pipeline: Any) -> dict[str, nn.Module]:
+    """The denoisers of a pipeline by attribute, the first one first; empty: it has none.
+
+    Most have them under one of a few names; of others, every component that denoises is taken
+    (Kandinsky's `prior`, the `decoder` of Stable Cascade).
+    """
+    found = {name: getattr(pipeline, name, None) for name in ROLES}
+    if any(module is not None for module in found.values()):
+        return {name: module for name, module in found.items() if module is not None}
+    components: Mapping[str, Any] = getattr(pipeline, "components", {})
+    return {name: module for name, module in components.items() if is_denoiser(module)}
+
+
 def denoiser_of(
     denoisers: Mapping[str, Denoiser], role: str, asked_by: str | None = None
 ) -> Denoiser:
@@ -115,15 +133,21 @@ def recognise(
 ) -> Denoiser:
     """Find the adapter of a module; arguments as the attributes of `Denoiser`.
 
+    Where no adapter recognises it, it is the only model of its family: its class.
+
     Raises:
-        ModelError: no adapter recognises it.
+        ModelError: it is no denoiser.
     """
     for adapter in adapters:
         if adapter.recognises(module):
             return Denoiser(role, module, adapter, pipeline, noise_space, attribute)
+    if is_denoiser(module):
+        unknown = UnknownFamily(module)
+        return Denoiser(role, module, unknown, pipeline, noise_space, attribute)
     families = ", ".join(sorted(adapter.family for adapter in adapters)) or "none"
     raise ModelError(
-        f"no denoiser adapter knows {type(module).__name__} (families: {families}); a plugin can "
-        f"add one with the hook sraccel_denoiser_adapters",
+        f"{type(module).__name__} is no denoiser: its forward takes no timestep, and no adapter "
+        f"knows it (families: {families}); a plugin can add one with the hook "
+        f"sraccel_denoiser_adapters",
         model=type(module).__name__,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from sraccel.errors import ConflictError, ModelError
 from sraccel.loop.placement import arrives_late
@@ -47,6 +49,8 @@ class DenoiserAdapter(ABC):
         timestep: name of the argument of `forward` that holds the timestep.
         of_one_model: arguments of `forward` that fit only the model that they were made for, and
             what each is, in words; where a loop passes one, no other model can answer.
+        timesteps_known: whether `model_timestep` says what the model is given; if not, a call whose
+            timestep cannot be read is taken to be of the watched loop.
         predicts_for_scheduler: whether the family's pipelines hand the model's prediction to the
             scheduler as it is (guidance aside); False where they negate or rescale it.
     """
@@ -63,6 +67,7 @@ class DenoiserAdapter(ABC):
     latents: ClassVar[str] = "hidden_states"
     timestep: ClassVar[str] = "timestep"
     of_one_model: ClassVar[Mapping[str, str]] = {}
+    timesteps_known: ClassVar[bool] = True
     predicts_for_scheduler: ClassVar[bool] = True
 
     def recognises(self, module: nn.Module) -> bool:
@@ -109,6 +114,10 @@ class DenoiserAdapter(ABC):
         """What the family's pipelines pass to the model for the scheduler's timestep."""
         return timestep * self.timestep_scale + self.timestep_offset
 
+    def model_timesteps(self, timestep: float, sigma: float | None) -> Sequence[float]:
+        """All that a pipeline may pass for the scheduler's timestep, or its noise level."""
+        return (self.model_timestep(timestep),)
+
     def loop_timestep(self, given: float) -> float:
         """The scheduler's timestep behind what the model was given."""
         return (given - self.timestep_offset) / self.timestep_scale
@@ -120,6 +129,19 @@ class DenoiserAdapter(ABC):
         """
         return
 
+    def check_control(self, controlnet: nn.Module, other: nn.Module) -> None:
+        """Raise ModelError if `other` cannot use what a pipeline's ControlNet adds.
+
+        It is made for the pipeline's own model.
+        """
+        for name, what in self.of_one_model.items():
+            if "ControlNet" in what:
+                raise ModelError(
+                    f"the pipeline has a {type(controlnet).__name__}, which was made for its own "
+                    f"model: what it adds (`{name}`) means something else to another one. Leave "
+                    f"the second model out, or take the pipeline without a ControlNet"
+                )
+
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:
         """What to pass to `module` of the arguments that a loop passes to another of the family.
 
@@ -127,7 +149,7 @@ class DenoiserAdapter(ABC):
             ModelError: one of them was made for the loop's own model.
         """
         for name, what in self.of_one_model.items():
-            if arguments.get(name):
+            if _is_given(arguments.get(name)):
                 raise ModelError(
                     f"the pipeline passes `{name}` ({what}), which was made for its own model and "
                     f"means something else to another one: leave it out, or run without a second "
@@ -168,6 +190,27 @@ class DenoiserAdapter(ABC):
             return carried
         position = self.streams.index(HIDDEN)
         return (*output[:position], carried, *output[position + 1 :])
+
+
+def _is_given(value: Any) -> bool:
+    return bool(value) if isinstance(value, (tuple, list, dict)) else value is not None
+
+
+def named(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call of `module`, all by name."""
+    if not args:
+        return {**kwargs}
+    return {**dict(zip(parameters_of(type(module)), args, strict=False)), **kwargs}
+
+
+def parameters_of(model_class: type) -> tuple[str, ...]:
+    """Names of the arguments of a model's `forward`."""
+    return _parameters_of(cast(Any, model_class))
+
+
+@functools.cache
+def _parameters_of(model_class: Any) -> tuple[str, ...]:
+    return tuple(inspect.signature(model_class.forward).parameters)[1:]
 
 
 def argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str) -> Any:

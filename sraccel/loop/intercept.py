@@ -25,6 +25,7 @@ class _Link:
         self.attr = attr
         self.inner = inner
         self.layer: Layer | None = layer
+        self.copied = False
         self.previous = obj.__dict__.get(attr, _MISSING)
         # Callers inspect signatures (of `scheduler.step`, say): show the wrapped one.
         functools.update_wrapper(self, inner, updated=())
@@ -36,6 +37,7 @@ class _Link:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
         """A copy of the object gets its own plain method back: nobody watches a copy."""
+        self.copied = True
         copied = memo.get(id(self.obj), self.obj)
         return getattr(type(copied), self.attr).__get__(copied)
 
@@ -61,6 +63,12 @@ class Interception:
             return self._obj._call_impl  # type: ignore[attr-defined, no-any-return]
         assert current is not None
         return current
+
+    @property
+    def copied(self) -> bool:
+        """Whether the object was copied since this was asked last."""
+        copied, self._link.copied = self._link.copied, False
+        return copied
 
     def reapply(self) -> None:
         """Put the layer back, outermost, if something other than another layer replaced it."""
@@ -107,6 +115,24 @@ class Bypass:
 
     undo = reapply = close
     """As an `Interception`'s: at the start of a run, and on detaching, nothing is replaced."""
+
+
+class Later:
+    """Layers that come once the first call has been seen; taken away with all others."""
+
+    def __init__(self, layers: list[Interception | Bypass | Later]) -> None:
+        self._layers = layers
+
+    def undo(self) -> None:
+        """Take them away."""
+        for layer in reversed(self._layers):
+            layer.undo()
+        self._layers.clear()
+
+    def reapply(self) -> None:
+        """Put back those that something replaced."""
+        for layer in self._layers:
+            layer.reapply()
 
 
 def _restore(own: dict[str, Any], attr: str, previous: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
+from sraccel.loop.denoiser_adapter import named
 from sraccel.loop.evaluations import Evaluation, evaluations_of
 from sraccel.noise.space import scheduled_sigma
 
@@ -19,6 +20,9 @@ class Schedule:
     Attributes:
         asked_steps: how many steps the loop asked for; planned_by: the accelerator that planned
             others. None: nobody did.
+        shown_steps: how many steps the pipeline's progress bar shows; None: not known.
+        by_copies: whether the pipeline steps copies of its scheduler (one for each frame, say), so
+            that only the timesteps of the denoiser's calls say where one step ends.
     """
 
     def __init__(self, pipeline: Any, denoisers: dict[str, Denoiser]) -> None:
@@ -27,8 +31,12 @@ class Schedule:
         self._denoisers = denoisers  # by attribute of the pipeline
         self._begin = 0
         self._evaluations: list[Evaluation] = []
+        self._readable = True  # whether this run's timesteps were recognised
+        self._latest: Any = None  # the timestep of the latest call, where copies are stepped
         self.asked_steps: int | None = None
         self.planned_by: str | None = None
+        self.shown_steps: int | None = None
+        self.by_copies = False
 
     def timesteps_set(self) -> None:
         """The scheduler's timesteps are new, and nobody has planned others yet."""
@@ -43,7 +51,26 @@ class Schedule:
     @property
     def remaining_steps(self) -> int:
         """Steps from where the loop begins (video to video begins late) to the last timestep."""
-        return len(self._scheduler.timesteps) - self._begin
+        steps = len(self._scheduler.timesteps) - self._begin
+        if self.by_copies and self.shown_steps is not None:
+            return self.shown_steps
+        # Some schedulers count the end as a timestep, to which no call belongs; the pipeline knows.
+        ends_at_last = getattr(self._pipeline, "_num_timesteps", None) == steps - 1
+        return steps - 1 if ends_at_last else steps
+
+    def has_moved_on(
+        self, denoiser: Denoiser, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> bool:
+        """Whether a call begins a new step though the scheduler itself did not end the last one."""
+        import torch
+
+        if not self.by_copies:
+            return False
+        timestep = named(denoiser.module, args, kwargs).get(denoiser.adapter.timestep)
+        latest, self._latest = self._latest, timestep
+        if not isinstance(timestep, torch.Tensor) or not isinstance(latest, torch.Tensor):
+            return False
+        return timestep.shape == latest.shape and not torch.equal(timestep, latest)
 
     @property
     def remaining_solver_steps(self) -> int:
@@ -70,12 +97,18 @@ class Schedule:
             index: of the step in its run; None before the run's first call, which says where in
                 the timesteps the run begins.
         """
-        timestep = kwargs.get(denoiser.adapter.timestep, args[1] if len(args) > 1 else None)
+        timestep = named(denoiser.module, args, kwargs).get(denoiser.adapter.timestep)
         if index is None:
             self._begin = self._begin_index(denoiser, timestep)
+            known = denoiser.adapter.timesteps_known
+            self._readable = known or self._is_at(denoiser, timestep, self._begin)
         position = self._begin + (index or 0)
+        if self.by_copies:
+            return min(position, len(self._scheduler.timesteps) - 1)
         if position >= len(self._scheduler.timesteps):
             return None
+        if not self._readable:
+            return position
         return position if self._is_at(denoiser, timestep, position) else None
 
     def timestep_at(self, position: int) -> float:
@@ -131,7 +164,12 @@ class Schedule:
             return timestep is None or float(timestep) == float(scheduled)
         if timestep.data_ptr() == scheduled.data_ptr():  # a view: no need to wait for the device
             return True
-        expected = denoiser.adapter.model_timestep(float(scheduled))
         tolerance = torch.finfo(timestep.dtype).eps if timestep.is_floating_point() else 0.0
         # Per-token timesteps hold 0 where a frame is given: the greatest is the loop's.
-        return abs(float(timestep.max()) - expected) <= tolerance * max(abs(expected), 1.0)
+        given = float(timestep.max())
+        return any(
+            abs(given - expected) <= tolerance * max(abs(expected), 1.0)
+            for expected in denoiser.adapter.model_timesteps(
+                float(scheduled), self.sigma_at(position)
+            )
+        )

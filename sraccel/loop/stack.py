@@ -15,10 +15,12 @@ from sraccel.loop.run import Run
 from sraccel.loop.schedule import Schedule
 from sraccel.loop.seams.block_stack import BlockStackSeam, check_block_stack
 from sraccel.loop.seams.denoiser_call import DenoiserCallSeam
+from sraccel.loop.seams.found_block_stack import FoundBlockStackSeam
 from sraccel.loop.seams.pipeline import PipelineSeam
 from sraccel.loop.skipping import Skipping
 from sraccel.loop.step_plan import check_plannable
 from sraccel.loop.tracker import Tracker
+from sraccel.loop.unknown_family import UnknownFamily
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from sraccel.loop.denoiser import Contribution, Denoiser
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.loop.hooks import LoopHooks
-    from sraccel.loop.intercept import Bypass, Interception
+    from sraccel.loop.intercept import Bypass, Interception, Later
     from sraccel.recipe.recipe import Recipe
     from sraccel.report.model import Report
 
@@ -75,7 +77,7 @@ class Stack:
         self._requested = requested  # by attribute of the pipeline
         self.contributions: dict[str, Contribution] = {}
         self._undo: ExitStack | None = None
-        self._interceptions: list[Interception | Bypass] = []
+        self._interceptions: list[Interception | Bypass | Later] = []
         self.skipping = Skipping(hooks, accelerators)
         self.tracker = Tracker(self.run)
 
@@ -195,16 +197,18 @@ class Stack:
     def _seams(self) -> Iterator[BlockStackSeam | DenoiserCallSeam | PipelineSeam]:
         """Where this stack meets the target, innermost first."""
         watched = self.denoisers.values() if self._watches_blocks else ()
-        blocks = {
-            denoiser.role: BlockStackSeam(denoiser, self.hooks, self.skipping)
-            for denoiser in watched
-        }
+        blocks = {denoiser.role: self._block_seam(denoiser) for denoiser in watched}
         yield from blocks.values()
         for denoiser in self._requested.values():
             yield DenoiserCallSeam(denoiser, self.tracker, blocks, self.skipping)
         if self.pipeline is not None:
             schedule = self.tracker.schedule = Schedule(self.pipeline, self._requested)
             yield PipelineSeam(self.pipeline, self.tracker, schedule, self.hooks, self.reapply)
+
+    def _block_seam(self, denoiser: Denoiser) -> BlockStackSeam:
+        if isinstance(denoiser.adapter, UnknownFamily):
+            return FoundBlockStackSeam(denoiser, self.hooks, self.skipping, denoiser.adapter)
+        return BlockStackSeam(denoiser, self.hooks, self.skipping)
 
     def detach(self) -> None:
         """Restore the target; an open run ends as partial. A second call does nothing."""

@@ -60,6 +60,9 @@ class Tracker:
         schedule.check_target()
         if run is None and self._announced is None:
             return None
+        moved_on = schedule.has_moved_on(denoiser, args, kwargs)
+        if moved_on and run is not None and run.current_step is not None:
+            run.current_step.close()
         position = schedule.position_of(denoiser, args, kwargs, _index(run))
         if position is None:
             _log.debug("a call of %s passes: its timestep is not the scheduler's", denoiser.role)

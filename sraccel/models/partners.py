@@ -38,6 +38,9 @@ Not the `scaling_factor`: the change of variables takes care of that. LTX-Video'
 class and channels, and differ in the rest.
 """
 
+CONTROLS = ("controlnet", "adapter")
+"""Components of a pipeline whose output goes into its denoiser's blocks."""
+
 VaeConfig = Mapping[str, Any] | None
 
 
@@ -68,6 +71,9 @@ def check_partners(
         "VAE there is sraccel.handoff(sketch_pipe, render_pipe, ...)",
     )
     own.adapter.check_sibling(own.module, other.module)
+    for name in CONTROLS:
+        if (control := getattr(own.pipeline, name, None)) is not None:
+            own.adapter.check_control(control, other.module)
     _check_noise_spaces(own, other)
 
 

@@ -19,6 +19,7 @@ from sraccel.plugin import (
     check_partners,
     check_room,
     config_of,
+    denoisers_in,
     noise_space_of,
     recognise,
     weight_bytes,
@@ -82,7 +83,7 @@ class _Found:
             return cls(render.outline(), render.vae_config(), render.scheduler())
         if not hasattr(render, "scheduler"):
             return cls(render)
-        module = getattr(render, "transformer", None) or getattr(render, "unet", None)
+        module = next(iter(denoisers_in(render).values()), None)
         if module is None:
             raise ModelError(f"srdiffusion: {type(render).__name__} has no denoiser")
         vae = getattr(render, "vae", None)

@@ -117,9 +117,7 @@ class TeaCache(Accelerator):
         self._check_roles(stack)
         for denoiser in stack.denoisers.values():
             if self.variant.modulated_input(denoiser.adapter) is None:
-                raise ModelError(
-                    f"teacache has no {self.variant.value} variant for {denoiser.family!r} models"
-                )
+                raise ModelError(_nothing_to_decide_by(denoiser, self.variant))
             self._known[denoiser.role] = self._given(denoiser, alone=len(stack.denoisers) == 1)
 
     def _check_roles(self, stack: Stack) -> None:
@@ -203,6 +201,17 @@ class TeaCache(Accelerator):
             f"models must not share them: give a mapping with a key {denoiser.role!r}, as in "
             f"`coefficients: {{transformer: [...], render: [...]}}`"
         )
+
+
+def _nothing_to_decide_by(denoiser: Denoiser, variant: Variant) -> str:
+    """The error for a model without the modulated input that a variant decides by."""
+    if denoiser.adapter.modulated_inputs:
+        return f"teacache has no {variant.value} variant for {denoiser.family!r} models"
+    return (
+        f"teacache decides by a modulated input, and none is known of {denoiser.family!r} models, "
+        f"nor are coefficients published for them: leave teacache out, take a cache that decides "
+        f"otherwise, or add an adapter"
+    )
 
 
 def _little_to_skip(steps: int) -> str:

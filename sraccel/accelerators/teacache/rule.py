@@ -52,7 +52,7 @@ class Variant(enum.Enum):
     def modulated_input(self, adapter: DenoiserAdapter) -> str | None:
         """Name of the family's modulated input that the variant decides by; None: it has none."""
         if self is Variant.PLAIN:
-            return adapter.modulated_inputs[0]
+            return next(iter(adapter.modulated_inputs), None)
         return RETENTION_INPUT if RETENTION_INPUT in adapter.modulated_inputs else None
 
     def forced_steps(self, family: str) -> ForcedSteps:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ConflictError, LoopError
-from sraccel.loop.intercept import CALL, Bypass, Interception, is_compiled
+from sraccel.loop.intercept import CALL, Bypass, Interception, Later, is_compiled
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +39,7 @@ class BlockStackSeam:
         self._probes = False  # whether blocks come before the span
         self._sole = False  # whether the first block of the span is the last one, too
 
-    def install(self) -> Iterator[Interception | Bypass]:
+    def install(self) -> Iterator[Interception | Bypass | Later]:
         """Put the layers in place, one after the other.
 
         Raises:

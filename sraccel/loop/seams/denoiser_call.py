@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sraccel.loop.denoiser import denoiser_of
+from sraccel.loop.denoiser_adapter import named
 from sraccel.loop.history import Like
 from sraccel.loop.intercept import CALL, Interception
-from sraccel.loop.seams.model_output import OutputForm, prediction_of
-from sraccel.loop.seams.sibling_call import call_sibling, named
+from sraccel.loop.seams.model_output import OutputForm, prediction_of, tensor_in
+from sraccel.loop.seams.sibling_call import call_sibling
 
 if TYPE_CHECKING:
     import torch
@@ -83,7 +84,7 @@ class DenoiserCallSeam:
         if condition is None and len(args) > 2:  # given by position
             condition = named(self._denoiser.module, args, kwargs).get(CONDITION)
         branch = step.branch_of(self.context, condition)
-        latents = args[0] if args else kwargs[self._denoiser.adapter.latents]
+        latents = tensor_in(args[0] if args else kwargs[self._denoiser.adapter.latents])
         call = step.open_call(self._denoiser, branch, latents)
         output = self._answer(call, inner, (args, kwargs))
         _log.debug("%r: %s", call, call.answered_by or call.reused_by or "computed")

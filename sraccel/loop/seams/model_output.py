@@ -11,11 +11,17 @@ if TYPE_CHECKING:
 
 
 def prediction_of(output: Any) -> torch.Tensor:
-    """The prediction in what a denoiser returns."""
+    """The prediction in what a denoiser returns: a tensor, or it leads a tuple or `ModelOutput`."""
+    return tensor_in(output)
+
+
+def tensor_in(value: Any) -> torch.Tensor:
+    """A tensor, or the first of several (some models take and return a list for a batch)."""
     import torch
 
-    prediction: torch.Tensor = output if isinstance(output, torch.Tensor) else output[0]
-    return prediction
+    while not isinstance(value, torch.Tensor):
+        value = value[0]
+    return value
 
 
 class OutputForm:
@@ -31,8 +37,9 @@ class OutputForm:
 
         self._like = type(output)
         if not isinstance(output, torch.Tensor):
-            parts = output if isinstance(output, tuple) else output.to_tuple()
-            self._several = sum(isinstance(part, torch.Tensor) for part in parts) > 1
+            parts = output if isinstance(output, (tuple, list)) else output.to_tuple()
+            listed = not isinstance(parts[0], torch.Tensor)
+            self._several = listed or sum(isinstance(part, torch.Tensor) for part in parts) > 1
 
     def of(self, prediction: torch.Tensor, return_dict: bool) -> Any:
         """A prediction in that form.

@@ -47,7 +47,8 @@ class PipelineSeam:
     def install(self) -> Iterator[Interception]:
         """Put the layers in place, one after the other."""
         yield Interception(self._scheduler, "set_timesteps", self._set_timesteps)
-        yield Interception(self._scheduler, "step", self._step)
+        self._stepping = Interception(self._scheduler, "step", self._step)
+        yield self._stepping
         yield Interception(self._pipeline, "progress_bar", self._progress_bar)
 
     def _set_timesteps(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
@@ -60,6 +61,8 @@ class PipelineSeam:
         if self._hooks.anyone("plan_steps") and not self._tracker.driven_by_user:
             self._plan()
         self._reapply()
+        self._schedule.shown_steps, self._schedule.by_copies = None, False
+        _ = self._stepping.copied  # of earlier runs
         self._tracker.announce()
         return result
 
@@ -81,6 +84,7 @@ class PipelineSeam:
 
     def _step(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         given = self._step_signature.bind_partial(self._scheduler, *args, **kwargs).arguments
+        self._schedule.by_copies = False
         step = self._tracker.pipelines_step
         if step is None:
             self._check_followed(given)
@@ -111,6 +115,7 @@ class PipelineSeam:
     def _progress_bar(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         self._schedule.check_target()
         bar = inner(*args, **kwargs)
+        self._see_bar(bar)
         token = self._latest.bar = object()
         handled = sys.exc_info()[1]  # by the user, who runs the pipeline in an `except` block
 
@@ -125,3 +130,12 @@ class PipelineSeam:
 
         Interception(bar, "close", closed)
         return bar
+
+    def _see_bar(self, bar: Any) -> None:
+        """Note what a progress bar shows of the loop that begins."""
+        schedule, tracker = self._schedule, self._tracker
+        schedule.shown_steps = getattr(bar, "total", None)
+        if self._stepping.copied:
+            schedule.by_copies = True
+            if tracker.run is None:  # a long video, made in parts
+                tracker.announce()

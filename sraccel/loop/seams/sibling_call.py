@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
+from sraccel.loop.denoiser_adapter import named
 from sraccel.noise.change_of_variables import Exchange, exchange
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
     from sraccel.loop.call import Call
     from sraccel.loop.denoiser import Denoiser
@@ -46,16 +44,6 @@ def call_sibling(
     with context(call.branch) if context is not None else nullcontext():
         output = module(**arguments)
     return _as_requested(output, call.model_input, change)
-
-
-def named(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments of a call of `module`, all by name."""
-    return {**dict(zip(_parameters(type(module).forward), args, strict=False)), **kwargs}
-
-
-@functools.cache
-def _parameters(method: Callable[..., Any]) -> tuple[str, ...]:
-    return tuple(inspect.signature(method).parameters)[1:]
 
 
 def _change_of_variables(
@@ -119,7 +107,11 @@ def _moved(arguments: dict[str, Any], denoiser: Denoiser, noisy: torch.Tensor) -
 
 def _as_requested(output: Any, noisy: torch.Tensor, change: Exchange | None) -> Any:
     """The prediction in the requested model's terms, on the device and in the dtype of the loop."""
+    import torch
+
     prediction = output[0]
+    if not isinstance(prediction, torch.Tensor):  # one for each of a batch (Z-Image)
+        return type(output)([one.to(noisy.device, noisy.dtype) for one in prediction])
     if change is None and prediction.device == noisy.device and prediction.dtype == noisy.dtype:
         return output
     prediction = prediction.to(noisy.device)

@@ -98,7 +98,9 @@ class TinyFamily:
         attributes: of the pipeline, for its denoisers.
         masked: whether the prompt comes with a mask.
         blocks: where the blocks are; None: there are none that could be skipped.
-        guidance: the argument for the strength of guidance.
+        guidance: the argument for the strength of guidance; None: there is none.
+        negatives: whether the pipeline takes negative prompts.
+        output: what the pipeline is asked for.
         strength: of a pipeline that begins late in the schedule (video to video); None: it does
             not. The schedule is so long that the run has the steps asked for.
     """
@@ -113,7 +115,9 @@ class TinyFamily:
     attributes: tuple[str, ...] = ("transformer",)
     masked: bool = False
     blocks: BlockStack | None = None
-    guidance: str = "guidance_scale"
+    guidance: str | None = "guidance_scale"
+    negatives: bool = True
+    output: str = "latent"
     strength: float | None = None
 
     def __str__(self) -> str:
@@ -129,10 +133,11 @@ class TinyFamily:
         **more: Any,
     ) -> dict[str, Any]:
         """Arguments of a call; a new generator each time."""
+        signs = ("", "negative_") if self.negatives else ("",)
         conditions = torch.Generator().manual_seed(1234)
         embeddings = {
             name: torch.randn(shape, generator=conditions).to(dtype)
-            for (key, shape), sign in itertools.product(self.text.items(), ("", "negative_"))
+            for (key, shape), sign in itertools.product(self.text.items(), signs)
             for name in [sign + key]
         }
         if self.masked:
@@ -144,9 +149,9 @@ class TinyFamily:
             **embeddings,
             **self.size,
             "num_inference_steps": steps,
-            self.guidance: guidance,
+            **({} if self.guidance is None else {self.guidance: guidance}),
             "generator": torch.Generator().manual_seed(seed),
-            "output_type": "latent",
+            "output_type": self.output,
             **more,
         }
 
