@@ -48,6 +48,15 @@ class Schedule:
             return None
         return position if self._is_at(denoiser, timestep, position) else None
 
+    @property
+    def begin(self) -> int:
+        """Position in the timesteps at which the latest run began."""
+        return self._begin
+
+    def begin_at(self, position: int) -> None:
+        """The run that comes has its first step here, whoever takes it."""
+        self._begin = position
+
     def timestep_at(self, position: int) -> float:
         """The scheduler's timestep at a position."""
         return float(self._scheduler.timesteps[position])
