@@ -12,12 +12,14 @@ import typer
 
 from sraccel.cli.failures import Debug, reported
 from sraccel.cli.generate_from import Earlier, known_from
+from sraccel.cli.generate_many import Batch, check_many
 from sraccel.cli.generate_split import FirstHalf, SecondHalf, check_halves, half_of, loader
 from sraccel.cli.options import (
     CALL,
     STEPS,
     FramesPerSecond,
     Overrides,
+    PromptsFile,
     RecipesModel,
     Resume,
     UntilSwitch,
@@ -78,6 +80,7 @@ def generate(
         Path | None,
         typer.Option("--out", "-o", help="Folder for the results; not needed with --until-switch."),
     ] = None,
+    prompts: PromptsFile = None,
     until_switch: UntilSwitch = None,
     resume: Resume = None,
     overrides: Overrides = None,
@@ -100,6 +103,9 @@ def generate(
     Writes video.mp4, report.json, report.html and timeline.svg, and with --compare also bare.mp4.
     Weights are read from safetensors files only, and code that comes with a model is never run.
 
+    With `--prompts`, a video and a report for each line of a file, and one manifest; models are
+    loaded once, a prompt that fails is recorded and passed by, and what is there is not made again.
+
     With `--until-switch` the run stops where a small model would take over, and is written to a
     file; `--resume` goes on with it, on another machine perhaps. Neither loads the other's model.
 
@@ -110,8 +116,10 @@ def generate(
     check_halves(until_switch, resume, again, compare)
     if recipe is None and again is None and resume is None:
         raise typer.BadParameter("give a recipe, or an earlier run with --from")
-    if prompt is None and again is None and resume is None:
-        raise typer.BadParameter("give a --prompt")
+    halves = {"--until-switch": until_switch, "--resume": resume}
+    check_many(prompts, {"--prompt": prompt, "--from": again, "--compare": compare, **halves})
+    if prompt is None and prompts is None and again is None and resume is None:
+        raise typer.BadParameter("give a --prompt, or a file of them with --prompts")
     if out is None and until_switch is None:
         raise typer.BadParameter("give a folder for the results with --out")
     if prompt is not None:
@@ -124,11 +132,17 @@ def generate(
         else:
             known = known_from(recipe, overrides or [], earlier)
         name = model_named(model, known.model)
-        generation = Generation(
+        asked = (
             name,
             {STEPS: USUAL_STEPS, **known.call, **call},
             known.seed if seed is None else seed,
             fps or known.fps or usual_fps(name),
+        )
+        if prompts is not None and out is not None:
+            Batch(prompts, *asked, out).run(known.recipe, placing)
+            return
+        generation = Generation(
+            *asked,
             out,
             repeats if compare else 0,
             earlier,

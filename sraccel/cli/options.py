@@ -33,6 +33,16 @@ Overrides = Annotated[
         "in a file.",
     ),
 ]
+PromptsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prompts",
+        metavar="FILE",
+        help='Make a video for each line of this file: `{"id": "cat-1", "prompt": "a cat", '
+        '"seed": 3}`, with further arguments of the call by name. The same command goes on '
+        "where it was interrupted.",
+    ),
+]
 UntilSwitch = Annotated[
     Path | None,
     typer.Option(
