@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sraccel.composer import compose
     from sraccel.errors import (
         ConflictError,
+        HandoverError,
         LoopError,
         ModelError,
         NonFiniteError,
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
         RecipeError,
         SraccelError,
     )
+    from sraccel.handover.handover import Handover
+    from sraccel.handover.resuming import resume
+    from sraccel.handover.sketching import until_switch
     from sraccel.loop.hookspecs import hookimpl
     from sraccel.loop.stack import Stack
     from sraccel.recipe.recipe import Recipe
@@ -36,6 +40,7 @@ _HOME = {
     "composer": ("compose",),
     "errors": (
         "ConflictError",
+        "HandoverError",
         "LoopError",
         "ModelError",
         "NonFiniteError",
@@ -44,6 +49,9 @@ _HOME = {
         "RecipeError",
         "SraccelError",
     ),
+    "handover.handover": ("Handover",),
+    "handover.resuming": ("resume",),
+    "handover.sketching": ("until_switch",),
     "loop.hookspecs": ("hookimpl",),
     "recipe.recipe": ("Recipe",),
     "reencode.handoff": ("Handoff", "handoff"),
@@ -58,6 +66,8 @@ __all__ = [
     "Comparison",
     "ConflictError",
     "Handoff",
+    "Handover",
+    "HandoverError",
     "LoopError",
     "ModelError",
     "NonFiniteError",
@@ -73,7 +83,9 @@ __all__ = [
     "compose",
     "handoff",
     "hookimpl",
+    "resume",
     "run_study",
+    "until_switch",
 ]
 
 

@@ -7,6 +7,7 @@
     ├── ModelError         a model is missing, of an unknown family, or does not fit its partner
     ├── LoopError          the sampling loop was driven in a way that would give wrong results
     │   └── NonFiniteError a denoiser predicted NaN or infinity
+    ├── HandoverError      a run that was handed over cannot be gone on with, or not be handed over
     └── OutputError        a result cannot be written
 
 Messages say what was wrong, where, and what to do about it. What a program would want of them is
@@ -167,6 +168,23 @@ class NonFiniteError(LoopError):
         self.step = step
         self.role = role
         self.model = model
+        super().__init__(message)
+
+
+class HandoverError(SraccelError):
+    """A run that was handed over cannot be gone on with here, or a run cannot be handed over.
+
+    Attributes:
+        differences: what does not fit: its value in the hand-over, and the one that is here.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        differences: Mapping[str, tuple[object, object]] | None = None,
+    ) -> None:
+        self.differences = dict(differences or {})
         super().__init__(message)
 
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from sraccel.errors import ConflictError, ModelError, RecipeError, SraccelError
+from sraccel.errors import ConflictError, HandoverError, ModelError, RecipeError, SraccelError
 from sraccel.text import printable
 
 FAILED = 1
@@ -30,6 +30,7 @@ HEADINGS: dict[type[SraccelError], str] = {
     RecipeError: "The recipe is not valid",
     ConflictError: "These do not go together",
     ModelError: "The model cannot be used",
+    HandoverError: "This run cannot be handed over",
 }
 Debug = Annotated[
     bool,

@@ -12,18 +12,22 @@ import typer
 
 from sraccel.cli.failures import Debug, reported
 from sraccel.cli.generate_from import Earlier, known_from
+from sraccel.cli.generate_many import Batch, check_many
+from sraccel.cli.generate_split import FirstHalf, SecondHalf, check_halves, half_of, loader
 from sraccel.cli.options import (
     CALL,
     STEPS,
     FramesPerSecond,
     Overrides,
+    PromptsFile,
     RecipesModel,
+    Resume,
+    UntilSwitch,
     call_options,
 )
 from sraccel.cli.pipelines import (
     Placing,
     check_room,
-    load,
     model_named,
     placing_options,
     refusals,
@@ -72,7 +76,13 @@ def generate(
     prompt: Annotated[
         str | None, typer.Option(help="What to show; not needed with --from.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Folder for the results; not needed with --until-switch."),
+    ] = None,
+    prompts: PromptsFile = None,
+    until_switch: UntilSwitch = None,
+    resume: Resume = None,
     overrides: Overrides = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of the starting noise. Default: 0.")
@@ -93,28 +103,50 @@ def generate(
     Writes video.mp4, report.json, report.html and timeline.svg, and with --compare also bare.mp4.
     Weights are read from safetensors files only, and code that comes with a model is never run.
 
+    With `--prompts`, a video and a report for each line of a file, and one manifest; models are
+    loaded once, a prompt that fails is recorded and passed by, and what is there is not made again.
+
+    With `--until-switch` the run stops where a small model would take over, and is written to a
+    file; `--resume` goes on with it, on another machine perhaps. Neither loads the other's model.
+
     With `--from`, an earlier run gives all that no option does. On the same machine and with the
     same versions that makes the same video, bit for bit; what differs is a warning, and a model
     that has changed is refused.
     """
-    if recipe is None and again is None:
+    check_halves(until_switch, resume, again, compare)
+    if recipe is None and again is None and resume is None:
         raise typer.BadParameter("give a recipe, or an earlier run with --from")
-    if prompt is None and again is None:
-        raise typer.BadParameter("give a --prompt")
+    halves = {"--until-switch": until_switch, "--resume": resume}
+    check_many(prompts, {"--prompt": prompt, "--from": again, "--compare": compare, **halves})
+    if prompt is None and prompts is None and again is None and resume is None:
+        raise typer.BadParameter("give a --prompt, or a file of them with --prompts")
+    if out is None and until_switch is None:
+        raise typer.BadParameter("give a folder for the results with --out")
     if prompt is not None:
         call = {"prompt": prompt, **call}
     with reported(debug):
         earlier = None if again is None else Earlier.read(again, accept_changes)
-        known = known_from(recipe, overrides or [], earlier)
+        half = half_of(until_switch, resume)
+        if isinstance(half, SecondHalf):
+            known = half.known(recipe, overrides or [])
+        else:
+            known = known_from(recipe, overrides or [], earlier)
         name = model_named(model, known.model)
-        generation = Generation(
+        asked = (
             name,
             {STEPS: USUAL_STEPS, **known.call, **call},
             known.seed if seed is None else seed,
             fps or known.fps or usual_fps(name),
+        )
+        if prompts is not None and out is not None:
+            Batch(prompts, *asked, out).run(known.recipe, placing)
+            return
+        generation = Generation(
+            *asked,
             out,
             repeats if compare else 0,
             earlier,
+            half,
         )
         generation.run(known.recipe, placing)
 
@@ -126,6 +158,7 @@ class Generation:
     Attributes:
         repeats: 0: without comparison.
         earlier: the run that is made again, if any.
+        half: the half of the run that is made; None: it is not divided.
         names: of the videos' files, by way of running.
     """
 
@@ -133,9 +166,10 @@ class Generation:
     call: dict[str, Any]
     seed: int
     fps: float
-    out: Path
+    out: Path | None
     repeats: int
     earlier: Earlier | None = None
+    half: FirstHalf | SecondHalf | None = None
     names: Mapping[str, str] = field(default_factory=lambda: {"accelerated": "video"})
 
     def run(self, recipe: Recipe, placing: Placing) -> None:
@@ -148,12 +182,19 @@ class Generation:
         if self.earlier is not None:
             placing = self.earlier.placing(placing)
             self.earlier.check(self._sources(models, recipe))
+        if isinstance(self.half, SecondHalf):
+            placing = self.half.placing(placing)
+            self.half.check(self.seed, placing, self._sources(models, recipe))
+        elif self.half is not None:
+            self.half.check(partner)
         pipes = self._pipelines(models, recipe, placing)
         outputs = self._outputs(models, recipe, placing)
         if self.earlier is not None:
             recipe = self.earlier.run.pinned(recipe)
         with refusals(pipes[0], self.call, " (here, or in the recipe)"):
             make = self._compare if self.repeats else self._accelerated
+            if isinstance(self.half, FirstHalf):
+                make = self._first_half
             report = make(pipes, recipe, outputs)
         if self.earlier is not None:
             self.earlier.judge(report)
@@ -161,6 +202,8 @@ class Generation:
 
     def _commits(self) -> dict[str, str]:
         """Those of an earlier run, by model."""
+        if isinstance(self.half, SecondHalf):
+            return self.half.begun.commits
         return {} if self.earlier is None else self.earlier.run.commits
 
     def _sources(self, models: list[str], recipe: Recipe) -> list[Source]:
@@ -176,9 +219,12 @@ class Generation:
         placing.target()  # refuses before anything is written
         for model in models:
             locate(model)
-        self.out = output_folder(self.out)
+        if self.out is not None:
+            self.out = output_folder(self.out)
         brought = [source for item in recipe.accelerators for source in item.models()]
-        check_room(models, placing, brought=brought)
+        own = [] if isinstance(self.half, SecondHalf) else models
+        check_room(own, placing, brought=[] if isinstance(self.half, FirstHalf) else brought)
+        load = loader(self.half)
         return [load(model, placing, revision=self._commits().get(model)) for model in models]
 
     def _outputs(self, models: list[str], recipe: Recipe, placing: Placing) -> Outputs:
@@ -218,7 +264,9 @@ class Generation:
         from sraccel.cli.progress import denoising
 
         call = {**self.call, "generator": torch.Generator().manual_seed(self.seed)}
-        prepare = _alone if len(pipes) == 1 else _together
+        prepare: Any = _alone if len(pipes) == 1 else _together
+        if isinstance(self.half, SecondHalf):
+            prepare = self.half.prepare
         with denoising(*pipes) as progress:
 
             def report_step(pipe: Any, done: int) -> None:
@@ -233,6 +281,28 @@ class Generation:
                 with suppress(OutputError, LoopError):  # LoopError: nothing was done
                     outputs.save(outputs.completed(made.report))
                 raise
+        return outputs.completed(made.report)
+
+    def _first_half(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
+        import torch
+
+        from sraccel.cli.progress import denoising
+
+        assert isinstance(self.half, FirstHalf)
+        (pipe,) = pipes
+        call = {**self.call, "generator": torch.Generator().manual_seed(self.seed)}
+        with denoising(pipe) as progress:
+
+            def report_step(pipe: Any, done: int) -> None:
+                progress("until the switch", done, pipe.num_timesteps)
+
+            made = self.half.run(pipe, recipe, call, report_step)
+        if made.handover is not None:
+            outputs.written.append(self.half.save(made.handover, outputs.origin, self.seed))
+        elif self.out is None:
+            self.half.refuse_whole(made.report)
+        else:
+            outputs.keep("accelerated", made.output, made.report)
         return outputs.completed(made.report)
 
 

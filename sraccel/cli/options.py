@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,6 +31,34 @@ Overrides = Annotated[
         help="Override a value of the recipe, as in `teacache.threshold=0.15` or "
         "`sampling.num_inference_steps=30`. May be repeated; the value is YAML, and checked as "
         "in a file.",
+    ),
+]
+PromptsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--prompts",
+        metavar="FILE",
+        help='Make a video for each line of this file: `{"id": "cat-1", "prompt": "a cat", '
+        '"seed": 3}`, with further arguments of the call by name. The same command goes on '
+        "where it was interrupted.",
+    ),
+]
+UntilSwitch = Annotated[
+    Path | None,
+    typer.Option(
+        "--until-switch",
+        metavar="FILE",
+        help="Stop where another model would take over, and write the run to this file, for "
+        "--resume on another machine. The render model is not loaded.",
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume",
+        metavar="FILE",
+        help="Go on with a run that --until-switch wrote. The pipeline's own model is not loaded; "
+        "the video is the one that an undivided run makes, bit for bit.",
     ),
 ]
 STEPS = "num_inference_steps"

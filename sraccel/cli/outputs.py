@@ -33,15 +33,18 @@ class Outputs:
         call: the pipeline's call, and the seed.
         recipe: as it was given; models may be taken at a commit that `origin` has.
         names: of a video's file, without suffix, by way (`bare`, `accelerated`), if it has another.
+        folder: None: nothing is written but what a caller writes itself.
         videos: the files so far, by way.
+        written: other files, which callers wrote.
     """
 
-    folder: Path
+    folder: Path | None
     origin: Origin
     call: dict[str, Any]
     recipe: Recipe
     names: Mapping[str, str]
     videos: dict[str, Path] = field(default_factory=dict)
+    written: list[Path] = field(default_factory=list)
     _reports: dict[str, Report] = field(default_factory=dict)
 
     def keep(self, way: str, output: Any, report: Report) -> None:
@@ -54,6 +57,7 @@ class Outputs:
         """
         if way in self.videos:
             return
+        assert self.folder is not None
         frames = _first_video(output)
         kept = report.model_copy(deep=True)
         kept.call = self.call
@@ -89,7 +93,10 @@ class Outputs:
         Returns:
             all files that have been written.
         """
-        paths = [*self.videos.values(), report.save(self.folder / "report.json")]
+        paths = [*self.videos.values(), *self.written]
+        if self.folder is None:
+            return paths
+        paths.append(report.save(self.folder / "report.json"))
         if report.steps:
             paths.append(save_timeline(report, self.folder / "timeline.svg"))
         return [*paths, save_page(report, self.folder / "report.html", self.videos)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -50,6 +50,11 @@ class Placing:
     def precision(self) -> torch.dtype:
         """Of the weights; errors as `device_of`."""
         return precision_of(self.dtype, self.target())
+
+    def precision_name(self) -> DType:
+        """Its name, also where it is `auto`; errors as `device_of`."""
+        name: DType = str(self.precision()).removeprefix("torch.")  # type: ignore[assignment]
+        return name
 
 
 placing_options = options_of(Placing, "placing")
@@ -101,10 +106,17 @@ def load(
     model: str, placing: Placing, *, revision: str | None = None, role: Role = "transformer"
 ) -> Any:
     """A pipeline, with a bar while it loads; errors as `load_pipeline`."""
+    return loaded(load_pipeline, model, placing, revision, role=role)
+
+
+def loaded(
+    loader: Callable[..., Any], model: str, placing: Placing, revision: str | None, **more: Any
+) -> Any:
+    """What a loader makes of a model, with a bar meanwhile."""
     from sraccel.cli.progress import loading
 
     with loading(model, own_bars=not Path(locate(model)).is_dir()):
-        return load_pipeline(model, revision=revision, role=role, **asdict(placing))
+        return loader(model, revision=revision, **more, **asdict(placing))
 
 
 @contextmanager

@@ -164,6 +164,17 @@ class Accelerator:
         """
         return None
 
+    def decided(self) -> Mapping[str, Any]:
+        """What it has decided in the open run that later steps depend on; must fit JSON.
+
+        Asked where a run is handed over to another process, which then calls `go_on`. What lies in
+        `call.memory(...)` needs no mention: a run is handed over where another model takes over.
+        """
+        return {}
+
+    def go_on(self, decided: Mapping[str, Any]) -> None:
+        """Go on with what `decided` said at the end of the steps before; after `run_started`."""
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.options.model_dump(exclude={'use'})})"
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from sraccel.loop.accelerator import Accelerator
     from sraccel.loop.clock import Mark
+    from sraccel.loop.continuation import Continuation
     from sraccel.loop.stack import Stack
 
 FINISHED = "finished"
@@ -40,10 +41,16 @@ class Run:
         notes: what accelerators say of themselves, by name; becomes part of the report.
         warnings: what a user should know; becomes part of the report.
         stopped_by: accelerator that ended the run early, or None.
+        continuation: the steps before this run, if another one took them.
+        solver_steps_before: how many steps of the solver these were.
     """
 
     def __init__(
-        self, stack: Stack, num_inference_steps: int, num_solver_steps: int | None = None
+        self,
+        stack: Stack,
+        num_inference_steps: int,
+        num_solver_steps: int | None = None,
+        continuation: Continuation | None = None,
     ) -> None:
         if num_inference_steps < 1:
             raise LoopError(f"num_inference_steps must be 1 or more, not {num_inference_steps}")
@@ -61,6 +68,8 @@ class Run:
         self.notes: dict[str, dict[str, Any]] = {}
         self.warnings: list[str] = []
         self.stopped_by: str | None = None
+        self.continuation = continuation
+        self.solver_steps_before = 0
         self.hooks = stack.hooks
         self.device = stack.device
         self.clock = clock_for(self.device)
@@ -71,7 +80,13 @@ class Run:
     @property
     def complete(self) -> bool:
         """Whether all steps were taken."""
-        return len(self.steps) >= self.num_inference_steps
+        return self.next_index >= self.num_inference_steps
+
+    @property
+    def next_index(self) -> int:
+        """Index of the step that comes after those that were opened."""
+        before = 0 if self.continuation is None else self.continuation.next_step
+        return before + len(self.steps)
 
     @property
     def previous_step(self) -> Step | None:
@@ -107,7 +122,7 @@ class Run:
             LoopError: `index` is out of order. On entering it: so is the step, another one is
                 open, or the run is over.
         """
-        index = len(self.steps) if index is None else int(index)
+        index = self.next_index if index is None else int(index)
         step = Step(self, index, _number(timestep), _number(sigma), evaluation)
         self._check_next(step)
         return step
@@ -117,6 +132,16 @@ class Run:
         self.num_inference_steps = step.index + 1
         self.num_solver_steps = step.solver_step + 1
         self.stopped_by = accelerator.name
+
+    def hand_over(self) -> None:
+        """End the run before its open step, which another run is to take, and be complete."""
+        step = self.current_step
+        assert step is not None
+        self.leave_step(step)
+        self.steps.remove(step)
+        self.num_inference_steps = self.next_index
+        self.stopped_by = step.chosen_by
+        self.close()
 
     def warn(self, message: str) -> None:
         """Add a warning to the report, once."""
@@ -141,6 +166,7 @@ class Run:
                 torch.cuda.reset_peak_memory_stats(self.device)
             self._warn_of_unmarked()
             self.hooks.run_started(self)
+            self._go_on()
         except BaseException as error:
             self.close(error)
             raise
@@ -151,6 +177,12 @@ class Run:
                 f"{name}: the method {method} has the name of a hook and is not marked @hookimpl, "
                 f"so it is never called"
             )
+
+    def _go_on(self) -> None:
+        decided = {} if self.continuation is None else self.continuation.decided
+        for accelerator in self.stack.accelerators:
+            if accelerator.name in decided:
+                accelerator.go_on(decided[accelerator.name])
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         self.close(error)
@@ -181,8 +213,8 @@ class Run:
             raise LoopError("the run is over: open a new one with stack.run(...)")
 
     def _check_next(self, step: Step) -> None:
-        if step.index != len(self.steps):
-            raise LoopError(f"step {step.index} opened where step {len(self.steps)} comes next")
+        if step.index != self.next_index:
+            raise LoopError(f"step {step.index} opened where step {self.next_index} comes next")
 
     # What follows is called by Step.
 
@@ -205,7 +237,10 @@ class Run:
     def notice_switch(self, step: Step) -> None:
         """Ask `denoiser_switched` if this step's denoiser is not the previous step's."""
         previous = self.previous_step
-        before = previous.denoiser if previous is not None else None
+        if previous is not None:
+            before = previous.denoiser
+        else:
+            before = None if self.continuation is None else self.continuation.denoiser
         current = step.denoiser
         if before is not None and current is not None and before != current:
             self.hooks.denoiser_switched(step, before, current)

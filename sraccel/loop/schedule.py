@@ -77,6 +77,10 @@ class Schedule:
         """The same in steps of the solver."""
         return sum(one.number == 0 for one in self._evaluations[self._begin :])
 
+    def solver_steps_before(self, steps: int) -> int:
+        """How many steps of the solver the first so many steps of the loop are."""
+        return sum(one.number == 0 for one in self._evaluations[self._begin :][:steps])
+
     def evaluation_at(self, position: int) -> int:
         """Which evaluation of its solver step a position is."""
         known = position < len(self._evaluations)
@@ -110,6 +114,15 @@ class Schedule:
         if not self._readable:
             return position
         return position if self._is_at(denoiser, timestep, position) else None
+
+    @property
+    def begin(self) -> int:
+        """Position in the timesteps at which the latest run began."""
+        return self._begin
+
+    def begin_at(self, position: int) -> None:
+        """The run that comes has its first step here, whoever takes it."""
+        self._begin = position
 
     def timestep_at(self, position: int) -> float:
         """The scheduler's timestep at a position."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from sraccel.loop.accelerator import Accelerator
+    from sraccel.loop.continuation import Continuation
     from sraccel.loop.denoiser import Contribution, Denoiser
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.loop.hooks import LoopHooks
@@ -79,7 +80,7 @@ class Stack:
         self._undo: ExitStack | None = None
         self._interceptions: list[Interception | Bypass | Later] = []
         self.skipping = Skipping(hooks, accelerators)
-        self.tracker = Tracker(self.run)
+        self.tracker = Tracker(self._new_run)
 
     @property
     def report(self) -> Report:
@@ -91,6 +92,11 @@ class Stack:
         if not self.reports:
             raise LoopError("no run yet: call the pipeline (or stack.run) under the stack first")
         return self.reports[-1]
+
+    @property
+    def requested(self) -> list[Denoiser]:
+        """The denoisers that the loop itself calls."""
+        return list(self._requested.values())
 
     @property
     def own(self) -> Denoiser:
@@ -242,11 +248,19 @@ class Stack:
             raise LoopError(
                 "the stack is not attached: use `with compose(...) as stack` or attach()"
             )
+        return self._new_run(int(num_inference_steps), num_solver_steps, None)
+
+    def _new_run(
+        self,
+        num_inference_steps: int,
+        num_solver_steps: int | None,
+        continuation: Continuation | None,
+    ) -> Run:
         self.reapply()
         self._check_foreign_caches()
         for denoiser in self.denoisers.values():
             denoiser.calls.clear()  # Ctrl-C may have left one
-        return Run(self, int(num_inference_steps), num_solver_steps)
+        return Run(self, num_inference_steps, num_solver_steps, continuation)
 
     def keep_report(self, run: Run) -> None:
         """Make and keep the report of a run that has ended."""

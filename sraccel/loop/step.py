@@ -51,7 +51,7 @@ class Step:
         self.run = run
         self.index = index
         self.evaluation = evaluation
-        before = run.steps[-1].solver_step if run.steps else -1
+        before = run.steps[-1].solver_step if run.steps else run.solver_steps_before - 1
         self.solver_step: int = before + 1 if evaluation == 0 else max(before, 0)
         self.timestep = timestep
         self.sigma = sigma

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sraccel.errors import LoopError
 
 if TYPE_CHECKING:
+    from sraccel.loop.continuation import Continuation
     from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.run import Run
     from sraccel.loop.schedule import Schedule
@@ -26,10 +27,12 @@ class Tracker:
 
     Attributes:
         schedule: of the attached pipeline; None if the stack has none.
+        continuation: the steps that were taken before the pipeline's next run; None: none.
     """
 
-    def __init__(self, new_run: Callable[[int, int], Run]) -> None:
+    def __init__(self, new_run: Callable[[int, int, Continuation | None], Run]) -> None:
         self.schedule: Schedule | None = None
+        self.continuation: Continuation | None = None
         self._run: Run | None = None
         self._new_run = new_run
         self._announced: int | None = None  # thread that set the timesteps
@@ -63,7 +66,12 @@ class Tracker:
         moved_on = schedule.has_moved_on(denoiser, args, kwargs)
         if moved_on and run is not None and run.current_step is not None:
             run.current_step.close()
-        position = schedule.position_of(denoiser, args, kwargs, _index(run))
+        if run is None and self.continuation is not None:
+            schedule.begin_at(self.continuation.begin)
+            index: int | None = self.continuation.next_step
+        else:
+            index = _index(run)
+        position = schedule.position_of(denoiser, args, kwargs, index)
         if position is None:
             _log.debug("a call of %s passes: its timestep is not the scheduler's", denoiser.role)
             return None
@@ -98,8 +106,12 @@ class Tracker:
             raise LoopError(
                 "two threads run this pipeline under one stack: compose a copy for each thread"
             )
-        run = self._new_run(schedule.remaining_steps, schedule.remaining_solver_steps)
+        run = self._new_run(
+            schedule.remaining_steps, schedule.remaining_solver_steps, self.continuation
+        )
         run.asked_steps, run.planned_by = schedule.asked_steps, schedule.planned_by
+        if self.continuation is not None:
+            run.solver_steps_before = schedule.solver_steps_before(self.continuation.next_step)
         self.open(run, by_pipeline=True)
         return run
 
@@ -170,4 +182,4 @@ def _index(run: Run | None) -> int | None:
     """Of the open step, or of the next one; None if no run is open."""
     if run is None:
         return None
-    return len(run.steps) if run.current_step is None else run.current_step.index
+    return run.next_index if run.current_step is None else run.current_step.index

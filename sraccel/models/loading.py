@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -92,6 +92,7 @@ def load_pipeline(
     device: Device = "auto",
     offload: Offload = "none",
     role: Role = "transformer",
+    without: Sequence[str] = (),
 ) -> DiffusionPipeline:
     """Load a diffusers pipeline and place it.
 
@@ -103,6 +104,7 @@ def load_pipeline(
         device: where to run; `auto` takes CUDA if there is one.
         offload: `model` keeps on the GPU only the part that is at work.
         role: of `demo`, which of the pair's two transformers denoises.
+        without: components that are not loaded: None stands in their place.
 
     Raises:
         ModelError: there is no such model, it is in another format, wants code of its own, or the
@@ -113,9 +115,9 @@ def load_pipeline(
     precision = precision_of(dtype, target)
     demo = str(name) == DEMO
     pipeline: Any = (
-        load_demo(role, dtype=precision)
+        load_demo(role, dtype=precision, **dict.fromkeys(without))
         if demo
-        else _from_folder_or_hub(source, precision, revision)
+        else _from_folder_or_hub(source, precision, revision, without)
     )
     if offload == "model":
         pipeline.enable_model_cpu_offload()
@@ -125,7 +127,9 @@ def load_pipeline(
     return loaded
 
 
-def _from_folder_or_hub(source: str, precision: torch.dtype, revision: str | None) -> Any:
+def _from_folder_or_hub(
+    source: str, precision: torch.dtype, revision: str | None, without: Sequence[str]
+) -> Any:
     import torch
     from diffusers import DiffusionPipeline
 
@@ -134,7 +138,10 @@ def _from_folder_or_hub(source: str, precision: torch.dtype, revision: str | Non
     with as_model_errors(source):
         wan = str(loader.load_config(source, **where).get("_class_name")).startswith("Wan")
         dtype = {"default": precision, "vae": torch.float32} if wan else precision
-        return loader.from_pretrained(source, dtype=dtype, use_safetensors=True, **where)
+        left_out = dict.fromkeys(without)
+        return loader.from_pretrained(
+            source, dtype=dtype, use_safetensors=True, **where, **left_out
+        )
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from sraccel.accelerators.srdiffusion.forecast import forecast_of
 from sraccel.accelerators.srdiffusion.lora import check_lora
@@ -75,6 +76,12 @@ class SRDiffusion(Accelerator):
                 f"srdiffusion: the earliest switch lies beyond the run's "
                 f"{run.num_solver_steps} steps, so the render model is never used"
             )
+
+    def decided(self) -> Mapping[str, Any]:
+        return {"switched": self._detector.switched, "rule": self._detector.rule}
+
+    def go_on(self, decided: Mapping[str, Any]) -> None:
+        self._detector.switched, self._detector.rule = decided["switched"], decided["rule"]
 
     @hookimpl
     def select_denoiser(self, step: Step) -> str | None:

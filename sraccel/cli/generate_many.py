@@ -1,0 +1,145 @@
+"""`sraccel generate --prompts`: a video for each line of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TimeRemainingColumn as RemainingColumn
+
+from sraccel.cli.failures import FAILED, note, stderr
+from sraccel.cli.generate_reencoded import render_pipeline_of
+from sraccel.cli.outputs import print_written
+from sraccel.cli.pipelines import Placing, check_known, check_room, load
+from sraccel.errors import ConflictError
+from sraccel.models.loading import locate
+
+if TYPE_CHECKING:
+    from sraccel.batch.folder import BatchFolder
+    from sraccel.batch.prompts_file import PromptJob
+    from sraccel.recipe.recipe import Recipe
+    from sraccel.report.origin import Origin
+
+
+def check_many(prompts: Path | None, others: dict[str, Any]) -> None:
+    """Refuse options that say of one video what `--prompts` says of many."""
+    given = [name for name, value in others.items() if value]
+    if prompts is not None and given:
+        raise typer.BadParameter(f"--prompts and {given[0]} do not go together")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What is to be made.
+
+    Attributes:
+        prompts: the file.
+        model: of the pipeline.
+        call: its arguments, where a line gives none.
+        seed: where a line gives none.
+        fps: of the videos.
+        out: the folder.
+    """
+
+    prompts: Path
+    model: str
+    call: dict[str, Any]
+    seed: int
+    fps: float
+    out: Path
+
+    def run(self, recipe: Recipe, placing: Placing) -> None:
+        """Make what is left, and say what became of it; exit code 1 if a prompt failed."""
+        from sraccel.batch.folder import FINISHED, BatchFolder
+        from sraccel.batch.prompts_file import read_jobs
+        from sraccel.files import output_folder
+
+        if render_pipeline_of(recipe) is not None:
+            raise ConflictError("--prompts takes recipes of one pipeline, not `handoff: reencode`")
+        jobs = read_jobs(self.prompts, self.call, self.seed)
+        placing.target()
+        locate(self.model)
+        origin = self._origin(recipe, placing)
+        heading = {
+            "origin": origin.model_dump(mode="json"),
+            "recipe": recipe.model_dump(mode="json"),
+        }
+        folder = BatchFolder(output_folder(self.out), heading)
+        left = folder.left(jobs)
+        if len(left) < len(jobs):
+            note(f"{len(jobs) - len(left)} of {len(jobs)} prompts are there already")
+        failures = self._make(left, recipe, placing, folder, origin) if left else 0
+        made = folder.counts()[FINISHED]
+        Console().print(f"{made} finished, {failures} failed", highlight=False)
+        print_written([folder.manifest])
+        if failures:
+            raise typer.Exit(FAILED)
+
+    def _origin(self, recipe: Recipe, placing: Placing) -> Origin:
+        from sraccel.models.source import ModelSource
+        from sraccel.report.origin import Origin, sources_of
+
+        return Origin(
+            sources=sources_of([ModelSource(model=self.model)], recipe),
+            dtype=placing.precision_name(),
+            device=placing.target(),
+            offload=placing.offload,
+            fps=self.fps,
+        )
+
+    def _make(
+        self,
+        jobs: Sequence[PromptJob],
+        recipe: Recipe,
+        placing: Placing,
+        folder: BatchFolder,
+        origin: Origin,
+    ) -> int:
+        from sraccel.batch.local import run_local
+        from sraccel.batch.record import Recorder
+        from sraccel.composer import compose
+
+        brought = [source for item in recipe.accelerators for source in item.models()]
+        check_room([self.model], placing, brought=brought)
+        pipe = load(self.model, placing)
+        for job in jobs:
+            check_known(pipe, job.call, f" ({job.id})")
+        pipe.set_progress_bar_config(disable=True)
+        recorder = Recorder(folder.path, origin, recipe.model_dump(mode="json"))
+        with _PromptBar(len(jobs)) as bar:
+            return run_local(compose(pipe, recipe), jobs, folder, recorder, report_prompt=bar.ended)
+
+
+class _PromptBar:
+    """A bar over prompts, with the time that is left; what failed is said above it."""
+
+    def __init__(self, total: int) -> None:
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            RemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=stderr(), refresh_per_second=4)
+        self._task = self._bar.add_task("prompts", total=total)
+
+    def __enter__(self) -> _PromptBar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def ended(self, job: PromptJob, error: Exception | None) -> None:
+        """A prompt is finished, or failed."""
+        if error is not None:
+            self._bar.console.print(
+                f"{job.id} failed: {type(error).__name__}: {error}", markup=False, highlight=False
+            )
+        self._bar.advance(self._task)
