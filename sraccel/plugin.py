@@ -13,6 +13,7 @@ from sraccel.errors import (
 from sraccel.files import output_folder, replacing
 from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
 from sraccel.loop.call import Call
+from sraccel.loop.clean_latents import clean_latents, first_position
 from sraccel.loop.column import Column
 from sraccel.loop.denoiser import Contribution, Denoiser, recognise
 from sraccel.loop.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
@@ -77,10 +78,12 @@ __all__ = [
     "check_arguments",
     "check_partners",
     "check_room",
+    "clean_latents",
     "compose_accelerators",
     "config_of",
     "defaults_of",
     "did_you_mean",
+    "first_position",
     "flow_shift",
     "hookimpl",
     "name_or",

@@ -208,6 +208,7 @@ class Generation:
                 repeats=self.repeats,
                 progress=progress,
                 keep=outputs.keep,
+                broken_off=outputs.keep_pairs,
                 **self.call,
             )
         return outputs.completed(comparison.report)
@@ -215,6 +216,7 @@ class Generation:
     def _accelerated(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         import torch
 
+        from sraccel.cli.outputs import print_written
         from sraccel.cli.progress import denoising
 
         call = {**self.call, "generator": torch.Generator().manual_seed(self.seed)}
@@ -231,7 +233,7 @@ class Generation:
                 outputs.keep("accelerated", run(), made.report)
             except BaseException:  # Ctrl-C, too: what was done up to here is worth keeping
                 with suppress(OutputError, LoopError):  # LoopError: nothing was done
-                    outputs.save(outputs.completed(made.report))
+                    print_written(outputs.save(outputs.completed(made.report)))
                 raise
         return outputs.completed(made.report)
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from sraccel.cli.failures import Debug, note, reported
+from sraccel.cli.failures import BAD_INPUT, Debug, note, reported
+from sraccel.text import printable
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report
@@ -23,6 +24,14 @@ def report(
             help="Folder that `demo`, `generate` or `study` wrote, or a run's report.json in it.",
         ),
     ],
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Write nothing: compute every derived figure of a run's report again from the "
+            "raw ones in it. Exit code 2 if one does not agree.",
+        ),
+    ] = False,
     debug: Debug = False,
 ) -> None:
     """Make report.html again, from the report.json and the videos in a folder.
@@ -31,6 +40,9 @@ def report(
     files of the report are made again from its runs, also of one that was stopped.
     """
     with reported(debug):
+        if verify:
+            _verify(_report_in(folder))
+            return
         from sraccel.study.runs.store import FILE
 
         if (folder / FILE).is_file():
@@ -46,6 +58,20 @@ def report(
             note(f"Note: {left_out}")
         path = save_page(content, source.with_name("report.html"), videos.found, videos.notes)
         Console().print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _verify(path: Path) -> None:
+    from sraccel.comparison.verification import verify
+
+    checks = verify(read_report(path))
+    wrong = [check for check in checks if not check.agrees]
+    for check in wrong:
+        said = f"{check.name}: the report says {check.stated}, its raw figures give {check.found}"
+        Console().print(printable(said), soft_wrap=True, markup=False, highlight=False)
+    agree = f"{len(checks) - len(wrong)} of {len(checks)} derived figures follow from the raw ones"
+    Console().print(f"{agree} in {path}", soft_wrap=True, markup=False, highlight=False)
+    if wrong:
+        raise typer.Exit(BAD_INPUT)
 
 
 def _study(folder: Path) -> None:

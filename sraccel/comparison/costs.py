@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sraccel.loop.call import Call
     from sraccel.loop.denoiser import Contribution
     from sraccel.loop.step import Step
-    from sraccel.report.model import CallRecord, Report
+    from sraccel.report.model import CallRecord, CostRecord, Report
 
 
 class Kind(NamedTuple):
@@ -59,6 +59,35 @@ class Costs:
             if timed and step.seconds is not None:
                 rest = step.seconds - sum(call.seconds or 0.0 for call in timed)
                 self.rests[_kind_of(timed[-1], prepared_by)].append(rest)
+
+    @classmethod
+    def of(cls, records: Iterable[CostRecord]) -> Costs:
+        """Those that a report says."""
+        costs = cls()
+        for record in records:
+            kind = Kind(record.denoiser, record.reused, tuple(record.prepared_by))
+            for kept, values in (
+                (costs.samples, record.call_seconds),
+                (costs.rests, record.rest_seconds),
+            ):
+                if values:
+                    kept[kind] = list(values)
+        return costs
+
+    def records(self) -> list[CostRecord]:
+        """As a report says them; `of` reads them back."""
+        from sraccel.report.model import CostRecord
+
+        return [
+            CostRecord(
+                denoiser=kind.denoiser,
+                reused=kind.reused,
+                prepared_by=list(kind.prepared_by),
+                call_seconds=self.samples.get(kind, []),
+                rest_seconds=self.rests.get(kind, []),
+            )
+            for kind in sorted(self.samples.keys() | self.rests.keys())
+        ]
 
     def seconds(self, kind: Kind) -> float | None:
         """Median seconds of a kind of call; None if it was never measured."""

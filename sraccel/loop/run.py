@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from sraccel.errors import LoopError
@@ -35,6 +36,8 @@ class Run:
         notes: what accelerators say of themselves, by name; becomes part of the report.
         warnings: what a user should know; becomes part of the report.
         stopped_by: accelerator that ended the run early, or None.
+        cpu_seconds: what the process computed (all threads) since the first step began; set at
+            the end.
     """
 
     def __init__(self, stack: Stack, num_inference_steps: int) -> None:
@@ -56,6 +59,8 @@ class Run:
         self.thread = threading.get_ident()
         self.peak_memory_bytes: int | None = None
         self.ended: Mark = None
+        self.cpu_seconds: float | None = None
+        self._cpu_started: float | None = None
 
     @property
     def complete(self) -> bool:
@@ -132,6 +137,8 @@ class Run:
         try:
             self.ended = self.clock.mark()
             self.clock.settle()
+            if self._cpu_started is not None:
+                self.cpu_seconds = time.process_time() - self._cpu_started
             if self.current_step is not None:
                 self.leave_step(self.current_step)
             self.peak_memory_bytes = peak_memory_bytes(self.device)
@@ -162,6 +169,8 @@ class Run:
             still = self.current_step.index
             raise LoopError(f"step {step.index} opened while step {still} is open")
         self._check_next(step)
+        if not self.steps:
+            self._cpu_started = time.process_time()
         self.current_step = step
         self.steps.append(step)
 

@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sraccel.report.headline import Facts
-from sraccel.report.words import NOT_MEASURED, counted, factor, finite, size, spoken, words
+from sraccel.report.words import (
+    NOT_MEASURED,
+    counted,
+    factor,
+    finite,
+    positive,
+    size,
+    spoken,
+    words,
+)
 
 if TYPE_CHECKING:
     from sraccel.report.model import AcceleratorRecord
-
-SMALLEST = 1e-100
-"""Of a ratio that has a logarithm to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +69,3 @@ def _did(record: AcceleratorRecord) -> str:
         "skipped the blocks of {}": record.reused_calls,
     }
     return "; ".join(said.format(counted(count, "call")) for said, count in counts.items() if count)
-
-
-def positive(value: float | None) -> float | None:
-    """The ratio, if it has a logarithm to be drawn."""
-    value = finite(value)
-    return value if value is not None and value >= SMALLEST else None
