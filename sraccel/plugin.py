@@ -10,7 +10,7 @@ from sraccel.errors import (
     PluginError,
     SraccelError,
 )
-from sraccel.files import output_folder, replacing
+from sraccel.files import output_folder, read_text, replacing
 from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
 from sraccel.loop.call import Call
 from sraccel.loop.clean_latents import clean_latents, first_position
@@ -89,6 +89,7 @@ __all__ = [
     "name_or",
     "noise_space_of",
     "output_folder",
+    "read_text",
     "recognise",
     "rel_l1_distance",
     "replacing",

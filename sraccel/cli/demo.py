@@ -9,7 +9,7 @@ import typer
 
 from sraccel.cli.failures import Debug, reported, stderr
 from sraccel.cli.generate import Generation
-from sraccel.cli.options import STEPS, Overrides, call_options
+from sraccel.cli.options import STEPS, Overrides, Seed, call_options, check_text
 from sraccel.cli.pipelines import Placing
 from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError
@@ -24,7 +24,7 @@ EXAMPLE_PROMPT = "a striped green circle moving up left of a dotted purple trian
 @call_options(STEPS)
 def demo(
     prompt: Annotated[str, typer.Option(help="What to show.")] = EXAMPLE_PROMPT,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the starting noise.")] = 0,
+    seed: Seed = None,
     *,
     call: dict[str, Any],
     recipe: Annotated[str, typer.Option(help="Recipe file, or name of a shipped one.")] = "demo",
@@ -44,8 +44,9 @@ def demo(
         loaded = Recipe.load(recipe, overrides or [])
         _check_model(loaded, recipe)
         call = {STEPS: USUAL_STEPS, **loaded.sampling.arguments(), "prompt": prompt, **call}
+        check_text(prompt)
         _note_on(prompt)
-        made = Generation(DEMO, call, seed, DEMO_FPS, out, repeats, names={})
+        made = Generation(DEMO, call, seed or 0, DEMO_FPS, out, repeats, names={})
         made.run(loaded, Placing(device="cpu"))
 
 

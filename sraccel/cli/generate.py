@@ -18,7 +18,9 @@ from sraccel.cli.options import (
     FramesPerSecond,
     Overrides,
     RecipesModel,
+    Seed,
     call_options,
+    check_text,
 )
 from sraccel.cli.pipelines import (
     Placing,
@@ -74,9 +76,7 @@ def generate(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     overrides: Overrides = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the starting noise. Default: 0.")
-    ] = None,
+    seed: Seed = None,
     call: dict[str, Any],
     fps: FramesPerSecond = None,
     placing: Placing,
@@ -102,6 +102,7 @@ def generate(
     if prompt is None and again is None:
         raise typer.BadParameter("give a --prompt")
     if prompt is not None:
+        check_text(prompt)
         call = {"prompt": prompt, **call}
     with reported(debug):
         earlier = None if again is None else Earlier.read(again, accept_changes)

@@ -12,6 +12,9 @@ from sraccel.demo.pair import DEMO_FPS
 from sraccel.models.loading import FPS
 from sraccel.recipe.sampling import Sampling
 
+MOST_FPS = 1000.0
+MOST_SEED = 2**63 - 1
+"""What torch's generators take."""
 RecipesModel = Annotated[
     str | None,
     typer.Option(
@@ -20,7 +23,9 @@ RecipesModel = Annotated[
 ]
 FramesPerSecond = Annotated[
     float | None,
-    typer.Option(min=0.1, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."),
+    typer.Option(
+        min=0.1, max=MOST_FPS, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -31,6 +36,9 @@ Overrides = Annotated[
         "`sampling.num_inference_steps=30`. May be repeated; the value is YAML, and checked as "
         "in a file.",
     ),
+]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the starting noise. Default: 0.")
 ]
 STEPS = "num_inference_steps"
 WITHOUT_STEPS = ("negative_prompt", "guidance_scale", "height", "width", "num_frames")
@@ -43,8 +51,24 @@ NAMES = {STEPS: "steps", "num_frames": "frames"}
 def call_options(*arguments: str) -> Callable[[Command], Command]:
     """Options for arguments of the pipeline's call, in the place of a command's `call`."""
     return model_options(
-        Sampling, "call", without=Sampling.model_fields.keys() - arguments, names=NAMES
+        Sampling,
+        "call",
+        without=Sampling.model_fields.keys() - arguments,
+        names=NAMES,
+        check=True,
     )
+
+
+def check_text(prompt: str) -> None:
+    """Refuse a prompt that no file could hold, before a video is made of it.
+
+    Raises:
+        typer.BadParameter: the shell gave bytes that are not UTF-8.
+    """
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("--prompt: this is no text in UTF-8") from None
 
 
 def option_of(argument: str) -> str:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from sraccel.cli.failures import BAD_INPUT, Debug, note, reported
+from sraccel.files import read_text
 from sraccel.text import printable
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def read_report(path: Path) -> Report:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except FileNotFoundError:
         raise typer.BadParameter(
             f"there is no {path}: give a folder that `sraccel demo`, `sraccel generate` or "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sraccel.demo.pair import DEMO, demo_weights
 from sraccel.errors import ModelError, SraccelError
+from sraccel.models.configurations import check_folder
 
 if TYPE_CHECKING:
     import torch
@@ -141,6 +142,8 @@ def _from_folder_or_hub(source: str, precision: torch.dtype, revision: str | Non
 def as_model_errors(source: str, wanted: str = "model_index.json") -> Iterator[None]:
     """Turn what diffusers and the hub raise while loading into one error with advice."""
     try:
+        if Path(source).is_dir():
+            check_folder(Path(source))
         yield
     except (SraccelError, MemoryError):
         raise

@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field, model_serializer
 from sraccel.loop.numbers_only import NoBooleans
 
 USUAL_STEPS = 50
+MOST = 100_000
+"""Steps, pixels of a side, frames, tokens: more is a slip, or meant to harm."""
 
 
 class Sampling(NoBooleans):
@@ -17,7 +19,7 @@ class Sampling(NoBooleans):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     num_inference_steps: int | None = Field(
-        None, ge=1, description=f"Denoising steps. Default: {USUAL_STEPS}."
+        None, ge=1, le=MOST, description=f"Denoising steps. Default: {USUAL_STEPS}."
     )
     guidance_scale: float | None = Field(
         None, allow_inf_nan=False, description="Strength of guidance; 1 is without."
@@ -25,12 +27,12 @@ class Sampling(NoBooleans):
     guidance_scale_2: float | None = Field(
         None, allow_inf_nan=False, description="Wan 2.2: that of the second expert."
     )
-    height: int | None = Field(None, ge=1, description="In pixels.")
-    width: int | None = Field(None, ge=1, description="In pixels.")
-    num_frames: int | None = Field(None, ge=1, description="Number of frames.")
+    height: int | None = Field(None, ge=1, le=MOST, description="In pixels.")
+    width: int | None = Field(None, ge=1, le=MOST, description="In pixels.")
+    num_frames: int | None = Field(None, ge=1, le=MOST, description="Number of frames.")
     negative_prompt: str | None = Field(None, description="What to avoid.")
     max_sequence_length: int | None = Field(
-        None, ge=1, description="Length of the prompt in tokens, padding included."
+        None, ge=1, le=MOST, description="Length of the prompt in tokens, padding included."
     )
 
     def arguments(self) -> dict[str, Any]:
