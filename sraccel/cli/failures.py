@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from sraccel.errors import ConflictError, ModelError, RecipeError, SraccelError
+from sraccel.errors import ConflictError, ModelError, PluginError, RecipeError, SraccelError
 from sraccel.text import printable
 
 FAILED = 1
@@ -59,6 +59,12 @@ def reported(debug: bool) -> Iterator[None]:
                 raise
             stderr().print(_panel(error))
             raise typer.Exit(_exit_code(error)) from None
+        except SystemExit as error:  # of a plugin: no command of ours ends so
+            if debug:
+                raise
+            message = f"something called sys.exit({error.code!r}): a plugin must raise an error"
+            stderr().print(_panel(PluginError(message)))
+            raise typer.Exit(FAILED) from None
 
 
 @contextmanager

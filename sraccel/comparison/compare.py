@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.comparison.comparison import Comparison
 from sraccel.comparison.paired_runs import BrokenOff, Keep, PairedRuns
+from sraccel.comparison.purity import Weights
 from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose
 from sraccel.models.step_callback import Progress
@@ -49,7 +50,11 @@ def compare(
         RecipeError, ConflictError, ModelError: as `sraccel.compose`; or the pipeline does not know
             an argument.
         LoopError: `repeats` is below 1, or a run did not finish.
+        PluginError: the recipe leaves the pipeline's weights changed.
     """
+    weights = Weights.of(pipe)
     stack = compose(pipe, recipe, adapters=adapters)
     timed = TimedCall(pipe, call, seed, progress)
-    return PairedRuns(pipe, stack, timed, keep, adapters, broken_off).compare(repeats, warmup)
+    return PairedRuns(pipe, stack, timed, keep, adapters, broken_off, weights).compare(
+        repeats, warmup
+    )

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.clock import median
+from sraccel.loop.hooks import LoopHooks
 from sraccel.loop.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     import torch
 
     from sraccel.loop.call import Call
-    from sraccel.loop.denoiser import Contribution
+    from sraccel.loop.denoiser import Contribution, Denoiser
     from sraccel.loop.step import Step
     from sraccel.report.model import CallRecord, CostRecord, Report
 
@@ -159,6 +161,36 @@ def probe_for(schedule: Sequence[tuple[str, bool]], denoisers: Mapping[str, Cont
     """The probe that takes this schedule."""
     reuses = any(reused for _, reused in schedule)
     return (ReusingProbe if reuses else Probe)(schedule, denoisers)
+
+
+class OnlyPreparing(Accelerator):
+    """Has another accelerator prepare denoisers, and keeps its other hooks out of a probe."""
+
+    name = "only-preparing"
+
+    def __init__(self, other: Accelerator) -> None:
+        super().__init__(type(self).Options())
+        self.name = other.name
+        self._hooks = LoopHooks([other])
+
+    @hookimpl
+    def prepare_denoiser(self, denoiser: Denoiser) -> AbstractContextManager[None]:
+        return _entered(self._hooks.prepare_denoiser(denoiser))
+
+
+@contextmanager
+def _entered(contexts: Iterable[AbstractContextManager[None]]) -> Iterator[None]:
+    with ExitStack() as undo:
+        for context in contexts:
+            undo.enter_context(context)
+        yield
+
+
+def only_preparing(accelerator: Accelerator, hooks: LoopHooks) -> Accelerator:
+    """An accelerator that prepares and does not bring or choose models, as a probe does itself."""
+    decides = ("contribute_denoisers", "select_denoiser", "reuse_residual")
+    both = any(accelerator.name in hooks.who(hook) for hook in decides)
+    return OnlyPreparing(accelerator) if both else accelerator
 
 
 def kinds_by_preparation(kinds: Iterable[Kind]) -> Iterator[tuple[tuple[str, ...], list[Kind]]]:

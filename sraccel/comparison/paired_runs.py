@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sraccel.comparison.comparison import Comparison
-from sraccel.comparison.costs import Costs, kinds_by_preparation, probe_for
+from sraccel.comparison.costs import Costs, kinds_by_preparation, only_preparing, probe_for
 from sraccel.comparison.derived import derive, nearest_to_median
 from sraccel.comparison.prediction import kinds_needed
+from sraccel.comparison.purity import Weights
 from sraccel.comparison.quality import quality_of
 from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose, compose_accelerators
@@ -38,6 +39,7 @@ class PairedRuns:
     keep: Keep | None = None
     adapters: Sequence[DenoiserAdapter] = ()
     broken_off: BrokenOff | None = None
+    weights: Weights | None = None
     costs: Costs = field(default_factory=Costs)
     bare: list[Report] = field(default_factory=list)
     accelerated: list[Report] = field(default_factory=list)
@@ -56,6 +58,7 @@ class PairedRuns:
             raise LoopError(f"repeats must be 1 or more, not {repeats}")
         if warmup:
             self.warm_up()
+            self.check_bare()
         try:
             for repeat in range(repeats):
                 self.run_pair(repeat, repeats)
@@ -116,7 +119,13 @@ class PairedRuns:
         """One run with the recipe."""
         with self.stack:
             output, seconds = self.call(description)
+        self.check_bare()
         self.take_accelerated(output, seconds, self.stack.report)
+
+    def check_bare(self) -> None:
+        """Raise PluginError if the recipe left the pipeline's weights changed."""
+        if self.weights is not None:
+            self.weights.check(self.pipe, [item.name for item in self.stack.accelerators])
 
     def take_accelerated(self, output: Any, seconds: float, report: Report) -> None:
         """Note what an accelerated run gave."""
@@ -136,7 +145,11 @@ class PairedRuns:
         brought = {role: item for role, item in brought.items() if role not in moving}
         for prepared_by, kinds in kinds_by_preparation(needed):
             schedule = [(kind.denoiser, kind.reused) for kind in kinds]
-            preparing = [item for item in self.stack.accelerators if item.name in prepared_by]
+            preparing = [
+                only_preparing(item, self.stack.hooks)
+                for item in self.stack.accelerators
+                if item.name in prepared_by
+            ]
             probe = probe_for(schedule, brought)
             with compose_accelerators(
                 self.pipe, [*preparing, probe], adapters=self.adapters

@@ -82,7 +82,7 @@ class LoopHooks:
                 answer = function(*arguments)
             except SraccelError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise _blamed(name, hook, arguments[0], error) from error
             if answer is not None:
                 yield name, answer
@@ -94,7 +94,7 @@ class LoopHooks:
                 function(*arguments)
             except SraccelError:
                 raise
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 raise _blamed(name, hook, arguments[0], error) from error
 
     def contribute_denoisers(self, stack: Stack) -> Iterator[tuple[str, Any]]:
@@ -140,7 +140,7 @@ def _naming(accelerator: str, hook: str, where: object) -> Iterator[None]:
         yield
     except SraccelError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _blamed(accelerator, hook, where, error) from error
 
 
@@ -162,7 +162,7 @@ def _prepared(accelerator: str, denoiser: Denoiser, context: Any) -> Iterator[No
             undo.close()
 
 
-def _blamed(accelerator: str, hook: str, where: object, error: Exception) -> PluginError:
+def _blamed(accelerator: str, hook: str, where: object, error: BaseException) -> PluginError:
     return PluginError(
         f"accelerator {accelerator!r} raised {type(error).__name__} in hook {hook} "
         f"({where!r}): {error}",

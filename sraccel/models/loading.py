@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sraccel.demo.pair import DEMO, demo_weights
 from sraccel.errors import ModelError, SraccelError
+from sraccel.models.completeness import check_pipeline
 from sraccel.models.configurations import check_folder
 
 if TYPE_CHECKING:
@@ -135,7 +136,9 @@ def _from_folder_or_hub(source: str, precision: torch.dtype, revision: str | Non
     with as_model_errors(source):
         wan = str(loader.load_config(source, **where).get("_class_name")).startswith("Wan")
         dtype = {"default": precision, "vae": torch.float32} if wan else precision
-        return loader.from_pretrained(source, dtype=dtype, use_safetensors=True, **where)
+        loaded = loader.from_pretrained(source, dtype=dtype, use_safetensors=True, **where)
+        check_pipeline(loaded, source)
+        return loaded
 
 
 @contextmanager

@@ -36,7 +36,7 @@ class Plugin:
 
     name: str
     distribution: str
-    error: Exception | None = None
+    error: BaseException | None = None
     accelerators: tuple[str, ...] = ()
 
 
@@ -80,7 +80,7 @@ class Catalogue:
         try:
             implementation = entry_point.load()
             brought = self._add(entry_point.name, implementation, distribution)
-        except Exception as error:  # a third party's import may raise anything
+        except (Exception, SystemExit) as error:  # a third party's import may raise anything
             self.plugins.append(Plugin(entry_point.name, distribution, error))
         else:
             self.plugins.append(Plugin(entry_point.name, distribution, None, tuple(brought)))
@@ -157,12 +157,12 @@ def resolve_options(given: Any) -> AcceleratorOptions:
         return accelerator.Options.model_validate(given)
     except (ValueError, SraccelError):  # pydantic's is a ValueError
         raise
-    except Exception as error:  # a third party's validator may raise anything
+    except (Exception, SystemExit) as error:  # a third party's validator may raise anything
         found = raised_in(given["use"], "Options", error)
         raise ValueError(str(found)) from found
 
 
-def raised_in(accelerator: str, method: str, error: Exception) -> PluginError:
+def raised_in(accelerator: str, method: str, error: BaseException) -> PluginError:
     """The error for a method of an accelerator that raised what it should not."""
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     made = PluginError(

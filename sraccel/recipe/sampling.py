@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 
 from pydantic import ConfigDict, Field, model_serializer
 
@@ -34,6 +35,11 @@ class Sampling(NoBooleans):
     max_sequence_length: int | None = Field(
         None, ge=1, le=MOST, description="Length of the prompt in tokens, padding included."
     )
+
+    @classmethod
+    def of_call(cls, call: Mapping[str, Any]) -> Self:
+        """What a call gives of these arguments."""
+        return cls.model_validate({name: call[name] for name in cls.model_fields if name in call})
 
     def arguments(self) -> dict[str, Any]:
         """What is given, as the pipeline's call takes it."""
