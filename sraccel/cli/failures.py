@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -47,7 +48,7 @@ def reported(debug: bool) -> Iterator[None]:
     is shown.
     """
     with ExitStack() as undo:
-        if debug:
+        if debug or _loudness.verbose:
             undo.enter_context(_log_shown())
         try:
             yield
@@ -89,14 +90,35 @@ class _Shown(logging.Handler):
         print(self.format(record), file=sys.stderr)
 
 
+@dataclass
+class _Loudness:
+    """What `--quiet` and `--verbose` ask for."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+_loudness = _Loudness()
+
+
+def set_loudness(*, quiet: bool, verbose: bool) -> None:
+    """Whether notes and bars are left out, and whether what is logged is shown."""
+    _loudness.quiet, _loudness.verbose = quiet, verbose
+
+
 def stderr() -> Console:
-    """A console for messages; made anew, since tests and shells may replace the stream."""
+    """A console for errors; made anew, since tests and shells may replace the stream."""
     return Console(stderr=True)
+
+
+def asides() -> Console:
+    """A console for notes and bars, which `--quiet` leaves out."""
+    return Console(stderr=True, quiet=_loudness.quiet)
 
 
 def note(text: str) -> None:
     """Say something on stderr, as it is."""
-    stderr().print(text, soft_wrap=True, markup=False, highlight=False)
+    asides().print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def _panel(error: Exception) -> Panel:

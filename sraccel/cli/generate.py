@@ -16,11 +16,13 @@ from sraccel.cli.options import (
     CALL,
     STEPS,
     FramesPerSecond,
+    Open,
     Overrides,
     RecipesModel,
     Seed,
     call_options,
     check_text,
+    open_page,
 )
 from sraccel.cli.pipelines import (
     Placing,
@@ -84,6 +86,7 @@ def generate(
         bool, typer.Option(help="Run bare too: adds measured speedup and quality.")
     ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="With --compare: timed pairs of runs.")] = 1,
+    opened: Open = False,
     debug: Debug = False,
 ) -> None:
     """Generate a video under a recipe.
@@ -116,6 +119,7 @@ def generate(
             out,
             repeats if compare else 0,
             earlier,
+            opened,
         )
         generation.run(known.recipe, placing)
 
@@ -127,6 +131,7 @@ class Generation:
     Attributes:
         repeats: 0: without comparison.
         earlier: the run that is made again, if any.
+        opened: whether the page is opened in the browser.
         names: of the videos' files, by way of running.
     """
 
@@ -137,6 +142,7 @@ class Generation:
     out: Path
     repeats: int
     earlier: Earlier | None = None
+    opened: bool = False
     names: Mapping[str, str] = field(default_factory=lambda: {"accelerated": "video"})
 
     def run(self, recipe: Recipe, placing: Placing) -> None:
@@ -159,6 +165,7 @@ class Generation:
         if self.earlier is not None:
             self.earlier.judge(report)
         show(report, outputs.save(report))
+        open_page(self.out / "report.html", self.opened)
 
     def _commits(self) -> dict[str, str]:
         """Those of an earlier run, by model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,7 @@ Overrides = Annotated[
 Seed = Annotated[
     int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the starting noise. Default: 0.")
 ]
+Open = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 STEPS = "num_inference_steps"
 WITHOUT_STEPS = ("negative_prompt", "guidance_scale", "height", "width", "num_frames")
 CALL = (STEPS, *WITHOUT_STEPS)
@@ -57,6 +59,16 @@ def call_options(*arguments: str) -> Callable[[Command], Command]:
         names=NAMES,
         check=True,
     )
+
+
+def open_page(path: Path, opened: bool) -> None:
+    """Open a page in the browser, or say how to."""
+    if opened:
+        import webbrowser
+
+        webbrowser.open(path.resolve().as_uri())
+    else:
+        print(f"to look at it, open {path} in a browser (--open does that)")
 
 
 def check_text(prompt: str) -> None:

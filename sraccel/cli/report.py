@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 
 from sraccel.cli.failures import BAD_INPUT, Debug, note, reported
+from sraccel.cli.options import Open, open_page
 from sraccel.files import read_text
 from sraccel.text import printable
 
@@ -33,6 +34,7 @@ def report(
             "raw ones in it. Exit code 2 if one does not agree.",
         ),
     ] = False,
+    opened: Open = False,
     debug: Debug = False,
 ) -> None:
     """Make report.html again, from the report.json and the videos in a folder.
@@ -42,7 +44,7 @@ def report(
     """
     with reported(debug):
         if verify:
-            _verify(_report_in(folder))
+            _verify(report_in(folder))
             return
         from sraccel.study.runs.store import FILE
 
@@ -52,13 +54,14 @@ def report(
         from sraccel.cli.report_videos import videos_of
         from sraccel.report.page import save_page
 
-        source = _report_in(folder)
+        source = report_in(folder)
         content = read_report(source)
         videos = videos_of(content, source.parent)
         for left_out in videos.notes:
             note(f"Note: {left_out}")
         path = save_page(content, source.with_name("report.html"), videos.found, videos.notes)
         Console().print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
+        open_page(path, opened)
 
 
 def _verify(path: Path) -> None:
@@ -86,7 +89,7 @@ def _study(folder: Path) -> None:
         Console().print(f"wrote {folder / name}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _report_in(place: Path) -> Path:
+def report_in(place: Path) -> Path:
     """The report's file: the place itself, or in it."""
     named = place.suffix == ".json" and not place.is_dir()
     return place if named or place.is_file() else place / "report.json"
@@ -102,7 +105,7 @@ def read_report(path: Path) -> Report:
 
     from sraccel.report.model import Report
 
-    text = _text(path)
+    text = report_text(path)
     _check_version(text, path)
     try:
         return Report.from_json(text)
@@ -112,7 +115,12 @@ def read_report(path: Path) -> Report:
         raise typer.BadParameter(f"{path} is not a report: {where}: {first['msg']}") from None
 
 
-def _text(path: Path) -> str:
+def report_text(path: Path) -> str:
+    """The text of a report's file.
+
+    Raises:
+        typer.BadParameter: there is none, or it cannot be read.
+    """
     try:
         return read_text(path)
     except FileNotFoundError:

@@ -170,7 +170,7 @@ class OnlyPreparing(Accelerator):
 
     def __init__(self, other: Accelerator) -> None:
         super().__init__(type(self).Options())
-        self.name = other.name
+        self.name = other.name  # type: ignore[misc]
         self._hooks = LoopHooks([other])
 
     @hookimpl

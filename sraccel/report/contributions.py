@@ -65,7 +65,7 @@ def contribution(record: AcceleratorRecord, most: int | None = None) -> Accelera
 
 def _did(record: AcceleratorRecord) -> str:
     counts = {
-        "chose the model of {}": record.chosen_calls,
+        "had another model answer {}": record.chosen_calls,
         "skipped the blocks of {}": record.reused_calls,
     }
     return "; ".join(said.format(counted(count, "call")) for said, count in counts.items() if count)

@@ -215,7 +215,8 @@ def spoken(value: object, most: int | None = None) -> str:
     if isinstance(value, float):
         return "none" if finite(value) is None else digits(value, 6)
     if isinstance(value, dict):
-        items = [f"{words(key)} {_inner(item, most)}" for key, item in value.items()]
+        said = {key: item for key, item in value.items() if item not in ({}, [], ())}
+        items = [f"{words(key)} {_inner(item, most)}" for key, item in said.items()]
     elif isinstance(value, (list, tuple)):
         items = [_inner(item, most) for item in value[:most]]
         items += [f"{len(value) - len(items)} more"] * (len(value) > len(items))

@@ -71,8 +71,10 @@ def _what_was_asked(store: Store, facts: dict[str, Any]) -> dict[str, Any]:
 
 def limits() -> dict[str, tuple[float, float]]:
     """Between which values a metric or a score lies, of those that say so."""
-    known = [*installed().metrics.values(), *installed().scores.values()]
-    return {judge.name: judge.limits for judge in known if judge.limits is not None}
+    metrics, scores = installed().metrics, installed().scores
+    found = {name: metric.limits for name, metric in metrics.items()}
+    found |= {name: score.limits for name, score in scores.items()}
+    return {name: limits for name, limits in found.items() if limits is not None}
 
 
 def losses() -> dict[str, Callable[[float, float], float]]:

@@ -237,7 +237,12 @@ def near_recipe(name: str, path: Path, shipped: Iterable[str]) -> tuple[str, str
     """A file of the same folder, or a shipped recipe, that may have been meant: a hint, and it."""
     beside = {name.removesuffix(path.name) + one: None for one in files_beside(path)}
     known = [*beside, *shipped]
-    return did_you_mean(name, known), nearest(name, known)
+    if (near := nearest(name, known)) is None:
+        return "", None
+    stem, other = Path(name).stem, Path(near).stem  # that both end in .yaml says nothing
+    if stem != other and nearest(stem, [other]) is None:
+        return "", None
+    return did_you_mean(name, known), near
 
 
 def _means_default(use: str, option: str) -> bool:
