@@ -1,14 +1,51 @@
-"""Writing results: whole files under their final name, or none, and one kind of error."""
+"""Files: results are written whole or not at all; text from elsewhere is read within limits."""
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sraccel.errors import OutputError
+from sraccel.text import byte_size
+
+LARGEST_TEXT = 64 * 2**20
+"""Bytes of a report or a configuration; a run of 1,000 steps makes a report of about 1 MiB."""
+
+
+def read_bytes(path: str | Path, most: int = LARGEST_TEXT) -> bytes:
+    """The content of a regular file of at most so many bytes.
+
+    A device, a pipe or a kernel log may have no end, or nothing yet: they are never waited for.
+
+    Raises:
+        OSError: there is no such file, it is none of these, or it is larger. `strerror` says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise OSError(errno.EISDIR, "it is a folder", str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        content = file.read(most + 1) if status.st_size <= most else b""
+        if max(status.st_size, len(content)) > most:
+            allowed = f"it is larger than the {byte_size(most)} that such a file may have"
+            raise OSError(errno.EFBIG, allowed, str(path))
+    return content
+
+
+def read_text(path: str | Path, most: int = LARGEST_TEXT) -> str:
+    """The same as text in UTF-8, without a byte order mark.
+
+    Raises:
+        OSError: as `read_bytes`; UnicodeDecodeError: it is other text, or none.
+    """
+    return read_bytes(path, most).decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
 
 
 @contextmanager

@@ -10,10 +10,11 @@ from sraccel.errors import (
     PluginError,
     SraccelError,
 )
-from sraccel.files import output_folder, replacing
+from sraccel.files import output_folder, read_text, replacing
 from sraccel.loop.accelerator import Accelerator, AcceleratorOptions, RuleOptions
 from sraccel.loop.call import Call
 from sraccel.loop.claims import Claim
+from sraccel.loop.clean_latents import clean_latents, first_position
 from sraccel.loop.column import Column
 from sraccel.loop.denoiser import Contribution, Denoiser, denoisers_in, recognise
 from sraccel.loop.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
@@ -85,16 +86,19 @@ __all__ = [
     "check_arguments",
     "check_partners",
     "check_room",
+    "clean_latents",
     "compose",
     "config_of",
     "defaults_of",
     "denoisers_in",
     "did_you_mean",
+    "first_position",
     "flow_shift",
     "hookimpl",
     "name_or",
     "noise_space_of",
     "output_folder",
+    "read_text",
     "recognise",
     "rel_l1_distance",
     "replacing",

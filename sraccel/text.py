@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 
 KEPT = "\n\t"
+NEAR = 0.75
+"""How alike two names must be, from 0 to 1, for one to have been meant by the other."""
 
 
 def nearest(given: object, known: Iterable[str]) -> str | None:
@@ -17,7 +19,7 @@ def nearest(given: object, known: Iterable[str]) -> str | None:
     if str(given) in names:
         return None
     by_lower = {name.lower(): name for name in names}
-    found = difflib.get_close_matches(str(given).lower(), by_lower, n=1)
+    found = difflib.get_close_matches(str(given).lower(), by_lower, n=1, cutoff=NEAR)
     return by_lower[found[0]] if found else None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ModelError
 from sraccel.loop.denoiser import ROLES
+from sraccel.models.configurations import check_config
 from sraccel.models.loading import as_model_errors, locate
 from sraccel.models.memory import weight_bytes
 from sraccel.models.source import ModelSource, PipelineOutline
@@ -89,6 +90,7 @@ def _encoder_bytes(model: str, name: str, kind: str, dtype: torch.dtype) -> int 
         config: Any = transformers.AutoConfig.from_pretrained(
             locate(model), subfolder=name, trust_remote_code=False
         )
+        check_config(config.to_dict())
         with init_empty_weights():
             module: nn.Module = getattr(transformers, kind)(config)
     except Exception:  # an unknown class, another version: many kinds, and none matters here

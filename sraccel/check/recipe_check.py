@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from sraccel.check.third_party import asked, made
 from sraccel.errors import ConflictError, PluginError
+from sraccel.loop.accelerator import AcceleratorOptions
 from sraccel.loop.finding import Finding
 from sraccel.recipe.reading.merged import Merged
 from sraccel.recipe.recipe import Recipe
+from sraccel.recipe.sampling import Sampling
 from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.study import Study
 
@@ -71,12 +73,22 @@ def _doubts(recipe: Recipe) -> Iterator[Finding]:
     if not recipe.accelerators:
         yield Finding("warning", "the recipe lists no accelerator: it does nothing")
     for item in recipe.accelerators:
-        try:
-            with asked(item.use, "doubts"):
-                for doubt in item.doubts(recipe.sampling):
-                    yield Finding("warning", doubt, item.use)
-        except PluginError as error:
-            yield Finding("error", str(error), item.use)
+        yield from _doubts_about(item, recipe.sampling)
+
+
+def doubts_of(recipe: Recipe, sampling: Sampling) -> Iterator[Finding]:
+    """What the accelerators doubt of a call with these arguments."""
+    for item in recipe.accelerators:
+        yield from _doubts_about(item, sampling)
+
+
+def _doubts_about(item: AcceleratorOptions, sampling: Sampling) -> Iterator[Finding]:
+    try:
+        with asked(item.use, "doubts"):
+            for doubt in item.doubts(sampling):
+                yield Finding("warning", doubt, item.use)
+    except PluginError as error:
+        yield Finding("error", str(error), item.use)
 
 
 def _place(finding: Finding, merged: Merged) -> str:

@@ -11,8 +11,9 @@ import typer
 
 from sraccel.cli.calibrate import calibrate
 from sraccel.cli.check import check
+from sraccel.cli.compare import compare
 from sraccel.cli.demo import demo
-from sraccel.cli.failures import INTERRUPTED
+from sraccel.cli.failures import INTERRUPTED, set_loudness
 from sraccel.cli.generate import generate
 from sraccel.cli.pairs import pairs
 from sraccel.cli.plugins import plugins
@@ -27,8 +28,10 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(check)
+app.command()(compare)
 app.command()(demo)
 app.command()(generate)
 app.command()(pairs)
@@ -56,8 +59,14 @@ def _root(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
     ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No bars and no notes; errors are shown.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show what is logged, decision by decision.")
+    ] = False,
 ) -> None:
-    pass
+    set_loudness(quiet=quiet, verbose=verbose)
 
 
 def main() -> None:

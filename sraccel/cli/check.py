@@ -15,7 +15,7 @@ from rich.text import Text
 from sraccel.cli.failures import BAD_INPUT, Debug, reported
 from sraccel.cli.options import Overrides
 from sraccel.models.loading import DType
-from sraccel.text import printable
+from sraccel.text import printable, shortened
 
 if TYPE_CHECKING:
     from sraccel.errors import PluginError, Problem
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sraccel.recipe.reading.merged import Merged
     from sraccel.recipe.recipe import Recipe
 
+LONGEST_LINE = 160
+"""Characters of a line that are shown."""
+MOST = 50
+"""Errors that are shown with their lines."""
 STYLES = {"error": "bold red", "warning": "bold yellow", "note": "bold blue"}
 
 
@@ -120,8 +124,10 @@ def _print(
     checked_model: bool,
 ) -> None:
     console = Console(highlight=False, soft_wrap=True)
-    for problem in problems:
+    for problem in problems[:MOST]:
         console.print(_problem(problem))
+    if len(problems) > MOST:
+        console.print(f"and {len(problems) - MOST} more errors; --json lists them all")
     for finding in findings:
         console.print(_finding(finding))
     source = printable(source, kept="")
@@ -167,17 +173,24 @@ def _problem(problem: Problem) -> Text:
 
 
 def _excerpt(problem: Problem) -> str:
-    """The line, and a mark under the column."""
+    """The line, and a mark under the column; of nothing but a recipe's file."""
+    from sraccel.files import read_bytes
+    from sraccel.recipe.reading.document import LARGEST, looks_like_a_recipe
+
     if problem.file is None or problem.line is None:
         return ""
     try:
-        text = Path(problem.file).read_text(encoding="utf-8-sig", errors="backslashreplace")
+        if not looks_like_a_recipe(Path(problem.file)):
+            return ""
+        text = read_bytes(problem.file, LARGEST).decode("utf-8-sig", "backslashreplace")
         line = text.split("\n")[problem.line - 1].replace("\t", " ")
     except (OSError, ValueError, IndexError):
         return ""
     number, column = str(problem.line), problem.column or 1
     before = " " * len(printable(line[: column - 1], kept=""))
-    shown = printable(line, kept="")
+    shown = shortened(printable(line, kept=""), LONGEST_LINE)
+    if len(before) > LONGEST_LINE:
+        return f"\n    {number} | {shown}"
     return f"\n    {number} | {shown}\n    {' ' * len(number)} | {before}^"
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sraccel.cli.failures import Debug, reported, stderr
+from sraccel.cli.failures import Debug, asides, note, reported
 from sraccel.cli.generate import Generation
-from sraccel.cli.options import STEPS, Overrides, call_options
+from sraccel.cli.options import STEPS, Open, Overrides, Seed, call_options, check_text
 from sraccel.cli.pipelines import Placing
 from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError
@@ -24,13 +24,14 @@ EXAMPLE_PROMPT = "a dotted blue triangle moving right below a striped purple cir
 @call_options(STEPS)
 def demo(
     prompt: Annotated[str, typer.Option(help="What to show.")] = EXAMPLE_PROMPT,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the starting noise.")] = 0,
+    seed: Seed = None,
     *,
     call: dict[str, Any],
     recipe: Annotated[str, typer.Option(help="Recipe file, or name of a shipped one.")] = "demo",
     overrides: Overrides = None,
     repeats: Annotated[int, typer.Option(min=1, help="Timed pairs of runs.")] = 3,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("sraccel-demo"),
+    opened: Open = False,
     debug: Debug = False,
 ) -> None:
     """Make the same video twice, bare and accelerated, and say what the recipe gained and cost.
@@ -44,8 +45,13 @@ def demo(
         loaded = Recipe.load(recipe, overrides or [])
         _check_model(loaded, recipe)
         call = {STEPS: USUAL_STEPS, **loaded.sampling.arguments(), "prompt": prompt, **call}
+        check_text(prompt)
         _note_on(prompt)
-        made = Generation(DEMO, call, seed, DEMO_FPS, out, repeats, names={})
+        note(
+            f"{2 * repeats} videos of {call[STEPS]} steps each, bare and accelerated in turn, and "
+            "a few steps to warm up and to measure costs; the bars show what is left"
+        )
+        made = Generation(DEMO, call, seed or 0, DEMO_FPS, out, repeats, names={}, opened=opened)
         made.run(loaded, Placing(device="cpu"))
 
 
@@ -65,7 +71,7 @@ def _note_on(prompt: str) -> None:
         parse_caption(prompt)
     except ValueError as error:
         known = "".join(f"  {kind:<9}  {', '.join(these)}\n" for kind, these in words().items())
-        stderr().print(
+        asides().print(
             f"Note: the demo pair knows only one to {MAX_FIGURES} moving shapes, so this prompt "
             f"may give anything: {error}.\n{known}  example    {EXAMPLE_PROMPT}\n",
             markup=False,

@@ -12,6 +12,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
@@ -19,7 +20,14 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
 
-from sraccel.errors import ConflictError, HandoverError, ModelError, RecipeError, SraccelError
+from sraccel.errors import (
+    ConflictError,
+    HandoverError,
+    ModelError,
+    PluginError,
+    RecipeError,
+    SraccelError,
+)
 from sraccel.text import printable
 
 FAILED = 1
@@ -48,7 +56,7 @@ def reported(debug: bool) -> Iterator[None]:
     is shown.
     """
     with ExitStack() as undo:
-        if debug:
+        if debug or _loudness.verbose:
             undo.enter_context(_log_shown())
         try:
             yield
@@ -60,6 +68,12 @@ def reported(debug: bool) -> Iterator[None]:
                 raise
             stderr().print(_panel(error))
             raise typer.Exit(_exit_code(error)) from None
+        except SystemExit as error:  # of a plugin: no command of ours ends so
+            if debug:
+                raise
+            message = f"something called sys.exit({error.code!r}): a plugin must raise an error"
+            stderr().print(_panel(PluginError(message)))
+            raise typer.Exit(FAILED) from None
 
 
 @contextmanager
@@ -84,14 +98,35 @@ class _Shown(logging.Handler):
         print(self.format(record), file=sys.stderr)
 
 
+@dataclass
+class _Loudness:
+    """What `--quiet` and `--verbose` ask for."""
+
+    quiet: bool = False
+    verbose: bool = False
+
+
+_loudness = _Loudness()
+
+
+def set_loudness(*, quiet: bool, verbose: bool) -> None:
+    """Whether notes and bars are left out, and whether what is logged is shown."""
+    _loudness.quiet, _loudness.verbose = quiet, verbose
+
+
 def stderr() -> Console:
-    """A console for messages; made anew, since tests and shells may replace the stream."""
+    """A console for errors; made anew, since tests and shells may replace the stream."""
     return Console(stderr=True)
+
+
+def asides() -> Console:
+    """A console for notes and bars, which `--quiet` leaves out."""
+    return Console(stderr=True, quiet=_loudness.quiet)
 
 
 def note(text: str) -> None:
     """Say something on stderr, as it is."""
-    stderr().print(text, soft_wrap=True, markup=False, highlight=False)
+    asides().print(text, soft_wrap=True, markup=False, highlight=False)
 
 
 def _panel(error: Exception) -> Panel:

@@ -18,12 +18,16 @@ from sraccel.cli.options import (
     CALL,
     STEPS,
     FramesPerSecond,
+    Open,
     Overrides,
     PromptsFile,
     RecipesModel,
     Resume,
+    Seed,
     UntilSwitch,
     call_options,
+    check_text,
+    open_page,
 )
 from sraccel.cli.pipelines import (
     Placing,
@@ -84,9 +88,7 @@ def generate(
     until_switch: UntilSwitch = None,
     resume: Resume = None,
     overrides: Overrides = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the starting noise. Default: 0.")
-    ] = None,
+    seed: Seed = None,
     call: dict[str, Any],
     fps: FramesPerSecond = None,
     placing: Placing,
@@ -94,6 +96,7 @@ def generate(
         bool, typer.Option(help="Run bare too: adds measured speedup and quality.")
     ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="With --compare: timed pairs of runs.")] = 1,
+    opened: Open = False,
     debug: Debug = False,
 ) -> None:
     """Generate a video under a recipe.
@@ -123,6 +126,7 @@ def generate(
     if out is None and until_switch is None:
         raise typer.BadParameter("give a folder for the results with --out")
     if prompt is not None:
+        check_text(prompt)
         call = {"prompt": prompt, **call}
     with reported(debug):
         earlier = None if again is None else Earlier.read(again, accept_changes)
@@ -147,6 +151,7 @@ def generate(
             repeats if compare else 0,
             earlier,
             half,
+            opened,
         )
         generation.run(known.recipe, placing)
 
@@ -159,6 +164,7 @@ class Generation:
         repeats: 0: without comparison.
         earlier: the run that is made again, if any.
         half: the half of the run that is made; None: it is not divided.
+        opened: whether the page is opened in the browser.
         names: of the videos' files, by way of running.
     """
 
@@ -170,6 +176,7 @@ class Generation:
     repeats: int
     earlier: Earlier | None = None
     half: FirstHalf | SecondHalf | None = None
+    opened: bool = False
     names: Mapping[str, str] = field(default_factory=lambda: {"accelerated": "video"})
 
     def run(self, recipe: Recipe, placing: Placing) -> None:
@@ -199,6 +206,8 @@ class Generation:
         if self.earlier is not None:
             self.earlier.judge(report)
         show(report, outputs.save(report))
+        if self.out is not None:
+            open_page(self.out / "report.html", self.opened)
 
     def _commits(self) -> dict[str, str]:
         """Those of an earlier run, by model."""
@@ -254,6 +263,7 @@ class Generation:
                 repeats=self.repeats,
                 progress=progress,
                 keep=outputs.keep,
+                broken_off=outputs.keep_pairs,
                 **self.call,
             )
         return outputs.completed(comparison.report)
@@ -261,6 +271,7 @@ class Generation:
     def _accelerated(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
         import torch
 
+        from sraccel.cli.outputs import print_written
         from sraccel.cli.progress import denoising
 
         call = {**self.call, "generator": torch.Generator().manual_seed(self.seed)}
@@ -279,7 +290,7 @@ class Generation:
                 outputs.keep("accelerated", run(), made.report)
             except BaseException:  # Ctrl-C, too: what was done up to here is worth keeping
                 with suppress(OutputError, LoopError):  # LoopError: nothing was done
-                    outputs.save(outputs.completed(made.report))
+                    print_written(outputs.save(outputs.completed(made.report)))
                 raise
         return outputs.completed(made.report)
 

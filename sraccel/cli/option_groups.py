@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 from annotated_types import Ge
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 Command = Callable[..., None]
@@ -21,6 +21,7 @@ def model_options(
     *,
     without: Collection[str] = (),
     names: Mapping[str, str] | None = None,
+    check: bool = False,
 ) -> Callable[[Command], Command]:
     """Put an option for each field of a model in the place of a command's parameter.
 
@@ -29,6 +30,7 @@ def model_options(
         into: name of the parameter, which receives the options that are given, by field.
         without: names of fields that are no options.
         names: of options that are not called as their field, by field.
+        check: whether what is given is checked by the model at once.
     """
     fields = {
         (names or {}).get(name, name): name for name in model.model_fields if name not in without
@@ -38,7 +40,23 @@ def model_options(
     def by_field(**given: Any) -> dict[str, Any]:
         return {fields[name]: value for name, value in given.items() if value is not None}
 
-    return _grouped(into, options, by_field)
+    def checked(**given: Any) -> dict[str, Any]:
+        values = by_field(**given)
+        if check:
+            _check(model, values, {field: name for name, field in fields.items()})
+        return values
+
+    return _grouped(into, options, checked)
+
+
+def _check(model: type[BaseModel], values: dict[str, Any], names: Mapping[str, str]) -> None:
+    """Refuse what a model refuses, by the names of its options."""
+    try:
+        model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = names.get(str(first["loc"][0]), str(first["loc"][0])) if first["loc"] else ""
+        raise typer.BadParameter(f"--{name.replace('_', '-')}: {first['msg']}") from None
 
 
 def options_of(kind: Callable[..., Any], into: str) -> Callable[[Command], Command]:

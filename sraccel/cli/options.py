@@ -13,6 +13,9 @@ from sraccel.demo.pair import DEMO_FPS
 from sraccel.models.loading import FPS
 from sraccel.recipe.sampling import Sampling
 
+MOST_FPS = 1000.0
+MOST_SEED = 2**63 - 1
+"""What torch's generators take."""
 RecipesModel = Annotated[
     str | None,
     typer.Option(
@@ -21,7 +24,9 @@ RecipesModel = Annotated[
 ]
 FramesPerSecond = Annotated[
     float | None,
-    typer.Option(min=0.1, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."),
+    typer.Option(
+        min=0.1, max=MOST_FPS, help=f"Frames per second. Default: {FPS}; demo: {DEMO_FPS}."
+    ),
 ]
 Overrides = Annotated[
     list[str] | None,
@@ -61,6 +66,10 @@ Resume = Annotated[
         "the video is the one that an undivided run makes, bit for bit.",
     ),
 ]
+Seed = Annotated[
+    int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the starting noise. Default: 0.")
+]
+Open = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 STEPS = "num_inference_steps"
 WITHOUT_STEPS = ("negative_prompt", "guidance_scale", "height", "width", "num_frames")
 CALL = (STEPS, *WITHOUT_STEPS)
@@ -72,8 +81,34 @@ NAMES = {STEPS: "steps", "num_frames": "frames"}
 def call_options(*arguments: str) -> Callable[[Command], Command]:
     """Options for arguments of the pipeline's call, in the place of a command's `call`."""
     return model_options(
-        Sampling, "call", without=Sampling.model_fields.keys() - arguments, names=NAMES
+        Sampling,
+        "call",
+        without=Sampling.model_fields.keys() - arguments,
+        names=NAMES,
+        check=True,
     )
+
+
+def open_page(path: Path, opened: bool) -> None:
+    """Open a page in the browser, or say how to."""
+    if opened:
+        import webbrowser
+
+        webbrowser.open(path.resolve().as_uri())
+    else:
+        print(f"to look at it, open {path} in a browser (--open does that)")
+
+
+def check_text(prompt: str) -> None:
+    """Refuse a prompt that no file could hold, before a video is made of it.
+
+    Raises:
+        typer.BadParameter: the shell gave bytes that are not UTF-8.
+    """
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("--prompt: this is no text in UTF-8") from None
 
 
 def option_of(argument: str) -> str:

@@ -20,6 +20,7 @@ from sraccel.video.mp4 import save_video
 if TYPE_CHECKING:
     import torch
 
+    from sraccel.comparison.comparison import Comparison
     from sraccel.recipe.recipe import Recipe
     from sraccel.report.model import Report
 
@@ -46,6 +47,7 @@ class Outputs:
     videos: dict[str, Path] = field(default_factory=dict)
     written: list[Path] = field(default_factory=list)
     _reports: dict[str, Report] = field(default_factory=dict)
+    _pairs: Report | None = None
 
     def keep(self, way: str, output: Any, report: Report) -> None:
         """Write the first video of a run's output, unless an earlier repeat has.
@@ -101,19 +103,31 @@ class Outputs:
             paths.append(save_timeline(report, self.folder / "timeline.svg"))
         return [*paths, save_page(report, self.folder / "report.html", self.videos)]
 
+    def keep_pairs(self, comparison: Comparison) -> None:
+        """Take what the finished pairs of a comparison say that is broken off."""
+        self._pairs = self.completed(comparison.report)
+
     @contextmanager
     def kept_if_broken_off(self) -> Iterator[None]:
-        """Where a comparison breaks off, save the report of its last whole run, which says so."""
+        """Where a comparison breaks off, save what there is of it, and say where.
+
+        That is the comparison of the finished pairs; before the first, its last whole run.
+        """
         try:
             yield
         except BaseException:  # Ctrl-C, too
-            with suppress(OutputError):
-                for way, report in list(self._reports.items())[-1:]:
-                    report.warnings.append(
-                        f"the comparison is partial: this is its {way} run, nothing was compared"
-                    )
-                    self.save(report)
+            if (report := self._pairs or self._last_run()) is not None:
+                with suppress(OutputError):
+                    print_written(self.save(report))
             raise
+
+    def _last_run(self) -> Report | None:
+        for way, report in reversed(self._reports.items()):
+            report.warnings.append(
+                f"the comparison is partial: this is its {way} run, nothing was compared"
+            )
+            return report
+        return None
 
 
 def _first_video(output: Any) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Progress bars on stderr: one while a model loads, one for denoising steps."""
+"""Progress bars on asides: one while a model loads, one for denoising steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sraccel.cli.failures import stderr
+from sraccel.cli.failures import asides
 from sraccel.models.step_callback import Progress as StepProgress
 from sraccel.models.step_callback import takes_callback
 
@@ -30,11 +30,11 @@ def loading(name: str, *, own_bars: bool = False) -> Iterator[None]:
         own_bars: the loader shows bars of its own (a download): say what happens, and step aside.
     """
     if own_bars:
-        stderr().print(f"loading {name}", markup=False)
+        asides().print(f"loading {name}", markup=False)
         yield
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=stderr()) as progress:
+    with Progress(*columns, console=asides()) as progress:
         task = progress.add_task(f"loading {name}", total=None)
         with _others_bars_off():
             yield
@@ -60,7 +60,7 @@ def denoising(*pipes: Any) -> Iterator[StepProgress]:
     with ExitStack() as undo:
         for pipe in pipes:
             undo.enter_context(_own_bar_off(pipe))
-        bars = undo.enter_context(Progress(*columns, console=stderr(), refresh_per_second=4))
+        bars = undo.enter_context(Progress(*columns, console=asides(), refresh_per_second=4))
 
         def update(description: str, done: int, total: int) -> None:
             if description not in tasks:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from sraccel.cli.failures import Debug, note, reported
+from sraccel.cli.failures import BAD_INPUT, Debug, note, reported
+from sraccel.cli.options import Open, open_page
+from sraccel.files import read_text
+from sraccel.text import printable
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report
@@ -23,6 +26,15 @@ def report(
             help="Folder that `demo`, `generate` or `study` wrote, or a run's report.json in it.",
         ),
     ],
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Write nothing: compute every derived figure of a run's report again from the "
+            "raw ones in it. Exit code 2 if one does not agree.",
+        ),
+    ] = False,
+    opened: Open = False,
     debug: Debug = False,
 ) -> None:
     """Make report.html again, from the report.json and the videos in a folder.
@@ -31,6 +43,9 @@ def report(
     files of the report are made again from its runs, also of one that was stopped.
     """
     with reported(debug):
+        if verify:
+            _verify(report_in(folder))
+            return
         from sraccel.study.runs.store import FILE
 
         if (folder / FILE).is_file():
@@ -39,13 +54,28 @@ def report(
         from sraccel.cli.report_videos import videos_of
         from sraccel.report.page import save_page
 
-        source = _report_in(folder)
+        source = report_in(folder)
         content = read_report(source)
         videos = videos_of(content, source.parent)
         for left_out in videos.notes:
             note(f"Note: {left_out}")
         path = save_page(content, source.with_name("report.html"), videos.found, videos.notes)
         Console().print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
+        open_page(path, opened)
+
+
+def _verify(path: Path) -> None:
+    from sraccel.comparison.verification import verify
+
+    checks = verify(read_report(path))
+    wrong = [check for check in checks if not check.agrees]
+    for check in wrong:
+        said = f"{check.name}: the report says {check.stated}, its raw figures give {check.found}"
+        Console().print(printable(said), soft_wrap=True, markup=False, highlight=False)
+    agree = f"{len(checks) - len(wrong)} of {len(checks)} derived figures follow from the raw ones"
+    Console().print(f"{agree} in {path}", soft_wrap=True, markup=False, highlight=False)
+    if wrong:
+        raise typer.Exit(BAD_INPUT)
 
 
 def _study(folder: Path) -> None:
@@ -59,7 +89,7 @@ def _study(folder: Path) -> None:
         Console().print(f"wrote {folder / name}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _report_in(place: Path) -> Path:
+def report_in(place: Path) -> Path:
     """The report's file: the place itself, or in it."""
     named = place.suffix == ".json" and not place.is_dir()
     return place if named or place.is_file() else place / "report.json"
@@ -75,7 +105,7 @@ def read_report(path: Path) -> Report:
 
     from sraccel.report.model import Report
 
-    text = _text(path)
+    text = report_text(path)
     _check_version(text, path)
     try:
         return Report.from_json(text)
@@ -85,9 +115,14 @@ def read_report(path: Path) -> Report:
         raise typer.BadParameter(f"{path} is not a report: {where}: {first['msg']}") from None
 
 
-def _text(path: Path) -> str:
+def report_text(path: Path) -> str:
+    """The text of a report's file.
+
+    Raises:
+        typer.BadParameter: there is none, or it cannot be read.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_text(path)
     except FileNotFoundError:
         raise typer.BadParameter(
             f"there is no {path}: give a folder that `sraccel demo`, `sraccel generate` or "

@@ -25,7 +25,7 @@ from sraccel.cli.pipelines import (
 )
 from sraccel.errors import RecipeError
 from sraccel.models.loading import locate
-from sraccel.recipe.sampling import USUAL_STEPS
+from sraccel.recipe.sampling import USUAL_STEPS, Sampling
 from sraccel.study.plan.plan import Plan
 
 if TYPE_CHECKING:
@@ -90,11 +90,20 @@ def study(
         locate(name)
         call = {STEPS: USUAL_STEPS, **loaded.sampling.arguments(), **call}
         check_folder(loaded, out, call)
+        _note_doubts(loaded, call)
         command = _StudyCommand(loaded, name, call, fps or usual_fps(name), out, placing)
         if dry_run:
             command.forecast()
         else:
             command.run()
+
+
+def _note_doubts(study: Study, call: dict[str, Any]) -> None:
+    """Say beforehand what cannot act in a run of these arguments: a switch that cannot come."""
+    from sraccel.check.recipe_check import doubts_of
+
+    for finding in doubts_of(study, Sampling.of_call(call)):
+        note(f"Note: {finding.about}: {finding.message}")
 
 
 @dataclass

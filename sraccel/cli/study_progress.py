@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
-from sraccel.cli.failures import stderr
+from sraccel.cli.failures import asides
 from sraccel.report.words import counted, duration, waiting
 from sraccel.study.runs.watcher import Position, Watcher
 
@@ -33,7 +33,7 @@ class StudyProgress(Watcher):
         columns = (TextColumn("{task.description}", markup=False), BarColumn())
         more = (MofNCompleteColumn(), TextColumn("{task.fields[note]}", markup=False))
         # Few refreshes: the bars share the CPU with what is being timed.
-        self._bars = Progress(*columns, *more, console=stderr(), refresh_per_second=2)
+        self._bars = Progress(*columns, *more, console=asides(), refresh_per_second=2)
 
     def __enter__(self) -> Self:
         self._bars.start()

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sraccel.comparison.comparison import Comparison
-from sraccel.comparison.paired_runs import Keep, PairedRuns
+from sraccel.comparison.paired_runs import BrokenOff, Keep, PairedRuns
+from sraccel.comparison.purity import Weights
 from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose
 from sraccel.models.step_callback import Progress
@@ -24,6 +25,7 @@ def compare(
     warmup: bool = True,
     progress: Progress | None = None,
     keep: Keep | None = None,
+    broken_off: BrokenOff | None = None,
     adapters: Sequence[DenoiserAdapter] = (),
     **call: Any,
 ) -> Comparison:
@@ -40,6 +42,7 @@ def compare(
         warmup: whether to run both for a few steps first.
         progress: called after each denoising step, where the pipeline takes a callback for it.
         keep: given each timed run's output at once, so that an interrupt loses little.
+        broken_off: given what the finished pairs say, if an interrupt or an error ends it early.
         adapters: as for `sraccel.compose`.
         call: the pipeline's arguments. With `output_type="latent"`, quality is not measured.
 
@@ -47,7 +50,11 @@ def compare(
         RecipeError, ConflictError, ModelError: as `sraccel.compose`; or the pipeline does not know
             an argument.
         LoopError: `repeats` is below 1, or a run did not finish.
+        PluginError: the recipe leaves the pipeline's weights changed.
     """
+    weights = Weights.of(pipe)
     stack = compose(pipe, recipe, adapters=adapters)
     timed = TimedCall(pipe, call, seed, progress)
-    return PairedRuns(pipe, stack, timed, keep, adapters).compare(repeats, warmup)
+    return PairedRuns(pipe, stack, timed, keep, adapters, broken_off, weights).compare(
+        repeats, warmup
+    )

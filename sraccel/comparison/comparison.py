@@ -24,5 +24,10 @@ class Comparison:
     bare: Any
     accelerated: Any
 
+    def _repr_html_(self) -> str:
+        from sraccel.report.notebook import report_html
+
+        return report_html(self.report)
+
     def __repr__(self) -> str:
         return f"Comparison({self.report!r})"

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.clock import median
+from sraccel.loop.hooks import LoopHooks
 from sraccel.loop.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from sraccel.loop.call import Call
-    from sraccel.loop.denoiser import Contribution
+    from sraccel.loop.denoiser import Contribution, Denoiser
     from sraccel.loop.step import Step
-    from sraccel.report.model import CallRecord, Report
+    from sraccel.report.model import CallRecord, CostRecord, Report
 
 
 class Kind(NamedTuple):
@@ -60,6 +62,41 @@ class Costs:
                 rest = step.seconds - sum(call.seconds or 0.0 for call in timed)
                 self.rests[_kind_of(timed[-1], prepared_by)].append(rest)
 
+    @classmethod
+    def of(cls, records: Iterable[CostRecord]) -> Costs:
+        """Those that a report says."""
+        costs = cls()
+        for record in records:
+            kind = Kind(
+                record.denoiser,
+                record.skipped,
+                tuple(record.prepared_by),
+                tuple(record.shares.items()),
+            )
+            for kept, values in (
+                (costs.samples, record.call_seconds),
+                (costs.rests, record.rest_seconds),
+            ):
+                if values:
+                    kept[kind] = list(values)
+        return costs
+
+    def records(self) -> list[CostRecord]:
+        """As a report says them; `of` reads them back."""
+        from sraccel.report.model import CostRecord
+
+        return [
+            CostRecord(
+                denoiser=kind.denoiser,
+                skipped=kind.skipped,
+                shares=dict(kind.shares),
+                prepared_by=list(kind.prepared_by),
+                call_seconds=self.samples.get(kind, []),
+                rest_seconds=self.rests.get(kind, []),
+            )
+            for kind in sorted(self.samples.keys() | self.rests.keys(), key=_in_order)
+        ]
+
     def seconds(self, kind: Kind) -> float | None:
         """Median seconds of a kind of call; None if it was never measured."""
         return median(self.samples[kind]) if kind in self.samples else None
@@ -85,6 +122,10 @@ def shares_of(call: CallRecord) -> tuple[tuple[str, float], ...]:
 def _kind_of(call: CallRecord, prepared_by: tuple[str, ...]) -> Kind:
     """The kind of a call as it was made."""
     return Kind(call.denoiser, call.level, prepared_by, shares_of(call))
+
+
+def _in_order(kind: Kind) -> tuple[str, str, tuple[str, ...], tuple[tuple[str, float], ...]]:
+    return kind.denoiser, kind.skipped or "", kind.prepared_by, kind.shares
 
 
 Wanted = tuple[str, str | None]
@@ -181,6 +222,36 @@ def probe_for(
     kinds = {"blocks": BlockSkippingProbe, "call": CallSkippingProbe}
     kind = kinds[next(iter(levels))] if len(levels) == 1 else FullSkippingProbe
     return kind(schedule, denoisers, rule)
+
+
+class OnlyPreparing(Accelerator):
+    """Has another accelerator prepare denoisers, and keeps its other hooks out of a probe."""
+
+    name = "only-preparing"
+
+    def __init__(self, other: Accelerator) -> None:
+        super().__init__(type(self).Options())
+        self.name = other.name  # type: ignore[misc]
+        self._hooks = LoopHooks([other])
+
+    @hookimpl
+    def prepare_denoiser(self, denoiser: Denoiser) -> AbstractContextManager[None]:
+        return _entered(self._hooks.prepare_denoiser(denoiser))
+
+
+@contextmanager
+def _entered(contexts: Iterable[AbstractContextManager[None]]) -> Iterator[None]:
+    with ExitStack() as undo:
+        for context in contexts:
+            undo.enter_context(context)
+        yield
+
+
+def only_preparing(accelerator: Accelerator, hooks: LoopHooks) -> Accelerator:
+    """An accelerator that prepares and does not bring or choose models, as a probe does itself."""
+    decides = ("contribute_denoisers", "select_denoiser", "skip_call", "skip_blocks")
+    both = any(accelerator.name in hooks.who(hook) for hook in decides)
+    return OnlyPreparing(accelerator) if both else accelerator
 
 
 def kinds_by_preparation(kinds: Iterable[Kind]) -> Iterator[tuple[tuple[str, ...], list[Kind]]]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sraccel.comparison.comparison import Comparison
-from sraccel.comparison.costs import Costs, kinds_by_preparation, probe_for
-from sraccel.comparison.prediction import Recorded, kinds_needed, predict
+from sraccel.comparison.costs import Costs, kinds_by_preparation, only_preparing, probe_for
+from sraccel.comparison.derived import derive, nearest_to_median
+from sraccel.comparison.prediction import kinds_needed
+from sraccel.comparison.purity import Weights
 from sraccel.comparison.quality import quality_of
 from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose
 from sraccel.errors import LoopError
-from sraccel.loop.clock import median
 from sraccel.loop.stack import Stack
 from sraccel.report.model import Report, Timing
 from sraccel.video.frames import frames_of
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 Keep = Callable[[str, Any, Report], object]
 """Called as `keep("bare" or "accelerated", output, report)` after each timed run."""
+
+BrokenOff = Callable[[Comparison], object]
+"""Called with what the finished pairs say, where a comparison is broken off after the first."""
 
 
 @dataclass
@@ -34,6 +38,8 @@ class PairedRuns:
     call: TimedCall
     keep: Keep | None = None
     adapters: Sequence[DenoiserAdapter] = ()
+    broken_off: BrokenOff | None = None
+    weights: Weights | None = None
     costs: Costs = field(default_factory=Costs)
     bare: list[Report] = field(default_factory=list)
     accelerated: list[Report] = field(default_factory=list)
@@ -52,18 +58,30 @@ class PairedRuns:
             raise LoopError(f"repeats must be 1 or more, not {repeats}")
         if warmup:
             self.warm_up()
-        for repeat in range(repeats):
-            self.run_pair(repeat, repeats)
-        self.probe()
+            self.check_bare()
+        try:
+            for repeat in range(repeats):
+                self.run_pair(repeat, repeats)
+            self.probe()
+        except BaseException:  # Ctrl-C, too
+            self._save_pairs(repeats)
+            raise
         return self.comparison()
 
-    def recorded(self) -> list[Recorded]:
-        """The accelerators, asked after a run: preparing may show that one claims no speed."""
-        preparing = self.stack.hooks.who("prepare_denoiser")
-        return [
-            Recorded(item.name, item.name in preparing, item.claims_speed)
-            for item in self.stack.accelerators
-        ]
+    def _save_pairs(self, repeats: int) -> None:
+        """Give `broken_off` what the pairs say that are finished, if there are any."""
+        done = self.pairs
+        if done and self.broken_off is not None:
+            comparison = self.comparison()
+            comparison.report.warnings.append(
+                f"the comparison was broken off: it rests on {done} of {repeats} pairs of runs"
+            )
+            self.broken_off(comparison)
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs are finished."""
+        return min(len(self.bare), len(self.accelerated))
 
     def bare_stack(self) -> Stack:
         """An empty stack on the pipeline; that nothing is accelerated needs no warning."""
@@ -101,7 +119,13 @@ class PairedRuns:
         """One run with the recipe."""
         with self.stack:
             output, seconds = self.call(description)
+        self.check_bare()
         self.take_accelerated(output, seconds, self.stack.report)
+
+    def check_bare(self) -> None:
+        """Raise PluginError if the recipe left the pipeline's weights changed."""
+        if self.weights is not None:
+            self.weights.check(self.pipe, [item.name for item in self.stack.accelerators])
 
     def take_accelerated(self, output: Any, seconds: float, report: Report) -> None:
         """Note what an accelerated run gave."""
@@ -113,7 +137,7 @@ class PairedRuns:
 
     def probe(self) -> None:
         """Measure the kinds of call that the bare run did not have."""
-        needed = kinds_needed(self.accelerated[-1], self.recorded()) - self.costs.samples.keys()
+        needed = kinds_needed(self.accelerated[-1]) - self.costs.samples.keys()
         brought = self.stack.contributions
         # A denoiser that comes and goes may not fit beside the others: its costs are estimates.
         moving = {role for role, item in brought.items() if item.placement is not None}
@@ -121,7 +145,11 @@ class PairedRuns:
         brought = {role: item for role, item in brought.items() if role not in moving}
         for prepared_by, kinds in kinds_by_preparation(needed):
             schedule = [(kind.denoiser, kind.skipped) for kind in kinds]
-            preparing = [item for item in self.stack.accelerators if item.name in prepared_by]
+            preparing = [
+                only_preparing(item, self.stack.hooks)
+                for item in self.stack.accelerators
+                if item.name in prepared_by
+            ]
             probe = probe_for(schedule, brought, self.stack.skipping.rule)
             with compose(self.pipe, [*preparing, probe], adapters=self.adapters) as stack:
                 stack.logs_warnings = False
@@ -129,33 +157,18 @@ class PairedRuns:
             self.costs.take(stack.report, prepared_by)
 
     def comparison(self) -> Comparison:
-        """Everything filled in."""
-        report = self.accelerated[-1]
+        """Everything filled in; the reports are of the runs nearest to the median."""
+        bare, accelerated = self.bare[: self.pairs], self.accelerated[: self.pairs]
+        report = _nearest(accelerated).model_copy(deep=True)
         report.call = self.call.describe()
-        report.baseline = _timing(self.bare, self.bare_call_seconds)
-        report.accelerated = _timing(self.accelerated, self.accelerated_call_seconds)
-        self._measure_speedup(report)
-        predict(report, self.recorded(), self.costs)
-        if report.speedup.predicted and report.speedup.measured:
-            report.speedup.rest = report.speedup.measured / report.speedup.predicted
+        report.baseline = _timing(bare, self.bare_call_seconds)
+        report.accelerated = _timing(accelerated, self.accelerated_call_seconds)
+        report.costs = self.costs.records()
         quality = quality_of(frames_of(self.accelerated_output), frames_of(self.bare_output))
         report.quality = quality.values or None
         report.warnings += quality.lacks.values()
-        return Comparison(report, self.bare[-1], self.bare_output, self.accelerated_output)
-
-    def _measure_speedup(self, report: Report) -> None:
-        assert report.baseline is not None
-        assert report.accelerated is not None
-        pairs = zip(report.baseline.repeats, report.accelerated.repeats, strict=True)
-        ratios = [bare / accelerated for bare, accelerated in pairs]
-        report.speedup.measured = median(ratios)
-        report.speedup.measured_range = (min(ratios), max(ratios))
-        report.speedup.whole_call = median(
-            bare / accelerated
-            for bare, accelerated in zip(
-                self.bare_call_seconds, self.accelerated_call_seconds, strict=True
-            )
-        )
+        derive(report)
+        return Comparison(report, _nearest(bare), self.bare_output, self.accelerated_output)
 
 
 def finished(report: Report) -> Report:
@@ -165,6 +178,23 @@ def finished(report: Report) -> Report:
     return report
 
 
+def _nearest(reports: list[Report]) -> Report:
+    """That of the run nearest to the median."""
+    return reports[nearest_to_median([_timing_of(report).seconds for report in reports])]
+
+
 def _timing(reports: list[Report], call_seconds: list[float]) -> Timing:
-    repeats = [report.accelerated.seconds for report in reports if report.accelerated is not None]
-    return Timing(seconds=median(repeats), call_seconds=median(call_seconds), repeats=repeats)
+    """The repeats; medians are derived from them."""
+    timings = [_timing_of(report) for report in reports]
+    return Timing(
+        seconds=0.0,
+        repeats=[timing.seconds for timing in timings],
+        call_repeats=call_seconds[: len(reports)],
+        cpu_repeats=[value for timing in timings for value in timing.cpu_repeats],
+    )
+
+
+def _timing_of(report: Report) -> Timing:
+    """The timing of a finished run."""
+    assert report.accelerated is not None  # it took steps
+    return report.accelerated

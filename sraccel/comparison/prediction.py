@@ -13,27 +13,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from sraccel.comparison.costs import Costs, Kind, shares_of
-from sraccel.report.model import CallRecord, Report
+from sraccel.report.model import AcceleratorRecord, CallRecord, Report
 
 
-@dataclass(frozen=True)
-class Recorded:
-    """An accelerator of the recipe, as replaying needs it.
-
-    Attributes:
-        prepares: whether it changes the denoisers themselves (a kernel), so that calls under it
-            cost something else.
-    """
-
-    name: str
-    prepares: bool
-    claims_speed: bool = True
-
-
-def kinds_of(call: CallRecord, present: Sequence[Recorded]) -> list[Kind]:
+def kinds_of(call: CallRecord, present: Sequence[AcceleratorRecord]) -> list[Kind]:
     """What a call would have been if only these accelerators had acted: calls of denoisers."""
     names = {accelerator.name for accelerator in present}
     if call.answered_by in names:
@@ -41,7 +26,7 @@ def kinds_of(call: CallRecord, present: Sequence[Recorded]) -> list[Kind]:
     return [kind_of(call, present)]
 
 
-def kind_of(call: CallRecord, present: Sequence[Recorded]) -> Kind:
+def kind_of(call: CallRecord, present: Sequence[AcceleratorRecord]) -> Kind:
     """The same of a call that nobody answers otherwise."""
     names = {accelerator.name for accelerator in present}
     return Kind(
@@ -52,28 +37,28 @@ def kind_of(call: CallRecord, present: Sequence[Recorded]) -> Kind:
     )
 
 
-def prefixes(accelerators: Sequence[Recorded]) -> Iterator[Sequence[Recorded]]:
+def prefixes(accelerators: Sequence[AcceleratorRecord]) -> Iterator[Sequence[AcceleratorRecord]]:
     """The empty stack, the first accelerator, the first two, ... all of them."""
     for length in range(len(accelerators) + 1):
         yield accelerators[:length]
 
 
-def kinds_needed(report: Report, accelerators: Sequence[Recorded]) -> set[Kind]:
+def kinds_needed(report: Report) -> set[Kind]:
     """Every kind of call that a prediction for this run asks the cost of."""
     return {
         kind
-        for present in prefixes(accelerators)
+        for present in prefixes(report.accelerators)
         for step in report.steps
         for call in step.calls
         for kind in kinds_of(call, present)
     }
 
 
-def predict(report: Report, accelerators: Sequence[Recorded], costs: Costs) -> None:
-    """Fill in `speedup.predicted` and the accelerators' factors."""
-    own = _own_costs(report, accelerators)
+def predict(report: Report) -> None:
+    """Fill in `speedup.predicted` and the accelerators' factors, from the report's own costs."""
+    costs, own = Costs.of(report.costs), _own_costs(report)
     seconds, estimated = [], []
-    for present in prefixes(accelerators):
+    for present in prefixes(report.accelerators):
         steps = [_kinds(step.calls, present) for step in report.steps]
         calls = [kind for step in steps for kind in step]
         estimated.append(any(kind not in costs.samples for kind in calls))
@@ -81,23 +66,23 @@ def predict(report: Report, accelerators: Sequence[Recorded], costs: Costs) -> N
         rests = [costs.rest(step[-1]) for step in steps if step]
         whole = sum(spent[kind] for kind in calls) + sum(rests)
         seconds.append(whole * _steps_left_out(report, present))
-    if not report.steps or not all(math.isfinite(value) for value in seconds):
+    if not report.steps or not all(math.isfinite(value) and value > 0 for value in seconds):
         return
     report.speedup.predicted = seconds[0] / seconds[-1]
-    for record, accelerator, (before, after), guessed in zip(
-        report.accelerators, accelerators, itertools.pairwise(seconds), estimated[1:], strict=True
+    for record, (before, after), guessed in zip(
+        report.accelerators, itertools.pairwise(seconds), estimated[1:], strict=True
     ):
         factor = before / after
-        record.factor = factor if accelerator.claims_speed else None
-        record.overhead = None if accelerator.claims_speed else factor
+        record.factor = factor if record.claims_speed else None
+        record.overhead = None if record.claims_speed else factor
         record.estimated = guessed
 
 
-def _kinds(calls: Sequence[CallRecord], present: Sequence[Recorded]) -> list[Kind]:
+def _kinds(calls: Sequence[CallRecord], present: Sequence[AcceleratorRecord]) -> list[Kind]:
     return [kind for call in calls for kind in kinds_of(call, present)]
 
 
-def _steps_left_out(report: Report, present: Sequence[Recorded]) -> float:
+def _steps_left_out(report: Report, present: Sequence[AcceleratorRecord]) -> float:
     """How many times as many steps there are where nobody plans them."""
     if report.asked_steps is None or report.planned_by in {one.name for one in present}:
         return 1.0
@@ -110,8 +95,8 @@ def _seconds(kind: Kind, *costs: Costs) -> float:
     return next((seconds for seconds in known if seconds is not None), math.nan)
 
 
-def _own_costs(report: Report, accelerators: Sequence[Recorded]) -> Costs:
+def _own_costs(report: Report) -> Costs:
     """The accelerated run's own: what was not measured otherwise is estimated by them."""
     costs = Costs()
-    costs.take(report, tuple(item.name for item in accelerators if item.prepares))
+    costs.take(report, tuple(item.name for item in report.accelerators if item.prepares))
     return costs

@@ -41,6 +41,10 @@ class _Link:
         copied = memo.get(id(self.obj), self.obj)
         return getattr(type(copied), self.attr).__get__(copied)
 
+    def __reduce__(self) -> Any:
+        """Pickled (`torch.save`), an object keeps its own plain method, for the same reason."""
+        return getattr, (self.obj, self.attr)
+
 
 class Interception:
     """A layer around `obj.attr`, from construction until `undo`.

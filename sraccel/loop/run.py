@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Self
 
 from sraccel.errors import LoopError
@@ -43,6 +44,8 @@ class Run:
         stopped_by: accelerator that ended the run early, or None.
         continuation: the steps before this run, if another one took them.
         solver_steps_before: how many steps of the solver these were.
+        cpu_seconds: what the process computed (all threads) since the first step began; set at
+            the end.
     """
 
     def __init__(
@@ -76,6 +79,8 @@ class Run:
         self.thread = threading.get_ident()
         self.peak_memory_bytes: int | None = None
         self.ended: Mark = None
+        self.cpu_seconds: float | None = None
+        self._cpu_started: float | None = None
 
     @property
     def complete(self) -> bool:
@@ -195,6 +200,8 @@ class Run:
         try:
             self.ended = self.clock.mark()
             self.clock.settle()
+            if self._cpu_started is not None:
+                self.cpu_seconds = time.process_time() - self._cpu_started
             if self.current_step is not None:
                 self.leave_step(self.current_step)
             self.peak_memory_bytes = peak_memory_bytes(self.device)
@@ -225,6 +232,8 @@ class Run:
             still = self.current_step.index
             raise LoopError(f"step {step.index} opened while step {still} is open")
         self._check_next(step)
+        if not self.steps:
+            self._cpu_started = time.process_time()
         self.current_step = step
         self.steps.append(step)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -135,6 +136,7 @@ class Stack:
         """Put everything in place.
 
         Raises:
+            LoopError: the pipeline is in the middle of a call.
             ConflictError: another stack is attached to one of the denoisers, or this one already;
                 or as `sraccel.compose`, if the target has changed since.
         """
@@ -159,6 +161,7 @@ class Stack:
         """Raise if this stack cannot be attached to its target as that is now."""
         self.check_free()
         self._check_foreign_caches()
+        self._check_at_rest()
         if self._watches_blocks:
             for denoiser in self.denoisers.values():
                 check_block_stack(denoiser, self.hooks, self.skipping)
@@ -166,6 +169,17 @@ class Stack:
         if self.pipeline is not None and planners:
             check_plannable(self.pipeline, planners[0])
         self.hooks.check_stack(self)
+
+    def _check_at_rest(self) -> None:
+        """Refuse to attach in the middle of the pipeline's call: from a callback of it, say."""
+        frame: Any = sys._getframe(1) if self.pipeline is not None else None
+        while frame is not None:
+            if frame.f_code.co_name == "__call__" and frame.f_locals.get("self") is self.pipeline:
+                raise LoopError(
+                    f"{self.target_name} is running: a stack that is attached in the middle of a "
+                    "run would change the rest of it unseen; attach it before the call"
+                )
+            frame = frame.f_back
 
     def _check_foreign_caches(self) -> None:
         rule = self.skipping.rule

@@ -9,6 +9,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+def tensor_sums(module: nn.Module) -> dict[str, int]:
+    """A sum over all bits of each parameter and buffer, by name; cheap beside a denoising step.
+
+    Two changes may cancel each other in it; one does not. Tensors without data here (offloaded one
+    by one) and those whose bits cannot be looked at (some quantised ones) are left out.
+    """
+    import torch
+
+    kinds = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    sums = {}
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        kind = kinds.get(tensor.element_size())
+        if tensor.is_meta or kind is None or tensor.is_complex():
+            continue
+        try:
+            sums[name] = int(tensor.detach().contiguous().view(kind).sum(dtype=torch.int64))
+        except (RuntimeError, NotImplementedError):
+            continue
+    return sums
+
+
 def weights_checksum(module: nn.Module) -> str | None:
     """A checksum of the first numbers of each parameter, in which models of one kind differ.
 

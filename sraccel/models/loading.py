@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sraccel.demo.pair import DEMO, demo_weights
 from sraccel.errors import ModelError, SraccelError
+from sraccel.models.completeness import check_pipeline
+from sraccel.models.configurations import check_folder
 
 if TYPE_CHECKING:
     import torch
@@ -139,15 +141,19 @@ def _from_folder_or_hub(
         wan = str(loader.load_config(source, **where).get("_class_name")).startswith("Wan")
         dtype = {"default": precision, "vae": torch.float32} if wan else precision
         left_out = dict.fromkeys(without)
-        return loader.from_pretrained(
+        loaded = loader.from_pretrained(
             source, dtype=dtype, use_safetensors=True, **where, **left_out
         )
+        check_pipeline(loaded, source)
+        return loaded
 
 
 @contextmanager
 def as_model_errors(source: str, wanted: str = "model_index.json") -> Iterator[None]:
     """Turn what diffusers and the hub raise while loading into one error with advice."""
     try:
+        if Path(source).is_dir():
+            check_folder(Path(source))
         yield
     except (SraccelError, MemoryError):
         raise

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_valid
 
 from sraccel.demo.pair import DEMO
 from sraccel.errors import ModelError
+from sraccel.models.completeness import check_complete
+from sraccel.models.configurations import check_config
 from sraccel.models.loading import DType, as_model_errors, locate, torch_dtype
 from sraccel.models.memory import check_room, weight_bytes
 from sraccel.models.shared import share, shared_module
@@ -104,6 +106,8 @@ class ModelSource(BaseModel):
             module: nn.Module = loader.from_pretrained(
                 locate(self.model), use_safetensors=True, **self._where(), **given
             )
+            folder = Path(locate(self.model), self._denoiser_folder() or "")
+            check_complete(module, str(self), folder if folder.is_dir() else None)
         return module.eval()
 
     def precision(self, like: torch.dtype | None) -> torch.dtype | None:
@@ -239,6 +243,7 @@ def _outline(config: dict[str, Any]) -> nn.Module:
     known = isinstance(kind, type) and issubclass(kind, diffusers.ModelMixin)
     if not known:
         raise ValueError(f"diffusers has no model class {config.get('_class_name')!r}")
+    check_config(config)
     with init_empty_weights():
         module: nn.Module = kind.from_config(config)
     return module

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sraccel.files import read_text
 from sraccel.recipe.reading.document import is_file
 from sraccel.text import did_you_mean
 
 COMMENT = "#"
+LARGEST = 2**20
+"""Bytes of such a file."""
 
 
 class PromptsError(ValueError):
@@ -23,7 +26,7 @@ def read_prompts(path: Path) -> list[str]:
     if not is_file(path):
         raise PromptsError(f"no file {str(path)!r}{_hint(path)}")
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, LARGEST).splitlines()
     except UnicodeDecodeError:
         raise PromptsError(f"{path} is no text in UTF-8: save it in that encoding") from None
     except OSError as error:

@@ -23,7 +23,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from sraccel.errors import Problem, RecipeError
 from sraccel.loop.accelerator import AcceleratorOptions
 from sraccel.recipe.catalogue import installed, resolve_options
-from sraccel.recipe.reading.document import Document, is_file
+from sraccel.recipe.reading.document import Document, is_file, not_a_file
 from sraccel.recipe.reading.merged import Merged, merge, near_recipe, read_recipe
 from sraccel.recipe.reading.override import override
 from sraccel.recipe.reading.problems import broken_plugin, problems_of, short
@@ -183,6 +183,10 @@ def recipe_file(source: str | Path) -> Path:
     recipes = installed().recipes
     if str(source) in recipes:
         return recipes[str(source)]
+    if (other := not_a_file(path)) is not None:
+        raise RecipeError(
+            f"is {other}: a recipe is a file, or the name of a shipped one", str(path)
+        )
     hint, near = near_recipe(str(source), path, recipes)
     message = (
         f"no file {str(source)!r}, and no shipped recipe of that name{hint} "

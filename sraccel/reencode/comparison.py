@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sraccel.comparison.comparison import Comparison
-from sraccel.comparison.paired_runs import Keep, PairedRuns
+from sraccel.comparison.paired_runs import BrokenOff, Keep, PairedRuns
 from sraccel.comparison.timed_call import TimedCall
 from sraccel.models.step_callback import Progress
 from sraccel.recipe.recipe import Recipe
@@ -30,6 +30,7 @@ def compare_handoff(
     warmup: bool = True,
     progress: Progress | None = None,
     keep: Keep | None = None,
+    broken_off: BrokenOff | None = None,
     render_call: Mapping[str, Any] | None = None,
     adapters: Sequence[DenoiserAdapter] = (),
     **call: Any,
@@ -55,7 +56,7 @@ def compare_handoff(
         adapters=adapters,
         **{**call, "num_inference_steps": FEW_STEPS},
     )
-    return _HandoffRuns(pair, brief, timed, keep, adapters).compare(repeats, warmup)
+    return _HandoffRuns(pair, brief, timed, keep, adapters, broken_off).compare(repeats, warmup)
 
 
 class _HandoffRuns(PairedRuns):
@@ -68,8 +69,9 @@ class _HandoffRuns(PairedRuns):
         call: TimedCall,
         keep: Keep | None,
         adapters: Sequence[DenoiserAdapter],
+        broken_off: BrokenOff | None,
     ) -> None:
-        super().__init__(pair.sketch_pipe, pair.sketch_stack, call, keep, adapters)
+        super().__init__(pair.sketch_pipe, pair.sketch_stack, call, keep, adapters, broken_off)
         self._pair = pair
         self._brief = brief
 

@@ -12,9 +12,10 @@ from sraccel.plugin import (
     Accelerator,
     AcceleratorOptions,
     LoopError,
-    NoiseSpace,
     Run,
     Step,
+    clean_latents,
+    first_position,
     hookimpl,
     scheduled_levels,
     scheduled_sigma,
@@ -83,11 +84,6 @@ class Sketch:
     levels: tuple[float, float]
 
 
-def _begin(run: Run) -> int:
-    """The position in the scheduler's timesteps at which a run begins."""
-    return len(run.stack.pipeline.scheduler.timesteps) - run.num_inference_steps
-
-
 class Sketching(Accelerator):
     """In the sketch pipeline's call: decides as SRDiffusion does, and ends the run at the switch.
 
@@ -109,7 +105,7 @@ class Sketching(Accelerator):
     @hookimpl
     def run_started(self, run: Run) -> None:
         self._detector = SwitchDetector(self.options)
-        self._begin = _begin(run)
+        self._begin = first_position(run)
         self.sketch = None
 
     @hookimpl
@@ -134,7 +130,7 @@ class Sketching(Accelerator):
         space = step.run.stack.own.noise_space
         assert space is not None  # checked before the run
         levels = scheduled_levels(scheduler, space.schedule, position + 1)
-        return Sketch(clean_latents(step, scheduler, space, position), levels)
+        return Sketch(clean_latents(step), levels)
 
     def _render_is_next(self, step: Step) -> bool:
         """Whether the step after this one is the render model's."""
@@ -145,20 +141,8 @@ class Sketching(Accelerator):
 
     @hookimpl
     def run_finished(self, run: Run) -> None:
-        run.note(self, switch_rule=self._detector.rule)
+        run.note(self, **self._detector.notes())
         self.ended = time.perf_counter()
-
-
-def clean_latents(step: Step, scheduler: Any, space: NoiseSpace, position: int) -> torch.Tensor:
-    """The clean latents that a step's guided prediction implies, in the latents' dtype."""
-    assert step.latents is not None
-    assert step.noise_pred is not None
-    model_input = step.latents
-    if hasattr(scheduler, "scale_model_input"):
-        model_input = scheduler.scale_model_input(model_input, scheduler.timesteps[position])
-    timestep = space.schedule.timestep(*scheduled_levels(scheduler, space.schedule, position))
-    clean: torch.Tensor = space.clean(model_input.float(), step.noise_pred.float(), timestep)
-    return clean.to(step.latents.dtype)
 
 
 class Rendering(Accelerator):
@@ -178,7 +162,7 @@ class Rendering(Accelerator):
 
     @hookimpl
     def run_started(self, run: Run) -> None:
-        pipeline, begin = run.stack.pipeline, _begin(run)
+        pipeline, begin = run.stack.pipeline, first_position(run)
         expected = self.first_step * order_of(pipeline.scheduler)
         if begin != expected:
             raise LoopError(

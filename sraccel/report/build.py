@@ -62,8 +62,11 @@ def build_report(run: Run) -> Report:
 def _timing(run: Run) -> Timing | None:
     if not run.steps:
         return None
-    seconds = _seconds(run, run.steps[0].started, run.ended)
-    return None if seconds is None else Timing(seconds=seconds, repeats=[seconds])
+    seconds, cpu = _seconds(run, run.steps[0].started, run.ended), run.cpu_seconds
+    if seconds is None:
+        return None
+    cpu_repeats = [] if cpu is None else [cpu]
+    return Timing(seconds=seconds, cpu_seconds=cpu, repeats=[seconds], cpu_repeats=cpu_repeats)
 
 
 def _seconds(run: Run, start: Mark, end: Mark) -> float | None:
@@ -124,6 +127,8 @@ def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord
         predicted_calls=sum(call.predicted_by == name for call in _calls(run)),
         answered_calls=sum(call.answered_by == name for call in _calls(run)),
         skipped_share=_skipped_share(name, run),
+        claims_speed=accelerator.claims_speed,
+        prepares=name in run.hooks.who("prepare_denoiser"),
         cache_bytes=run.memory.peak_bytes.get(name),
         notes=run.notes.get(name, {}),
     )

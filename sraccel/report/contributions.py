@@ -6,13 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sraccel.report.headline import Facts
-from sraccel.report.words import NOT_MEASURED, counted, factor, finite, size, spoken, words
+from sraccel.report.words import (
+    NOT_MEASURED,
+    counted,
+    factor,
+    finite,
+    positive,
+    size,
+    spoken,
+    words,
+)
 
 if TYPE_CHECKING:
     from sraccel.report.model import AcceleratorRecord
-
-SMALLEST = 1e-100
-"""Of a ratio that has a logarithm to be drawn."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def contribution(record: AcceleratorRecord, most: int | None = None) -> Accelera
 
 def _did(record: AcceleratorRecord) -> str:
     counts = {
-        "chose the model of {}": record.chosen_calls,
+        "had another model answer {}": record.chosen_calls,
         "skipped {}": record.reused_calls,
         "predicted {}": record.predicted_calls,
         "answered {}": record.answered_calls,
@@ -68,9 +74,3 @@ def _did(record: AcceleratorRecord) -> str:
     if share := finite(record.skipped_share):
         said.append(f"skipped {share:.0%} of the work")
     return "; ".join(said)
-
-
-def positive(value: float | None) -> float | None:
-    """The ratio, if it has a logarithm to be drawn."""
-    value = finite(value)
-    return value if value is not None and value >= SMALLEST else None

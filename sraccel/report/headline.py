@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sraccel.report.claim import claim, drawn_run, grounds, noise_notices
 from sraccel.report.words import (
     DASH,
     IDENTICAL,
@@ -19,11 +20,12 @@ from sraccel.report.words import (
     metric,
     share,
     size,
+    spoken,
     with_remark,
 )
 
 if TYPE_CHECKING:
-    from sraccel.report.model import HandoffRecord, Report, Timing
+    from sraccel.report.model import CallRecord, HandoffRecord, Report, Timing
 
 Facts = list[tuple[str, str]]
 """Names and values."""
@@ -50,10 +52,11 @@ def title(report: Report) -> str:
 
 def notices(report: Report) -> list[str]:
     """What to know before reading a number; a run that did not finish comes first."""
+    known = [*report.warnings, *noise_notices(report)]
     if report.outcome == "finished":
-        return list(report.warnings)
+        return known
     steps = f"{len(report.steps)} of {report.num_inference_steps} steps were taken"
-    return [f"The run is not whole: {report.outcome}; {steps}.", *report.warnings]
+    return [f"The run is not whole: {report.outcome}; {steps}.", *known]
 
 
 def figures(report: Report) -> list[KeyFigure]:
@@ -62,24 +65,17 @@ def figures(report: Report) -> list[KeyFigure]:
 
 
 def _measured(report: Report) -> KeyFigure:
-    speedup = report.speedup
-    value = factor(speedup.measured, missing=NOT_MEASURED)
-    if value == NOT_MEASURED:
-        return KeyFigure("Measured speedup", value, "no bare run to compare with")
-    pairs = len(report.accelerated.repeats) if report.accelerated else 0
-    detail = "one pair of runs"
-    if speedup.measured_range is not None and pairs > 1:
-        least, greatest = map(factor, speedup.measured_range)
-        detail = f"{least} to {greatest}, {pairs} pairs of runs"
-    whole = f"; the whole call {factor(speedup.whole_call)}" * (speedup.whole_call is not None)
-    return KeyFigure("Measured speedup", value, f"{detail}{whole}")
+    if finite(report.speedup.measured) is None:
+        return KeyFigure("Measured speedup", NOT_MEASURED, "no bare run to compare with")
+    return KeyFigure("Measured speedup", claim(report.speedup), grounds(report))
 
 
 def _predicted(report: Report) -> KeyFigure:
     value, rest = factor(report.speedup.predicted, missing=NOT_MEASURED), report.speedup.rest
     if value == NOT_MEASURED:
         return KeyFigure("Predicted speedup", value, "no costs to predict from")
-    known = finite(rest) is not None
+    told = report.speedup.verdict not in ("idle", "indistinguishable")
+    known = finite(rest) is not None and told
     ratio = f"measured / predicted {decimals(rest, 2)}" if known else "from the decisions made"
     return KeyFigure("Predicted speedup", value, ratio)
 
@@ -94,8 +90,10 @@ def _quality(report: Report) -> Iterator[KeyFigure]:
 
 
 def _cost(report: Report) -> Iterator[KeyFigure]:
-    detail = f"bare {_loop(report.baseline)}; {report.num_inference_steps} steps"
-    yield KeyFigure("Denoising", _loop(report.accelerated), detail)
+    ours, bare = report.accelerated, report.baseline
+    parts = [*_cpu(ours), ", ".join([f"bare {_loop(bare)}", *_cpu(bare)])]
+    parts += [f"{report.num_inference_steps} steps", *drawn_run(report)]
+    yield KeyFigure("Denoising", _loop(ours), "; ".join(parts))
     cuda = report.environment.get("device", "").startswith("cuda")
     meaning = "allocated by torch in the run" if cuda else "most that the process has held so far"
     peak = size(report.peak_memory_bytes)
@@ -106,6 +104,12 @@ def _loop(timing: Timing | None) -> str:
     return duration(timing.seconds if timing else None)
 
 
+def _cpu(timing: Timing | None) -> list[str]:
+    """CPU time beside wall time: the two part where other work took the processor."""
+    seconds = finite(timing.cpu_seconds) if timing else None
+    return [] if seconds is None else [f"CPU {duration(seconds)}"]
+
+
 def switch_facts(report: Report) -> Facts:
     """Where the model was switched and by whom, and how the hand-off went."""
     facts: Facts = []
@@ -114,8 +118,21 @@ def switch_facts(report: Report) -> Facts:
         calls = (call for step in report.steps if step.index == at for call in step.calls)
         call = next((call for call in calls if call.chosen_by), None)
         chosen = f", where {call.chosen_by} chose {call.denoiser}" if call else ""
-        facts.append(("switch", f"at step {at}{chosen}"))
+        facts.append(("switch", f"at step {at}{chosen}{_decided_by(report, call)}"))
     return facts + (list(_handoff(report.handoff)) if report.handoff else [])
+
+
+DECIDED_BY = "switch_decided_by"
+"""A note in which an accelerator that chooses models may say why it did when it did."""
+
+
+def _decided_by(report: Report, call: CallRecord | None) -> str:
+    """What let the accelerator choose then, where it says so."""
+    notes = [
+        record.notes for record in report.accelerators if call and record.name == call.chosen_by
+    ]
+    reasons = [spoken(known[DECIDED_BY]) for known in notes if known.get(DECIDED_BY)]
+    return f"; decided by {reasons[0]}" if reasons else ""
 
 
 def _handoff(handoff: HandoffRecord) -> Iterator[tuple[str, str]]:

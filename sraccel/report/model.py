@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from sraccel.files import save_text
 from sraccel.report.origin import Origin
-from sraccel.report.words import each_text
+from sraccel.report.words import ASCII, each_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -85,7 +85,25 @@ class Timing(_Part):
 
     seconds: Number = Field(description="Denoising loop: first denoiser call to last step.")
     call_seconds: float | None = Field(None, description="The whole pipeline call.")
+    cpu_seconds: float | None = Field(
+        None, description="CPU time of the process in the loop, all threads."
+    )
     repeats: list[Number] = Field(default_factory=list, description="The loop's seconds, each.")
+    call_repeats: list[Number] = Field(
+        default_factory=list, description="The whole call's seconds, each."
+    )
+    cpu_repeats: list[Number] = Field(
+        default_factory=list, description="The loop's CPU seconds, each."
+    )
+    shown: int | None = Field(
+        None,
+        description="Which repeat the report's steps are of (0-based): the one nearest to the "
+        "median.",
+    )
+
+
+Verdict = Literal["measured", "scattered", "indistinguishable", "idle"]
+"""What can be claimed of a speedup: see `Speedup.verdict`."""
 
 
 class Speedup(_Part):
@@ -93,12 +111,47 @@ class Speedup(_Part):
 
     measured: float | None = Field(None, description="Median over paired repeats.")
     measured_range: tuple[Number, Number] | None = Field(None, description="Least and greatest.")
+    verdict: Verdict | None = Field(
+        None,
+        description="`measured`: the figure can be claimed. `scattered`: all pairs are on one side "
+        "of 1, and differ by more than the effect. `indistinguishable`: noise is as large as the "
+        "effect. `idle`: nothing was accelerated, so that the figure is noise.",
+    )
+    noise: float | None = Field(
+        None,
+        description="By which factor the same work varied: greatest over least of the pairs; of "
+        "one pair, of the quarters of its bare run.",
+    )
+    cpu: float | None = Field(
+        None, description="The same of CPU seconds, where the denoiser runs on the CPU."
+    )
     whole_call: float | None = Field(None, description="The same for the whole pipeline call.")
     predicted: float | None = Field(
         None, description="From the decisions made and costs measured outside the accelerated run."
     )
     rest: float | None = Field(
         None, description="measured / predicted: overhead and interaction that the model misses."
+    )
+
+
+class CostRecord(_Part):
+    """What a kind of call took, outside the accelerated run: what a prediction rests on."""
+
+    denoiser: str = Field(description="Role of the model that answered.")
+    skipped: Literal["call", "blocks"] | None = Field(
+        None, description="What a rule skipped of it; null: nothing."
+    )
+    shares: dict[str, float] = Field(
+        default_factory=dict,
+        description="What accelerators skipped of it by other means, as shares of the work.",
+    )
+    prepared_by: list[str] = Field(
+        default_factory=list, description="Accelerators whose `prepare_denoiser` was in force."
+    )
+    call_seconds: list[Number] = Field(default_factory=list, description="Of each call.")
+    rest_seconds: list[Number] = Field(
+        default_factory=list,
+        description="Of each step that ended with such a call, what it took beside its calls.",
     )
 
 
@@ -114,6 +167,10 @@ class AcceleratorRecord(_Part):
         None, description="Factor of an accelerator that claims no speed (1: it cost nothing)."
     )
     estimated: bool = Field(False, description="Whether a cost behind the factor is an estimate.")
+    claims_speed: bool = Field(True, description="Whether it says that it makes a run faster.")
+    prepares: bool = Field(
+        False, description="Whether it changes denoisers themselves, by `prepare_denoiser`."
+    )
     chosen_calls: int = Field(0, description="Calls whose denoiser it chose.")
     reused_calls: int = Field(0, description="Calls that its rule skipped, or blocks of them.")
     predicted_calls: int = Field(0, description="Skipped calls that it predicted.")
@@ -187,6 +244,9 @@ class Report(_Part):
         None, description="The hand-off at the switch; null where it was not recorded."
     )
     accelerators: list[AcceleratorRecord] = Field(default_factory=list)
+    costs: list[CostRecord] = Field(
+        default_factory=list, description="What `speedup.predicted` was computed from."
+    )
     columns: dict[str, ColumnRecord] = Field(
         default_factory=dict, description="What `steps[].measured` holds, by `accelerator.column`."
     )
@@ -241,7 +301,9 @@ class Report(_Part):
         if self.switch_step is not None:
             parts.append(f"switch at step {self.switch_step}")
         if self.speedup.measured is not None:
-            parts.append(f"{self.speedup.measured:.2f}x measured")
+            from sraccel.report.claim import claim_alone
+
+            parts.append(claim_alone(self.speedup).translate(ASCII))
         return f"Report({', '.join(parts)})"
 
     def _repr_html_(self) -> str:

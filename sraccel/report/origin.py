@@ -71,7 +71,7 @@ class Origin(BaseModel):
     dtype: DType = Field(description="Precision of the weights.")
     device: Device = Field(description="Where it ran.")
     offload: Offload = Field("none", description="What was kept off the GPU.")
-    fps: float = Field(gt=0, description="Frames per second of the video.")
+    fps: float = Field(gt=0, le=1000, description="Frames per second of the video.")
     frames_sha256: str | None = Field(
         None, description="Checksum of the frames as the pipeline returned them."
     )

@@ -11,7 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import to_jsonable_python
 
 from sraccel.errors import ModelError, RecipeError
+from sraccel.files import read_text
 from sraccel.recipe.catalogue import installed
+from sraccel.recipe.sampling import Sampling
 from sraccel.report.origin import TAG, Origin, Source
 
 if TYPE_CHECKING:
@@ -177,15 +179,28 @@ def read_repetition(path: str | Path) -> Repetition:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise RecipeError(f"cannot be repeated: {where}: {first['msg']}", str(path)) from None
+    _check_call(repetition.call, path)
     for name, kind in (("prompt", str), ("seed", int)):
         if not isinstance(repetition.call.get(name), kind):
             raise RecipeError(f"cannot be repeated: its {name} is not known", str(path))
     return repetition
 
 
+def _check_call(call: dict[str, Any], path: Path) -> None:
+    """Refuse arguments that no command would have taken."""
+    known = {name: value for name, value in call.items() if name in Sampling.model_fields}
+    try:
+        Sampling.model_validate(known, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = f"cannot be repeated: call.{where}: {first['msg']}"
+        raise RecipeError(message, str(path)) from None
+
+
 def _content(path: Path) -> Any:
     try:
-        text = _tag(path) if path.suffix == ".mp4" else path.read_text(encoding="utf-8")
+        text = _tag(path) if path.suffix == ".mp4" else read_text(path)
         return json.loads(text)
     except OSError as error:
         raise RecipeError(f"cannot be opened: {error.strerror or error}", str(path)) from error

@@ -30,6 +30,8 @@ character; line ends and tabs are none of them."""
 INSTEAD = "\N{REPLACEMENT CHARACTER}"
 LARGEST = 1e100
 """Beyond, a number was not measured, whatever a report says; sums and products overflow there."""
+SMALLEST = 1e-100
+"""Of a ratio that has a logarithm to be drawn."""
 LONGEST = 1e9
 """So large a number is written with an exponent."""
 MOST_PLACES = 12
@@ -112,6 +114,12 @@ def each_text(value: Any, change: Callable[[str], str]) -> Any:
 def finite(value: float | None) -> float | None:
     """The number, or None for what cannot be drawn or claimed."""
     return value if value is not None and -LARGEST <= value <= LARGEST else None
+
+
+def positive(value: float | None) -> float | None:
+    """The ratio, if it has a logarithm to be drawn."""
+    value = finite(value)
+    return value if value is not None and value >= SMALLEST else None
 
 
 def three(value: float) -> str:
@@ -207,7 +215,8 @@ def spoken(value: object, most: int | None = None) -> str:
     if isinstance(value, float):
         return "none" if finite(value) is None else digits(value, 6)
     if isinstance(value, dict):
-        items = [f"{words(key)} {_inner(item, most)}" for key, item in value.items()]
+        said = {key: item for key, item in value.items() if item not in ({}, [], ())}
+        items = [f"{words(key)} {_inner(item, most)}" for key, item in said.items()]
     elif isinstance(value, (list, tuple)):
         items = [_inner(item, most) for item in value[:most]]
         items += [f"{len(value) - len(items)} more"] * (len(value) > len(items))

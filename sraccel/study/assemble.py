@@ -36,7 +36,12 @@ def assemble(store: Store) -> StudyReport:
     records = [record for record in runs.values() if record.block in set(wanted)]
     cells = [Cell.model_validate(content) for content in store.header.cells.values()]
     analysis = analyse(
-        records, cells, facts["accelerators"], design=plan["design"], losses=losses()
+        records,
+        cells,
+        facts["accelerators"],
+        design=plan["design"],
+        losses=losses(),
+        limits=limits(),
     )
     _add_steps(analysis, records)
     warnings = [*_study_warnings(store, records, analysis, facts), *_forget_losses(analysis)]
@@ -62,6 +67,14 @@ def _what_was_asked(store: Store, facts: dict[str, Any]) -> dict[str, Any]:
     content |= {"versions": header.versions, "environment": header.environment}
     model = {"pipeline": header.pipeline, **header.models}
     return {**content, "call": header.call, "model": model}
+
+
+def limits() -> dict[str, tuple[float, float]]:
+    """Between which values a metric or a score lies, of those that say so."""
+    metrics, scores = installed().metrics, installed().scores
+    found = {name: metric.limits for name, metric in metrics.items()}
+    found |= {name: score.limits for name, score in scores.items()}
+    return {name: limits for name, limits in found.items() if limits is not None}
 
 
 def losses() -> dict[str, Callable[[float, float], float]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
@@ -145,8 +146,8 @@ def _check_finite(name: str, video: torch.Tensor) -> None:
 def sraccel_metrics() -> Iterable[Metric | Score]:
     """PSNR and SSIM, and two scores of the demo pair's videos."""
     return [
-        Metric("psnr_db", psnr_db, loss=psnr_to_rmse),
-        Metric("ssim", ssim),
-        Score("semantic", semantic),
-        Score("figure_iou", figure_iou),
+        Metric("psnr_db", psnr_db, loss=psnr_to_rmse, limits=(-math.inf, PSNR_CAP)),
+        Metric("ssim", ssim, limits=(-1.0, 1.0)),
+        Score("semantic", semantic, limits=(0.0, 1.0)),
+        Score("figure_iou", figure_iou, limits=(0.0, 1.0)),
     ]

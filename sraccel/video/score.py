@@ -19,7 +19,9 @@ class Score:
         judge: takes a video, float32 in [0, 1], of shape (frames, channels, height, width), and
             the prompt that it was made for; returns one number, or None where it cannot judge
             this prompt or this video.
+        limits: the least and the greatest value that it can give; None: any number.
     """
 
     name: str
     judge: Callable[[torch.Tensor, str], float | None]
+    limits: tuple[float, float] | None = None

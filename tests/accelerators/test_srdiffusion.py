@@ -201,6 +201,45 @@ def test_a_look_before_min_step_counts_until_the_next_one() -> None:
     assert switched_after(detector(threshold=0.01, min_step=15), predictions, computed) == 15
 
 
+@pytest.mark.parametrize(
+    ("options", "at", "decided_by"),
+    [
+        ({"threshold": 0.01}, 12, "metric"),
+        ({"threshold": 0.01, "min_step": 15}, 15, "min_step"),
+        ({"threshold": 0.01, "min_step": 12}, 12, "metric"),
+        ({"threshold": 1e-12, "max_step": 3}, 3, "max_step"),
+    ],
+)
+def test_what_decided_the_switch_is_reported(
+    options: dict[str, Any], at: int, decided_by: str
+) -> None:
+    watched = detector(**options)
+    computed = [i % 6 == 0 for i in range(24)] if at > 3 else [True] * 24
+    assert switched_after(watched, smooth_decline(24), computed) == at
+    assert watched.notes()["switch_decided_by"] == decided_by
+
+
+def test_on_x0_the_metric_is_that_of_the_clean_latents(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    clean: list[torch.Tensor] = []
+    step = pipe.scheduler.step
+
+    def spy(model_output: torch.Tensor, timestep: Any, sample: torch.Tensor, **more: Any) -> Any:
+        sigma = float(timestep) / 1000
+        clean.append(sample.float() - sigma * model_output.float())
+        return step(model_output, timestep, sample, **more)
+
+    pipe.scheduler.step = spy  # type: ignore[method-assign]
+    recipe = [{"use": "srdiffusion", "render": render, "min_step": 99, "metric_on": "x0"}]
+    with sraccel.compose(pipe, recipe) as stack:
+        generate(pipe)
+    for i, record in enumerate(stack.report.steps[1:], start=1):
+        assert d_of(record) == pytest.approx(
+            float(rel_l1_distance(clean[i], clean[i - 1])), rel=1e-3
+        )
+
+
 def test_fixed_switch_step_is_the_first_step_of_the_render_model(
     pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
 ) -> None:
@@ -211,6 +250,7 @@ def test_fixed_switch_step_is_the_first_step_of_the_render_model(
     report = stack.report
     assert [step.denoiser for step in report.steps] == ["transformer"] * 3 + ["render"] * 5
     assert (report.switch_step, switch_rule(report)) == (3, "fixed")
+    assert report.accelerators[0].notes["switch_decided_by"] == "fixed"
     assert [d_of(step) is not None for step in report.steps] == [False, True, True] + [False] * 5
 
 

@@ -10,6 +10,8 @@ from diffusers import WanPipeline, WanTransformer3DModel
 from tiny_models import IDENTITY, call_arguments
 
 import sraccel
+from sraccel.comparison.comparison import Comparison
+from sraccel.comparison.verification import verify
 
 
 def recipe(render: WanTransformer3DModel) -> list[dict[str, Any]]:
@@ -48,6 +50,9 @@ def test_everything_that_can_be_measured_is(
     assert switch.factor is not None
     assert cache.factor is not None
     assert not any(record.estimated for record in report.accelerators)
+    assert all(check.agrees for check in verify(sraccel.Report.from_json(report.to_json())))
+    assert (report.speedup.cpu is not None) == report.environment["device"].startswith("cpu")
+    assert len(report.accelerated.cpu_repeats) == 3
     assert report.quality is not None
     assert set(report.quality) >= {"psnr_db", "ssim"}
     assert report.call["seed"] == 0
@@ -104,6 +109,35 @@ def test_progress_is_reported_and_the_users_callback_still_called(
         "probing costs",
     }
     assert len(seen) == len(reported)
+
+
+def test_an_interrupt_keeps_the_pairs_that_are_finished(
+    pipe: WanPipeline, render: WanTransformer3DModel
+) -> None:
+    kept: list[Comparison] = []
+
+    def interrupt_in_the_third_pair(description: str, done: int, total: int) -> None:
+        if description == "bare 3/3" and done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sraccel.compare(
+            pipe,
+            recipe(render),
+            repeats=3,
+            warmup=False,
+            progress=interrupt_in_the_third_pair,
+            broken_off=kept.append,
+            **pixels(steps=6),
+        )
+    (comparison,) = kept
+    report = comparison.report
+    assert report.accelerated is not None
+    assert len(report.accelerated.repeats) == 2
+    assert report.speedup.measured is not None
+    assert report.quality is not None
+    assert "it rests on 2 of 3 pairs" in report.warnings[-1]
+    assert all(check.agrees for check in verify(report))
 
 
 def test_bad_arguments_are_refused_before_anything_runs(pipe: WanPipeline) -> None:

@@ -9,13 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sraccel.comparison.costs import Costs, Kind
-from sraccel.comparison.prediction import Recorded, kinds_needed, predict
+from sraccel.comparison.prediction import kinds_needed, predict
 from sraccel.report.model import AcceleratorRecord, CallRecord, Report, StepRecord
 
 SAGE, SWITCH, CACHE = "sage", "switch", "cache"
 
 
-def report_of(decisions: list[tuple[bool, bool]], order: list[str]) -> Report:
+def report_of(
+    decisions: list[tuple[bool, bool]],
+    order: list[str],
+    *,
+    emulated: bool = False,
+    known: Costs | None = None,
+) -> Report:
     """A run of one call a step; each decision is (render model?, reused?)."""
     steps = [
         StepRecord(
@@ -40,7 +46,8 @@ def report_of(decisions: list[tuple[bool, bool]], order: list[str]) -> Report:
         outcome="finished",
         num_inference_steps=len(steps),
         steps=steps,
-        accelerators=[AcceleratorRecord(name=name) for name in order],
+        accelerators=[recorded(name, emulated) for name in order],
+        costs=(known or costs()).records(),
     )
 
 
@@ -57,8 +64,9 @@ def costs(rest: float = 0.5) -> Costs:
     return found
 
 
-def recorded(order: list[str], emulated: bool = False) -> list[Recorded]:
-    return [Recorded(name, name == SAGE, not (name == SAGE and emulated)) for name in order]
+def recorded(name: str, emulated: bool) -> AcceleratorRecord:
+    kernel = name == SAGE
+    return AcceleratorRecord(name=name, prepares=kernel, claims_speed=not (kernel and emulated))
 
 
 DECISIONS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=30)
@@ -69,8 +77,8 @@ ORDERS = st.permutations([SAGE, SWITCH, CACHE])
 def test_factors_and_overheads_multiply_to_the_predicted_speedup(
     decisions: list[tuple[bool, bool]], order: list[str], emulated: bool
 ) -> None:
-    report = report_of(decisions, order)
-    predict(report, recorded(order, emulated), costs())
+    report = report_of(decisions, order, emulated=emulated)
+    predict(report)
     parts = [
         record.factor if record.factor is not None else record.overhead
         for record in report.accelerators
@@ -84,7 +92,7 @@ def test_the_prediction_is_bare_over_accelerated_seconds(
     decisions: list[tuple[bool, bool]], order: list[str]
 ) -> None:
     report = report_of(decisions, order)
-    predict(report, recorded(order), costs())
+    predict(report)
     seconds = 0.0
     for switched, reused in decisions:
         call = 2.0 if switched else 10.0
@@ -97,33 +105,33 @@ def test_an_accelerator_that_decided_nothing_has_the_factor_one(
     decisions: list[tuple[bool, bool]], order: list[str]
 ) -> None:
     report = report_of([(switched, False) for switched, _ in decisions], order)
-    predict(report, recorded(order), costs())
+    predict(report)
     (cache,) = [record for record in report.accelerators if record.name == CACHE]
     assert cache.factor == pytest.approx(1.0)
 
 
 def test_an_emulated_kernel_gets_no_factor_but_its_overhead() -> None:
-    report = report_of([(False, False)] * 4, [SAGE])
     slow = costs()
     slow.samples[Kind("transformer", None, (SAGE,))] = [20.0]
-    predict(report, recorded([SAGE], emulated=True), slow)
+    report = report_of([(False, False)] * 4, [SAGE], emulated=True, known=slow)
+    predict(report)
     (record,) = report.accelerators
     assert record.factor is None
     assert record.overhead == pytest.approx(10.5 / 20.5)
 
 
 def test_a_cost_that_was_never_measured_is_an_estimate_and_says_so() -> None:
-    report = report_of([(False, False), (True, False)], [SWITCH])
     known = costs()
     del known.samples[Kind("render", None, ())]
-    predict(report, recorded([SWITCH]), known)
+    report = report_of([(False, False), (True, False)], [SWITCH], known=known)
+    predict(report)
     assert report.accelerators[0].estimated
     assert report.speedup.predicted == pytest.approx(21.0 / (10.5 + 1.5))
 
 
 def test_only_kinds_that_the_replay_asks_for_are_probed() -> None:
     report = report_of([(False, False), (True, False), (True, True)], [SWITCH, CACHE])
-    assert kinds_needed(report, recorded([SWITCH, CACHE])) == {
+    assert kinds_needed(report) == {
         Kind("transformer", None),
         Kind("render", None),
         Kind("render", "blocks"),

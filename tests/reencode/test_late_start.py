@@ -17,10 +17,10 @@ from diffusers import (
     UniPCMultistepScheduler,
 )
 
+from sraccel.loop.clean_latents import clean_at
 from sraccel.noise.space import noise_space_of, scheduled_levels
 from sraccel.reencode.late_start import first_step_at, schedule_of, strength_for
 from sraccel.reencode.render_call import SIBLINGS
-from sraccel.reencode.srdiffusion import clean_latents
 
 SCHEDULERS = [
     UniPCMultistepScheduler(
@@ -62,7 +62,7 @@ def test_the_clean_latents_are_those_that_the_noise_was_added_to(scheduler: Any)
     signal, level = scheduled_levels(scheduler, space.schedule, position)
     of_clean, of_noise = space.predicted(signal, level)
     step = SimpleNamespace(latents=latents, noise_pred=of_clean * clean + of_noise * noise)
-    assert torch.allclose(clean_latents(step, scheduler, space, position), clean, atol=2e-3)
+    assert torch.allclose(clean_at(step, scheduler, space, position), clean, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", SIBLINGS.values())

@@ -30,7 +30,7 @@ def test_str_of_a_report_says_what_was_measured_and_what_was_predicted(make_repo
     rows = {line[:18].strip(): line[18:].strip() for line in shown.splitlines()}
     assert rows["Measured speedup"].startswith("3.42x (3.31x to 3.47x, 3 pairs of runs; the whole")
     assert rows["Predicted speedup"] == "3.37x (measured / predicted 1.01)"
-    assert rows["Denoising"] == "529 ms (bare 1.81 s; 50 steps)"
+    assert rows["Denoising"] == "529 ms (bare 1.81 s; 50 steps; medians)"
     assert rows["PSNR"] == "31.2 dB (to the bare run)"
     assert rows["SSIM"] == "0.953 (to the bare run)"
     assert rows["Switch"] == "at step 18, where srdiffusion chose render"

@@ -118,7 +118,7 @@ class SRDiffusion(Accelerator):
     @hookimpl
     def run_finished(self, run: Run) -> None:
         self._residents.run_finished()
-        run.note(self, switch_rule=self._detector.rule)
+        run.note(self, **self._detector.notes())
 
 
 def _guessed_noise_space(stack: Stack) -> bool:

@@ -14,7 +14,7 @@ from sraccel.plugin import AcceleratorOptions, ModelSource, Sampling
 Residency = Literal["both", "swap", "prefetch"]
 Handoff = Literal["latent", "reencode"]
 
-ADAPTIVE = {"threshold", "min_step", "max_step", "rule"}
+ADAPTIVE = {"threshold", "min_step", "max_step", "rule", "metric_on"}
 
 
 def _source(given: Any) -> Any:
@@ -78,8 +78,14 @@ class SRDiffusionOptions(AcceleratorOptions):
     )
     rule: Rule = Field(
         "auto",
-        description="`paper`: consecutive steps, to the letter. `per_step`: between computed "
+        description="`paper`: D of consecutive steps. `per_step`: between computed "
         "steps, per step. `auto`: the paper's until a cache skips a step, then per step.",
+    )
+    metric_on: Literal["noise_pred", "x0"] = Field(
+        "noise_pred",
+        description="What D is the change of: the guided noise prediction (the paper's formula), "
+        "or the clean latents that it implies (`x0`; the paper's text has the denoised sample). "
+        "They switch at different steps: a threshold belongs to one of them.",
     )
     residency: Residency = Field(
         "both",

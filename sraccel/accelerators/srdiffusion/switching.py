@@ -5,7 +5,12 @@ The metric is taken on the guided noise prediction of consecutive steps, once pe
     D_i = mean|eps_i - eps_(i-1)| / mean|eps_(i-1)|
 
 and the switch comes after step i when its fall has nearly stopped: 0 < D_(i-1) - D_i < threshold.
-The paper writes the difference with time running down; what is meant is that D falls, and hardly.
+
+Two things are read into the paper. It writes the difference with time running down, which taken
+literally is a rise of D; its figures and its text speak of a fall that levels off, and that is what
+is asked here. It also speaks of the "denoised sample", where its formula has the noise prediction:
+`metric_on: x0` takes D of the clean latents that the guided prediction implies instead. The two
+switch at different steps, so a threshold belongs to one of them.
 
 A cache breaks this rule: a skipped step's prediction is nearly the previous one, so D is
 saw-toothed. The per-step rule looks at computed steps only, and asks of D between them what the
@@ -33,15 +38,26 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Literal
 
-from sraccel.plugin import Accelerator, Column, LoopError, Step, rel_l1_distance
+from sraccel.plugin import (
+    Accelerator,
+    Column,
+    LoopError,
+    Step,
+    clean_latents,
+    rel_l1_distance,
+)
 
 if TYPE_CHECKING:
     import torch
 
 Rule = Literal["auto", "paper", "per_step"]
+Decider = Literal["metric", "min_step", "max_step", "fixed"]
+"""What let the switch come when it came: see `SwitchDetector.decided_by`."""
 
 COLUMNS = {
-    "noise_rel_l1": Column("D", "relative L1 change of the guided prediction, step to step"),
+    "noise_rel_l1": Column(
+        "D", "relative L1 change of the guided prediction (or its x0 estimate), step to step"
+    ),
     "noise_rel_l1_per_step": Column(
         "D per step",
         "the same from one computed step to the next, per step; it decides once a step was skipped",
@@ -50,7 +66,7 @@ COLUMNS = {
 
 
 class PaperRule:
-    """The paper's rule, to the letter."""
+    """The paper's rule on every step, as it is read above."""
 
     def __init__(self, threshold: float) -> None:
         self._threshold = threshold
@@ -97,12 +113,17 @@ class SwitchDetector:
     Attributes:
         switched: whether the metric has said that the render model takes over.
         rule: the rule that is in force: `paper`, `per_step`, or `fixed` by step or noise level.
+        decided_by: None before the switch. `metric`: its first hit that counted came then.
+            `min_step`: it had hit before, and was held back until then. `max_step`: it had not
+            hit. `fixed`: `switch_step` or `switch_sigma`.
         d_per_step: what the per-step rule saw at the last step; None: nothing, or it is not asked.
     """
 
     def __init__(self, options: Any) -> None:
         self._options = options
         self.switched = False
+        self.decided_by: Decider | None = None
+        self._held_back = False
         self.d_per_step: float | None = None
         self.rule: str = "paper" if options.rule == "auto" else options.rule
         if not options.adaptive:
@@ -117,17 +138,27 @@ class SwitchDetector:
         self._per_step = PerStepRule(self._options.threshold)
         self._last_look = False
 
+    def notes(self) -> dict[str, str]:
+        """The rule that was in force, and what decided the switch if it came; for the report."""
+        decided = {} if self.decided_by is None else {"switch_decided_by": self.decided_by}
+        return {"switch_rule": self.rule, **decided}
+
     def render_takes(self, step_index: int, sigma: float | None) -> bool:
         """Whether this step is the render model's; ask after the steps before were observed.
 
         Raises:
             LoopError: the noise level is to decide, and is not known.
         """
+        if self._options.adaptive:
+            return self.switched
+        takes = self._fixed(step_index, sigma)
+        self.decided_by = "fixed" if takes else self.decided_by
+        return takes
+
+    def _fixed(self, step_index: int, sigma: float | None) -> bool:
         options = self._options
         if options.switch_step is not None:
             return bool(step_index >= options.switch_step)
-        if options.switch_sigma is None:
-            return self.switched
         if sigma is None:
             raise LoopError(
                 "srdiffusion: `switch_sigma` needs the noise level: pass `sigma` to `run.step` in "
@@ -136,15 +167,25 @@ class SwitchDetector:
         return bool(sigma <= options.switch_sigma)
 
     def measure(self, step: Step, accelerator: Accelerator) -> None:
-        """Take a finished step's guided prediction, and put into its columns what that showed."""
+        """Take a finished step's guided prediction, and put into its columns what that showed.
+
+        Raises:
+            LoopError: as `clean_latents`, if the metric is taken on those.
+        """
         assert step.noise_pred is not None
-        d = self.observe(step.solver_step, step.noise_pred, step.computed)
+        on_x0 = self._options.adaptive and self._options.metric_on == "x0"
+        watched = clean_latents(step) if on_x0 else step.noise_pred
+        d = self.observe(step.solver_step, watched, step.computed)
         step.measure(accelerator, noise_rel_l1=d, noise_rel_l1_per_step=self.d_per_step)
 
     def observe(
         self, step_index: int, noise_pred: torch.Tensor, computed: bool
     ) -> torch.Tensor | None:
-        """Take a step's guided prediction; returns the metric D (0-dim), None at the first step."""
+        """Take a step's guided prediction, or the clean latents that it implies.
+
+        Returns:
+            the metric D (0-dim); None at the first step.
+        """
         noise_pred = noise_pred.float()
         self.d_per_step = None
         d, _ = self._consecutive.take(step_index, noise_pred)
@@ -175,8 +216,15 @@ class SwitchDetector:
 
     def _decide(self, step_index: int, hit: bool) -> None:
         options = self._options
-        late = options.max_step is not None and step_index >= options.max_step
-        self.switched = self.switched or late or (hit and step_index >= options.min_step)
+        if self.switched:
+            return
+        if hit and step_index >= options.min_step:
+            held_back = self._held_back and step_index == options.min_step
+            self.decided_by = "min_step" if held_back else "metric"
+        elif options.max_step is not None and step_index >= options.max_step:
+            self.decided_by = "max_step"
+        self._held_back = self._held_back or hit
+        self.switched = self.decided_by is not None
 
 
 class _Differences:

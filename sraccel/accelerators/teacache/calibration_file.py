@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError
 
 from sraccel.accelerators.teacache.rule import COEFFICIENT_COUNT, Variant
-from sraccel.plugin import Denoiser, ModelError, replacing, shortened
+from sraccel.plugin import Denoiser, ModelError, read_text, replacing, shortened
 
 SCHEMA_VERSION = 1
 NOT_OF_THE_MODEL = frozenset({"quantization_config"})
@@ -167,10 +167,10 @@ class CalibrationFile(_Strict):
 def _json(path: Path) -> dict[str, Any]:
     advice = "give the file that `sraccel calibrate teacache` wrote"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}; {advice}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is not JSON ({error}); {advice}") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} is not a calibration file; {advice}")

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from sraccel.loop.tracker import Tracker
 
 
+STEP_ARGUMENTS = ("model_output", "timestep", "sample")
+"""Of every scheduler's `step`, in this order."""
+
+
 class PipelineSeam:
     """Watches the scheduler and the progress bar of one pipeline."""
 
@@ -83,7 +87,7 @@ class PipelineSeam:
             raise LoopError(f"num_inference_steps must be 1 or more, not {steps}")
 
     def _step(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
-        given = self._step_signature.bind_partial(self._scheduler, *args, **kwargs).arguments
+        given = self._step_arguments(args, kwargs)
         self._schedule.by_copies = False
         step = self._tracker.pipelines_step
         if step is None:
@@ -95,6 +99,21 @@ class PipelineSeam:
         if step.run.complete:
             self._tracker.end_pipelines_run()
         return result
+
+    def _step_arguments(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What `scheduler.step` was given, by name.
+
+        A wrapper around it may have a signature that says nothing: names are then diffusers' own,
+        in its order.
+        """
+        bound = self._step_signature.bind_partial(self._scheduler, *args, **kwargs).arguments
+        given = {**dict(zip(STEP_ARGUMENTS, args, strict=False)), **kwargs, **bound}
+        if missing := [name for name in STEP_ARGUMENTS if name not in given]:
+            raise LoopError(
+                f"{type(self._scheduler).__name__}.step was called without {', '.join(missing)}: "
+                "sraccel cannot follow this loop; drive it yourself with stack.run(...)"
+            )
+        return given
 
     def _check_followed(self, given: dict[str, Any]) -> None:
         """Refuse a loop that steps its scheduler without a denoiser call that was seen."""

@@ -16,11 +16,15 @@ from typing import Any
 import yaml
 
 from sraccel.errors import Problem, RecipeError
+from sraccel.files import read_text
 from sraccel.recipe.reading.complaints import position_of, reason_of
+from sraccel.recipe.reading.extent import check_dots, check_extent
 from sraccel.recipe.reading.place import Location, Mark
 from sraccel.recipe.reading.yaml_nodes import YamlTree, read_tree
 
 SUFFIXES = (".yaml", ".yml", ".toml", ".json")
+LARGEST = 2**18
+"""Bytes of a recipe's file: what there is to say of one fits into far less."""
 MOST_FILES = 500
 """How many files of a folder are looked at for a name that may have been meant."""
 
@@ -63,6 +67,24 @@ def is_file(path: Path) -> bool:
         return False
 
 
+def not_a_file(path: Path) -> str | None:
+    """What there is instead of a file; None: nothing."""
+    try:
+        if path.is_dir():
+            return "a folder"
+        return "not a regular file" if path.exists() else None
+    except (OSError, ValueError):
+        return None
+
+
+def looks_like_a_recipe(path: Path) -> bool:
+    """Whether it is a file whose lines may be shown: by its own suffix, not by that of a link."""
+    try:
+        return path.resolve().suffix.lower() in SUFFIXES
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
 def files_beside(path: Path) -> list[str]:
     """Recipe-like files of the folder in which a file was sought, as the path would name them."""
     try:
@@ -81,8 +103,10 @@ def read_document(path: Path) -> Document:
     readers = {".toml": _toml, ".json": _json}
     text = ""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        return readers.get(path.suffix.lower(), _yaml)(text, path)
+        text = read_text(path, LARGEST)
+        document = readers.get(path.suffix.lower(), _yaml)(text, path)
+        check_extent(document.content)
+        return document
     except OSError as error:
         raise RecipeError(f"cannot be opened: {error.strerror}", str(path)) from error
     except RecursionError:
@@ -97,6 +121,7 @@ def _yaml(text: str, path: Path) -> Document:
 
 def _json(text: str, path: Path) -> Document:
     content = json.loads(text)
+    check_extent(content)
     try:
         # JSON is YAML but for tabs, which stand only between its tokens.
         document = _with_marks(read_tree(text.replace("\t", " ")), path)
@@ -107,6 +132,7 @@ def _json(text: str, path: Path) -> Document:
 
 
 def _toml(text: str, path: Path) -> Document:
+    check_dots(text)
     return Document(str(path), tomllib.loads(text), path.parent)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,12 @@ from sraccel.text import did_you_mean, nearest
 INCLUDE = "include"
 SCHEMA = "$schema"
 """Where an editor finds the schema, as JSON files say it."""
+ALLOWED = "SRACCEL_INCLUDE_PATH"
+"""Variable of the environment: folders beside the recipe's own whose files may be included."""
+OUTSIDE = (
+    "{name!r} lies outside of {folder}, the recipe's folder: a recipe from elsewhere could read "
+    "any file by it. Copy it there, or name its folder in {variable}"
+)
 MERGED_KEYS = ("sampling", "study")
 """Mappings of which an including recipe may give a part."""
 
@@ -37,6 +44,15 @@ class Merged:
     origins: dict[Location, tuple[Document, Location]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     incomplete: bool = False
+    _above: set[Location] = field(default_factory=set, repr=False)
+
+    def __post_init__(self) -> None:
+        for location in self.origins:
+            self._note_above(location)
+
+    def _note_above(self, location: Location) -> None:
+        """Note what holds a part that has an origin of its own."""
+        self._above.update(location[:length] for length in range(len(location)))
 
     def place(self, location: Location, *, key: bool = False) -> tuple[str | None, Mark | None]:
         """The file that a part comes from, and where it is in there."""
@@ -61,12 +77,18 @@ class Merged:
         for part in location[:-1]:
             target = target[part]
         target[location[-1]] = value
-        self.origins = {
-            known: origin
-            for known, origin in self.origins.items()
-            if known[: len(location)] != location
-        }
+        if location in self._above:
+            self.origins = {
+                known: origin
+                for known, origin in self.origins.items()
+                if known[: len(location)] != location
+            }
+        self.set_origin(location, document, there)
+
+    def set_origin(self, location: Location, document: Document, there: Location) -> None:
+        """Say where a part comes from."""
         self.origins[location] = (document, there)
+        self._note_above(location)
 
     def position(self, use: str) -> int | None:
         """Where in the list an accelerator stands; None: it is not there."""
@@ -125,7 +147,7 @@ def merge(document: Document, chain: tuple[Path, ...] = ()) -> Merged:
         own["accelerators"] = list(own["accelerators"])
     merged = _included(own.pop(INCLUDE, None), document, chain)
     merged.problems.extend(document.problems)
-    merged.origins[()] = (document, ())
+    merged.set_origin((), document, ())
     for key, value in own.items():
         base = merged.content.get(key)
         if key == "accelerators" and isinstance(base, list) and isinstance(value, list):
@@ -147,7 +169,7 @@ def _merge_accelerators(merged: Merged, items: list[Any], document: Document) ->
         if index is None or index in overridden:  # a name listed twice is refused later
             merged.content["accelerators"].append(_copy(item))
             end = len(merged.content["accelerators"]) - 1
-            merged.origins[("accelerators", end)] = (document, here)
+            merged.set_origin(("accelerators", end), document, here)
             overridden.add(end)
             continue
         overridden.add(index)
@@ -185,6 +207,8 @@ def _target(name: Any, folder: Path, chain: tuple[Path, ...]) -> Path | Problem:
         return Problem(INCLUDE, "one recipe: a file (relative to this one) or a shipped name")
     shipped = installed().recipes
     path = folder / name if is_file(folder / name) else shipped.get(name)
+    if path is not None and path != shipped.get(name) and not may_include(path, chain):
+        return Problem(INCLUDE, OUTSIDE.format(name=name, folder=chain[0].parent, variable=ALLOWED))
     if path is None:
         message = f"no file {name!r} beside this one, and no shipped recipe of that name"
         hint, near = near_recipe(name, folder / name, shipped)
@@ -197,11 +221,28 @@ def _target(name: Any, folder: Path, chain: tuple[Path, ...]) -> Path | Problem:
     return path
 
 
+def may_include(path: Path, chain: tuple[Path, ...]) -> bool:
+    """Whether a file lies in the folder of the outermost recipe, or where the user allows it.
+
+    Links are followed first. A recipe that was given in Python may include any.
+    """
+    if not chain:
+        return True
+    allowed = [folder for folder in os.environ.get(ALLOWED, "").split(os.pathsep) if folder]
+    folders = [chain[0].parent, *(Path(folder).expanduser().resolve() for folder in allowed)]
+    return any(path.resolve().is_relative_to(folder) for folder in folders)
+
+
 def near_recipe(name: str, path: Path, shipped: Iterable[str]) -> tuple[str, str | None]:
     """A file of the same folder, or a shipped recipe, that may have been meant: a hint, and it."""
     beside = {name.removesuffix(path.name) + one: None for one in files_beside(path)}
     known = [*beside, *shipped]
-    return did_you_mean(name, known), nearest(name, known)
+    if (near := nearest(name, known)) is None:
+        return "", None
+    stem, other = Path(name).stem, Path(near).stem  # that both end in .yaml says nothing
+    if stem != other and nearest(stem, [other]) is None:
+        return "", None
+    return did_you_mean(name, known), near
 
 
 def _means_default(use: str, option: str) -> bool:

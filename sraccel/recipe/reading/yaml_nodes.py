@@ -8,13 +8,12 @@ from typing import Any
 import yaml
 
 from sraccel.recipe.reading.complaints import STREAM_END
+from sraccel.recipe.reading.extent import MOST_VALUES
 from sraccel.recipe.reading.place import Location, Mark
 from sraccel.text import shortened
 
 MERGE = "tag:yaml.org,2002:merge"
 SHORT = 40
-MOST_NODES = 20_000
-"""Aliases can make a short file as large as one likes."""
 
 
 @dataclass
@@ -43,7 +42,17 @@ def _root(loader: yaml.SafeLoader) -> yaml.Node | None:
 
 
 class _Loader(yaml.SafeLoader):
-    """Reports where an impossible value stands: a date of a 13th month, an integer too long."""
+    """Stops at too many nodes, and says where an impossible value stands (a 13th month, say)."""
+
+    nodes = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self.nodes += 1
+        if self.nodes > MOST_VALUES:
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+            message = f"this holds more than {MOST_VALUES:,} values"
+            raise yaml.constructor.ConstructorError(None, None, message, mark)
+        return super().compose_node(parent, index)
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -94,8 +103,8 @@ def _check_size(root: yaml.Node) -> None:
             raise _refusal("this holds itself (an alias inside of its anchor)", node)
         entered.add(id(node))
         total = 1 + sum(size(child) for child in _children(node))
-        if total > MOST_NODES:
-            raise _refusal(f"this holds more than {MOST_NODES} values", node)
+        if total > MOST_VALUES:
+            raise _refusal(f"this holds more than {MOST_VALUES:,} values", node)
         sizes[id(node)] = total
         return total
 

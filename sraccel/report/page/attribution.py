@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sraccel.report.contributions import AcceleratorWords, contribution, positive
-from sraccel.report.words import TIMES, factor
+from sraccel.report.claim import claim
+from sraccel.report.contributions import AcceleratorWords, contribution
+from sraccel.report.words import TIMES, factor, positive
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report, Speedup
@@ -118,7 +119,10 @@ def _totals(speedup: Speedup, axis: _Axis) -> Iterator[Bar]:
         whisker = _whisker(speedup, axis) if label == "measured" else None
         ends = map(factor, speedup.measured_range or ())
         remark = " to ".join(ends) if whisker else ""
-        yield Bar(label, factor(known), label, start, end - start, whisker, remark)
+        said = factor(known)
+        if label == "measured":
+            said = claim(speedup)
+        yield Bar(label, said, label, start, end - start, whisker, remark)
 
 
 def _whisker(speedup: Speedup, axis: _Axis) -> tuple[float, float] | None:

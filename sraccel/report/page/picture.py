@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sraccel.errors import OutputError
 from sraccel.files import save_text
+from sraccel.report.claim import claim_alone
 from sraccel.report.headline import title
 from sraccel.report.page.details import prompt_of
 from sraccel.report.page.shapes import Key
@@ -84,8 +85,8 @@ def _picture(report: Report, drawing: Drawing) -> Picture:
 
 def _title(report: Report) -> str:
     speedup = report.speedup
-    known = {"measured": speedup.measured, "predicted": speedup.predicted}
-    figures = [f"{factor(value)} {name}" for name, value in known.items() if finite(value)]
+    figures = [claim_alone(speedup)] * bool(finite(speedup.measured))
+    figures += [f"{factor(speedup.predicted)} predicted"] * bool(finite(speedup.predicted))
     outcome = [report.outcome] * (report.outcome != "finished")
     return ", ".join([title(report), *figures, *outcome])
 

@@ -29,6 +29,7 @@ def analyse(
     *,
     design: str,
     losses: Mapping[str, Loss] | None = None,
+    limits: Mapping[str, tuple[float, float]] | None = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Analysis:
@@ -47,11 +48,12 @@ def analyse(
         design: of the study; orders of accelerators are compared only where it is `order`.
         losses: by metric, what a cell's value loses to the bare one's of the same block;
             `bare - value` for metrics that are not named.
+        limits: by metric, between which values its mean lies: an interval ends there.
         resamples: of the bootstrap.
         seed: of the bootstrap.
     """
     table = tabulate(runs, cells, losses or {})
-    outcomes = Outcomes(table, cells, Resampling(resamples, seed))
+    outcomes = Outcomes(table, cells, Resampling(resamples, seed), limits or {})
     factorial = Factorial(accelerators, cells)
     described = describe_cells(table, cells, outcomes)
     speed = estimate_effects(outcomes.speed, factorial)

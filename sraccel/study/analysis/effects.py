@@ -23,6 +23,8 @@ from sraccel.study.analysis.resampling import MIN_UNITS, Draws
 from sraccel.study.cell import BARE, Cell
 from sraccel.study.results import Effect, Effects, Estimate, Order, Pair, Share
 
+LEFT = 0.5
+"""Of the larger of two opposed effects, what must be left of it beside the other."""
 Subset = frozenset[str]
 Weights = dict[Subset, float]
 """By subset of the accelerators, what its cell's mean counts for."""
@@ -180,7 +182,7 @@ def _pair(pair: Subset, speed: Outcome, factorial: Factorial) -> Pair:
         return Pair(accelerators=(first, second), why=why)
     one, other, both = speed.draw(*({cell: 1.0} for cell in needed))
     product = one + other
-    known = product.differs_from_zero()
+    known = product.differs_from_zero() and not _cancel(one, other)
     return Pair(
         accelerators=(first, second),
         index=(both / product).estimate() if known else None,
@@ -188,8 +190,23 @@ def _pair(pair: Subset, speed: Outcome, factorial: Factorial) -> Pair:
         product=product.estimate(math.exp),
         kept=(both - product).estimate(math.exp),
         best_single=(both - one.greater(other)).estimate(math.exp),
-        why=None if known else _too_little(first, second, product),
+        why=None if known else _no_index(first, second, one, other),
     )
+
+
+def _cancel(one: Draws, other: Draws) -> bool:
+    """Whether what one gains is what the other loses, nearly: their sum is then no measure."""
+    opposed = one.value * other.value < 0
+    return opposed and abs(one.value + other.value) < LEFT * max(abs(one.value), abs(other.value))
+
+
+def _no_index(first: str, second: str, one: Draws, other: Draws) -> str:
+    if _cancel(one, other):
+        return (
+            f"{first} ({math.exp(one.value):.2f}x) and {second} ({math.exp(other.value):.2f}x) "
+            "nearly cancel, so that a ratio to their product says nothing"
+        )
+    return _too_little(first, second, one + other)
 
 
 def _too_little(first: str, second: str, product: Draws) -> str:

@@ -93,7 +93,13 @@ class Outcome:
 class Outcomes:
     """All outcomes of a study."""
 
-    def __init__(self, table: BlockTable, cells: Sequence[Cell], resampling: Resampling) -> None:
+    def __init__(
+        self,
+        table: BlockTable,
+        cells: Sequence[Cell],
+        resampling: Resampling,
+        limits: Mapping[str, tuple[float, float]],
+    ) -> None:
         begun = {run.cell for run in table.runs}
         finished = {run.cell for run in table.runs if run.outcome == "finished"}
 
@@ -108,8 +114,19 @@ class Outcomes:
 
         self.speed = outcome(table.log_speedup, "timing", math.exp)
         self.whole_call = outcome(table.log_whole_call, "timing of the whole call", math.exp)
-        self.qualities = {name: outcome(values, name) for name, values in table.quality.items()}
+        self.qualities = {
+            name: outcome(values, name, _within(limits.get(name)))
+            for name, values in table.quality.items()
+        }
         self.losses = {name: outcome(values, name) for name, values in table.loss.items()}
+
+
+def _within(limits: tuple[float, float] | None) -> Callable[[float], float]:
+    """What is shown of a mean that lies between limits, and of the ends of its interval."""
+    if limits is None:
+        return float
+    low, high = limits
+    return lambda value: min(max(value, low), high)
 
 
 def _reason(cell: str, begun: set[str], finished: set[str], noun: str) -> str:

@@ -25,7 +25,7 @@ Vector = npt.NDArray[np.float64]
 
 MIN_UNITS = 3
 """Of fewer units, an interval says nothing."""
-FEW_UNITS = 8
+FEW_UNITS = 12
 """Below this, hardly a resample lies as far out as an interval's ends should: see `interval`."""
 
 
@@ -116,6 +116,10 @@ def interval(draws: Draws, level: float = LEVEL) -> tuple[float, float] | None:
     Of fewer than `FEW_UNITS` units there are none so far out, since no resample leaves the range
     of the data. The interval is then Student's, with the standard error that the resamples give:
     the value plus and minus t * sqrt(n / (n - 1)) * their spread.
+
+    Neither knows a tail that no block showed: of few blocks whose values have a long tail on one
+    side, intervals hold the truth less often than they say (of 8 lognormal ones with sigma 0.8,
+    0.90 instead of 0.95). Tails that are heavy on both sides do no harm.
 
     None for fewer than `MIN_UNITS` units, or where resamples are not finite.
     """

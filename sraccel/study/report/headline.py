@@ -152,7 +152,7 @@ def _pair(report: StudyReport) -> KeyFigure:
         return _missing(label, why or "no pair was run with both of its singles")
     kept, index = number(pair.kept, 3), number(pair.index, 2)
     sure = {None: f"; {TOO_FEW}", 0: f": that {ADDS_UP}"}.get(side(pair.kept, 1.0), "")
-    said = f"{listed(pair.accelerators)} keep {kept} of what they promise{sure}"
+    said = f"{listed(pair.accelerators)} have {kept} of the product of their speedups{sure}"
     if index.value == DASH:
         return KeyFigure(label, f"{kept.value} kept", said)
     return KeyFigure(label, f"index {index.value}", "; ".join(filter(None, [index.interval, said])))
@@ -172,8 +172,8 @@ def verdict(pair: Pair) -> str:
     said = {
         None: f"{TOO_FEW}: whether they add up is not known",
         0: ADDS_UP,
-        -1: f"they lose to each other: {share(ratio)} of the product is kept",
-        1: f"they help each other: {share(ratio)} of the product",
+        -1: f"they lose to each other: {share(ratio)} of the product of their speedups",
+        1: f"they help each other: {share(ratio)} of the product of their speedups",
     }[side(pair.kept, 1.0)]
     slower = side(pair.best_single, 1.0) == -1
     return f"{said}; slower than the faster one alone" if slower else said

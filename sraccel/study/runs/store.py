@@ -192,7 +192,8 @@ class Store:
     def _header(self) -> Header:
         if not self._tables() >= set(TABLES):
             raise ConflictError(f"{self.path} is not the file of a study: choose another output")
-        ((content,),) = self._connection.execute("SELECT content FROM header")
+        with _intact(self.path):
+            ((content,),) = self._connection.execute("SELECT content FROM header")
         try:
             return Header.model_validate_json(content)
         except ValidationError as error:
@@ -269,17 +270,20 @@ class Store:
         for number, metric, value in self._rows(
             "SELECT run, metric, value FROM quality WHERE value IS NOT NULL"
         ):
-            found[number].setdefault("quality", {})[metric] = value
-        return {
-            number: CellRun.model_validate({**row, "warnings": json.loads(row["warnings"])})
-            for number, row in found.items()
-        }
+            with _intact(self.path):
+                found[number].setdefault("quality", {})[metric] = value
+        with _intact(self.path):
+            return {
+                number: CellRun.model_validate({**row, "warnings": json.loads(row["warnings"])})
+                for number, row in found.items()
+            }
 
     def report(self, number: int) -> Report | None:
         """The report of a run, if it was kept."""
         rows = self._rows("SELECT report FROM runs WHERE id = ?", number)
         found = [content for (content,) in rows if content is not None]
-        return Report.from_json(found[0]) if found else None
+        with _intact(self.path):
+            return Report.from_json(found[0]) if found else None
 
     def judged(self) -> set[int]:
         """Numbers of the runs whose quality was measured, or cannot be."""
@@ -345,6 +349,16 @@ def _as_ours(path: Path) -> Iterator[None]:
                 f"{path} is damaged, or not the file of a study: {reason}"
             ) from None
         raise OutputError(f"cannot use {path}: {reason}", path=path, reason=reason) from error
+
+
+@contextmanager
+def _intact(path: Path) -> Iterator[None]:
+    """Turn what a row raises that cannot be read into our error; pydantic's is a ValueError."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ConflictError(f"{path} is damaged, or not the file of a study: {reason}") from None
 
 
 def _now() -> str:

@@ -231,3 +231,29 @@ def test_a_render_model_larger_in_depth_is_no_obstacle(
     ) as stack:
         generate(pipe)
     assert stack.report.switch_step == 1
+
+
+def test_a_scheduler_whose_step_says_nothing_of_its_arguments_is_followed(
+    pipe: WanPipeline, generate: Generate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = generate(pipe)
+    kind = type(pipe.scheduler)
+    step = kind.step
+    monkeypatch.setattr(kind, "step", lambda *args, **kwargs: step(*args, **kwargs))
+    with sraccel.compose(pipe, []) as stack:
+        assert torch.equal(generate(pipe), bare)
+    assert len(stack.report.steps) == 8
+
+
+def test_a_stack_is_not_attached_in_the_middle_of_a_run(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    stack = sraccel.compose(pipe, [])
+
+    def attach(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        stack.attach()
+        return {}
+
+    with pytest.raises(sraccel.LoopError, match="attach it before the call"):
+        generate(pipe, callback_on_step_end=attach)
+    assert not stack.attached

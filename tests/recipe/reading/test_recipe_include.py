@@ -105,7 +105,6 @@ def test_a_file_is_sought_beside_the_including_one_and_then_among_the_shipped(
     shutil.copy(folder / "base.yaml", folder / "deeper" / "first.yaml")
     monkeypatch.chdir(folder)
     assert uses(load(folder, "include: deeper/first.yaml")) == ["srdiffusion", "teacache"]
-    assert load(folder / "deeper", "include: ../base.yaml").sampling.guidance_scale == 3
     assert uses(load(folder, "include: demo")) == uses(Recipe.load("demo"))
     (folder / "demo").write_text("accelerators: [{use: teacache}]")
     assert uses(load(folder, "include: demo")) == ["teacache"]

@@ -165,11 +165,34 @@ class TestPairs:
         assert pair.together is not None
         assert pair.kept is not None
 
+    def test_no_index_where_one_gains_what_the_other_loses(self) -> None:
+        """Seen once: 2.0 and 0.52 made 1.5 together, and the index was 7.43."""
+        pair = self.pair(2.0, 0.52, 1.5)
+        assert pair.index is None
+        assert pair.why == (
+            "a (2.00x) and b (0.52x) nearly cancel, so that a ratio to their product says nothing"
+        )
+        assert pair.kept.value == pytest.approx(1.5 / 1.04)
+        assert self.pair(2.0, 0.8, 1.5).index is not None
+
     def test_no_share_of_a_speedup_that_may_be_none(self) -> None:
         logs = {"bare": [0.0] * 4, "a": [0.3] * 4, "b": [0.2] * 4, "a + b": [0.1, -0.1] * 2}
         found = full(runs_of(logs), "ab")
         assert [share.share for share in found.speed.shapley] == [None, None]
         assert found.speed.shapley[0].value.value == pytest.approx(math.exp(0.1 / 2))
+
+
+def test_intervals_end_where_a_score_does() -> None:
+    """Seen once: 1.212 of 1."""
+    runs = runs_of({"bare": [0.0] * 3, "a": [0.1] * 3})
+    for run, score in zip(runs, [1.0, 1.0, 0.4] * 2, strict=True):
+        run.quality["semantic"] = score
+    cells = factorial("a")
+    limited = analyse(runs, cells, "a", design="full", limits={"semantic": (0.0, 1.0)})
+    free = analyse(runs, cells, "a", design="full")
+    assert free.cells[1].quality["semantic"].high > 1
+    assert limited.cells[1].quality["semantic"].high == 1
+    assert limited.cells[1].quality["semantic"].low == 0
 
 
 class TestLosses:

@@ -2,13 +2,15 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 
+import numpy as np
 import pytest
 from synthetic import LOSSES, World, factorial, world_of_two
 
 from sraccel.study.analysis import analyse
+from sraccel.study.analysis.resampling import Resampling, Vector, interval
 from sraccel.study.results import Analysis, Estimate
 
 STUDIES = 600
@@ -66,6 +68,25 @@ def test_intervals_hold_the_truth_as_often_as_they_say(blocks: int) -> None:
     shares = coverage(blocks)
     assert len(shares) == 10
     assert {name: share for name, share in shares.items() if not 0.92 <= share <= 0.98} == {}
+
+
+@pytest.mark.parametrize("units", [8, 11, 12])
+@pytest.mark.parametrize("tails", ["normal", "both sides", "one side"])
+def test_heavy_tails_cost_no_more_than_is_said(units: int, tails: str) -> None:
+    """Where the method changes, and below; of tails on one side the docstring says how much."""
+    generator = np.random.default_rng(units)
+    draws: dict[str, tuple[Callable[[], Vector], float, float]] = {
+        "normal": (lambda: generator.normal(size=units), 0.0, 0.92),
+        "both sides": (lambda: generator.standard_t(3, units), 0.0, 0.92),
+        "one side": (lambda: generator.lognormal(0, 0.8, units), math.exp(0.32), 0.84),
+    }
+    draw, truth, least = draws[tails]
+    resampling, hits = Resampling(400, 0), 0
+    for _ in range(STUDIES):
+        ends = interval(resampling.mean(draw(), np.arange(units)))
+        assert ends is not None
+        hits += ends[0] <= truth <= ends[1]
+    assert least <= hits / STUDIES <= 0.99
 
 
 def test_intervals_of_few_blocks_err_on_the_wide_side() -> None:

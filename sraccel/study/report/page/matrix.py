@@ -74,7 +74,7 @@ class _Scale:
     bounds: Callable[[Estimate], str]
 
     def shade(self, value: float, *, clear: bool = True) -> str:
-        """Pale where the interval holds the centre, however far off the value is."""
+        """Pale where no interval lies on one side of the centre, however far off the value is."""
         away = self.sign * self.distance(value)
         depth = sum(abs(away) >= part * self.end for part in SHARES)
         depth = depth if clear else min(depth, 1)
@@ -119,7 +119,8 @@ def loss_matrix(report: StudyReport, name: str) -> Matrix | None:
         text=lambda value: signed(value, places),
         bounds=lambda estimate: interval(estimate, places),
     )
-    ends = [-way * part * scale.end for way, part in _places()]
+    nothing = max(map(abs, values), default=0.0) < 0.5 * 10.0**-places
+    ends = [0.0] if nothing else [-way * part * scale.end for way, part in _places()]
     beside = "" if alone else ", averaged over the others"
     label = f"added to the {metric(name).lost} beyond the sum of the two{beside}"
     return _matrix(report, name, label, found, scale, ends)
@@ -174,4 +175,6 @@ def _field(
     where = side(estimate, scale.centre)
     sure = {None: TOO_FEW, 0: ADDS_UP}.get(where, "")
     said = ", ".join(filter(None, [f"{both}: {scale.text(value)}", bounds, sure]))
-    return Field(scale.text(value), bounds, scale.shade(value, clear=where != 0), bool(where), said)
+    return Field(
+        scale.text(value), bounds, scale.shade(value, clear=bool(where)), bool(where), said
+    )

@@ -1,0 +1,128 @@
+"""Two reports beside each other: what each says, row by row, and where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sraccel.files import save_text
+from sraccel.report.headline import KeyFigure, figures, notices, switch_facts, title
+from sraccel.report.page.shell import SHARED, Shell
+from sraccel.report.words import DASH, spoken, upper_first, with_remark, words
+
+if TYPE_CHECKING:
+    from sraccel.report.model import Report
+
+PAGE = Shell(SHARED, "side_by_side.html.jinja", ("side_by_side.css",), ())
+
+
+@dataclass(frozen=True)
+class Side:
+    """A report in words.
+
+    Attributes:
+        name: where it lies.
+        sections: names and values, by heading: the figures first, then how they were made.
+    """
+
+    name: str
+    title: str
+    notices: Sequence[str]
+    sections: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A name, and what either report has there."""
+
+    name: str
+    one: str
+    other: str
+
+    @property
+    def same(self) -> bool:
+        """Whether both say the same."""
+        return self.one == self.other
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Both reports, and their rows by heading."""
+
+    one: Side
+    other: Side
+    sections: Mapping[str, Sequence[Row]]
+
+
+def side_of(report: Report, name: str) -> Side:
+    """A run's report, in words."""
+    switch = {upper_first(key): value for key, value in switch_facts(report)}
+    return Side(
+        name,
+        title(report),
+        notices(report),
+        {
+            "Figures": {**in_words(figures(report)), **switch},
+            **made_by(report.recipe, report.call, report.model, report),
+        },
+    )
+
+
+def in_words(figures: Iterable[KeyFigure]) -> dict[str, str]:
+    """Key figures with their details, by label."""
+    return {figure.label: with_remark(figure.value, figure.detail) for figure in figures}
+
+
+def made_by(
+    recipe: Mapping[str, Any], call: Mapping[str, Any], model: Mapping[str, Any], report: Any
+) -> dict[str, dict[str, str]]:
+    """How the figures were made: recipe, call, models, versions and machine."""
+    return {
+        "Recipe": dict(_options(recipe)),
+        "Call": {words(key): spoken(value) for key, value in call.items()},
+        "Models": {role: spoken(value) for role, value in model.items()},
+        "Versions": dict(report.versions),
+        "Machine": dict(report.environment),
+    }
+
+
+def _options(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """`teacache.threshold` and the like, in the recipe's order."""
+    items = recipe.get("accelerators")
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, dict):
+            use = str(item.get("use"))
+            yield use, "yes"
+            yield from ((f"{use}.{key}", spoken(item[key])) for key in item if key != "use")
+
+
+def side_by_side(one: Side, other: Side) -> SideBySide:
+    """Rows of what either report has; a dash where it has nothing."""
+    headings = dict.fromkeys([*one.sections, *other.sections])
+    return SideBySide(
+        one,
+        other,
+        {
+            heading: _rows(one.sections.get(heading, {}), other.sections.get(heading, {}))
+            for heading in headings
+        },
+    )
+
+
+def _rows(one: Mapping[str, str], other: Mapping[str, str]) -> list[Row]:
+    names = dict.fromkeys([*one, *other])
+    return [Row(name, one.get(name, DASH), other.get(name, DASH)) for name in names]
+
+
+def save_side_by_side(pair: SideBySide, path: str | Path) -> Path:
+    """Write both as one page that loads nothing.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    text = PAGE.render(
+        {}, kind="sraccel compare", title=f"{pair.one.title} and {pair.other.title}", pair=pair
+    )
+    return save_text(text, path)
