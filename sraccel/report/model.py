@@ -52,7 +52,7 @@ class CallRecord(_Part):
     evaluations: list[CallRecord] = Field(
         default_factory=list, description="The calls of denoisers that its answer was made of."
     )
-    skips: dict[str, float] = Field(
+    skips: dict[str, Number] = Field(
         default_factory=dict,
         description="Shares of its work that accelerators skipped by other means, by name.",
     )
@@ -141,7 +141,7 @@ class CostRecord(_Part):
     skipped: Literal["call", "blocks"] | None = Field(
         None, description="What a rule skipped of it; null: nothing."
     )
-    shares: dict[str, float] = Field(
+    shares: dict[str, Number] = Field(
         default_factory=dict,
         description="What accelerators skipped of it by other means, as shares of the work.",
     )
