@@ -203,10 +203,14 @@ def named(module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     return {**dict(zip(parameters_of(type(module)), args, strict=False)), **kwargs}
 
 
-@functools.cache
 def parameters_of(model_class: type) -> tuple[str, ...]:
     """Names of the arguments of a model's `forward`."""
-    return tuple(inspect.signature(cast(Any, model_class).forward).parameters)[1:]
+    return _parameters(cast(Any, model_class))
+
+
+@functools.cache
+def _parameters(model_class: Any) -> tuple[str, ...]:
+    return tuple(inspect.signature(model_class.forward).parameters)[1:]
 
 
 def argument(args: tuple[Any, ...], kwargs: dict[str, Any], position: int, name: str) -> Any:

@@ -51,8 +51,9 @@ class Schedule:
             return False
         timestep = named(denoiser.module, args, kwargs).get(denoiser.adapter.timestep)
         latest, self._latest = self._latest, timestep
-        both = isinstance(timestep, torch.Tensor) and isinstance(latest, torch.Tensor)
-        return both and timestep.shape == latest.shape and not torch.equal(timestep, latest)
+        if not isinstance(timestep, torch.Tensor) or not isinstance(latest, torch.Tensor):
+            return False
+        return timestep.shape == latest.shape and not torch.equal(timestep, latest)
 
     def position_of(
         self,
