@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ConflictError
 from sraccel.loop.denoiser_adapter import parameters_of
@@ -110,7 +110,7 @@ def candidate_blocks(model: nn.Module) -> dict[str, Sequence[nn.Module]]:
 
 def parameters_of_block(block: nn.Module) -> tuple[str, ...]:
     """Names of the arguments of a block's `forward`."""
-    return parameters_of(cast(Any, type(block)))
+    return parameters_of(type(block))
 
 
 def carried_parameters(block: nn.Module) -> Iterator[Parameter]:

@@ -21,7 +21,8 @@ def denoiser(role: str, levels: float, out_channels: int) -> Any:
         predicts_for_scheduler=True,
     )
     space = NoiseSpace(VariancePreservingSchedule(falling), "v_prediction", 1.0)
-    return SimpleNamespace(role=role, family="any", module=None, adapter=adapter, noise_space=space)
+    known = {"role": role, "family": "any", "module": None, "pipeline": None}
+    return SimpleNamespace(**known, adapter=adapter, noise_space=space)
 
 
 def test_noise_levels_that_differ_need_the_change_of_variables():
