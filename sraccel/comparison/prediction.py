@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sraccel.comparison.costs import Costs, Kind, shares_of
-from sraccel.report.model import CallRecord, Report
+from sraccel.report.model import CallRecord, EvaluationRecord, Report
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ def kinds_of(call: CallRecord, present: Sequence[Recorded]) -> list[Kind]:
     """What a call would have been if only these accelerators had acted: calls of denoisers."""
     names = {accelerator.name for accelerator in present}
     if call.answered_by in names:
-        return [kind for one in call.evaluations for kind in kinds_of(one, present)]
+        return [kind_of(one, present) for one in call.evaluations]
     return [kind_of(call, present)]
 
 
-def kind_of(call: CallRecord, present: Sequence[Recorded]) -> Kind:
-    """The same of a call that nobody answers otherwise."""
+def kind_of(call: EvaluationRecord, present: Sequence[Recorded]) -> Kind:
+    """The same of one evaluation of a denoiser."""
     names = {accelerator.name for accelerator in present}
     return Kind(
         denoiser=call.denoiser if call.chosen_by in names else call.requested,
