@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sraccel.loop.call import Call
     from sraccel.loop.denoiser import Contribution, Denoiser
     from sraccel.loop.step import Step
-    from sraccel.report.model import CallRecord, CostRecord, Report
+    from sraccel.report.model import CallRecord, CostRecord, EvaluationRecord, Report
 
 
 class Kind(NamedTuple):
@@ -108,18 +108,18 @@ class Costs:
         return median(value for values in self.rests.values() for value in values)
 
 
-def evaluated(calls: Iterable[CallRecord]) -> Iterator[CallRecord]:
+def evaluated(calls: Iterable[CallRecord]) -> Iterator[EvaluationRecord]:
     """The calls of denoisers: of one that was answered otherwise, those that it was made of."""
     for call in calls:
-        yield from [call] if call.answered_by is None else call.evaluations
+        yield from call.evaluations if call.answered_by is not None else (call,)
 
 
-def shares_of(call: CallRecord) -> tuple[tuple[str, float], ...]:
+def shares_of(call: EvaluationRecord) -> tuple[tuple[str, float], ...]:
     """What accelerators skipped by means of their own, to a hundredth: nearly equal is one kind."""
     return tuple((name, round(share, 2)) for name, share in sorted(call.skips.items()))
 
 
-def _kind_of(call: CallRecord, prepared_by: tuple[str, ...]) -> Kind:
+def _kind_of(call: EvaluationRecord, prepared_by: tuple[str, ...]) -> Kind:
     """The kind of a call as it was made."""
     return Kind(call.denoiser, call.level, prepared_by, shares_of(call))
 

@@ -15,19 +15,19 @@ import math
 from collections.abc import Iterator, Sequence
 
 from sraccel.comparison.costs import Costs, Kind, shares_of
-from sraccel.report.model import AcceleratorRecord, CallRecord, Report
+from sraccel.report.model import AcceleratorRecord, CallRecord, EvaluationRecord, Report
 
 
 def kinds_of(call: CallRecord, present: Sequence[AcceleratorRecord]) -> list[Kind]:
     """What a call would have been if only these accelerators had acted: calls of denoisers."""
     names = {accelerator.name for accelerator in present}
     if call.answered_by in names:
-        return [kind for one in call.evaluations for kind in kinds_of(one, present)]
+        return [kind_of(one, present) for one in call.evaluations]
     return [kind_of(call, present)]
 
 
-def kind_of(call: CallRecord, present: Sequence[AcceleratorRecord]) -> Kind:
-    """The same of a call that nobody answers otherwise."""
+def kind_of(call: EvaluationRecord, present: Sequence[AcceleratorRecord]) -> Kind:
+    """The same of one evaluation of a denoiser."""
     names = {accelerator.name for accelerator in present}
     return Kind(
         denoiser=call.denoiser if call.chosen_by in names else call.requested,

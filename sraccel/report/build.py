@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sraccel.noise.space import noise_level
 from sraccel.report.model import (
     AcceleratorRecord,
     CallRecord,
     ColumnRecord,
+    EvaluationRecord,
     HandoffRecord,
     Report,
     StepRecord,
@@ -96,19 +97,26 @@ def _step_records(run: Run) -> list[StepRecord]:
 
 def _call_record(call: Call, run: Run) -> CallRecord:
     return CallRecord(
-        branch=call.branch,
-        requested=call.requested,
-        denoiser=call.denoiser.role,
-        chosen_by=call.chosen_by,
-        reused=call.reused_by is not None,
-        reused_by=call.reused_by,
-        level=call.level if call.reused_by is not None else None,
-        predicted_by=call.predicted_by,
+        **_facts(call, run),
         answered_by=call.answered_by,
-        evaluations=[_call_record(one, run) for one in call.evaluations],
-        skips=call.skips,
-        seconds=None if call.marks is None else run.clock.seconds(*call.marks),
+        evaluations=[EvaluationRecord(**_facts(one, run)) for one in call.evaluations],
     )
+
+
+def _facts(call: Call, run: Run) -> dict[str, Any]:
+    """What is said of any evaluation of a denoiser."""
+    return {
+        "branch": call.branch,
+        "requested": call.requested,
+        "denoiser": call.denoiser.role,
+        "chosen_by": call.chosen_by,
+        "reused": call.reused_by is not None,
+        "reused_by": call.reused_by,
+        "level": call.level if call.reused_by is not None else None,
+        "predicted_by": call.predicted_by,
+        "skips": call.skips,
+        "seconds": None if call.marks is None else run.clock.seconds(*call.marks),
+    }
 
 
 def _calls(run: Run) -> list[Call]:

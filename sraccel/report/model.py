@@ -33,8 +33,8 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class CallRecord(_Part):
-    """One call of a denoiser."""
+class EvaluationRecord(_Part):
+    """One evaluation of a denoiser."""
 
     branch: str = Field(description="Guidance branch: `cond`, `uncond`, or what the loop named it.")
     requested: str = Field(description="What the loop called: the pipeline's own word for it.")
@@ -48,15 +48,20 @@ class CallRecord(_Part):
     predicted_by: str | None = Field(
         None, description="Accelerator that predicted what was skipped; null: the last was reused."
     )
-    answered_by: str | None = Field(None, description="Accelerator that answered it otherwise.")
-    evaluations: list[CallRecord] = Field(
-        default_factory=list, description="The calls of denoisers that its answer was made of."
-    )
     skips: dict[str, Number] = Field(
         default_factory=dict,
         description="Shares of its work that accelerators skipped by other means, by name.",
     )
     seconds: float | None = Field(None, description="Duration of the call, in seconds.")
+
+
+class CallRecord(EvaluationRecord):
+    """One call that the loop made, and what its answer was made of."""
+
+    answered_by: str | None = Field(None, description="Accelerator that answered it otherwise.")
+    evaluations: list[EvaluationRecord] = Field(
+        default_factory=list, description="The calls of denoisers that its answer was made of."
+    )
 
 
 class StepRecord(_Part):
