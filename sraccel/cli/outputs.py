@@ -63,7 +63,9 @@ class Outputs:
         frames = _first_video(output)
         kept = report.model_copy(deep=True)
         kept.call = self.call
-        kept.origin = self.origin.model_copy(update={"frames_sha256": frames_sha256(frames)})
+        size = (int(frames.shape[-1]), int(frames.shape[-2]))
+        facts = {"frames_sha256": frames_sha256(frames), "frame_size": size}
+        kept.origin = self.origin.model_copy(update=facts)
         if way == "accelerated":
             kept.recipe = self._recipe()
         self._reports[way] = kept

@@ -60,7 +60,10 @@ def _is_beside(report: Report, video: Repetition) -> bool:
     """Whether it is of the same call on the same models and machine, without accelerators."""
     if report.origin is None or video.recipe.get("accelerators"):
         return False
-    same_frames = {"frames_sha256": video.origin.frames_sha256}
+    same_frames = {
+        "frames_sha256": video.origin.frames_sha256,
+        "frame_size": video.origin.frame_size,
+    }
     same = video.origin == report.origin.model_copy(update=same_frames)
     versions = (video.versions, video.environment) == (report.versions, report.environment)
     return same and versions and video.call == report.call

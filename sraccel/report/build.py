@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from sraccel.loop.accelerator import Accelerator
     from sraccel.loop.call import Call
     from sraccel.loop.clock import Mark
+    from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.run import Run
 
+PACKAGE = Path(__file__).parents[1]
+"""The folder of this package."""
 PACKAGES = ("sraccel", "torch", "diffusers", "transformers", "sageattention", "pluggy", "pydantic")
 
 
@@ -40,7 +43,7 @@ def build_report(run: Run) -> Report:
     steps = _step_records(run)
     report = Report(
         outcome=run.outcome or "running",
-        model={role: denoiser.describe() for role, denoiser in stack.denoisers.items()},
+        model={role: _described(denoiser) for role, denoiser in stack.denoisers.items()},
         recipe=stack.recipe.model_dump(mode="json", fallback=_class_name),
         num_inference_steps=run.num_inference_steps,
         num_solver_steps=run.num_solver_steps,
@@ -58,6 +61,15 @@ def build_report(run: Run) -> Report:
     )
     report.warnings = [*run.warnings, *_unfinished_or_idle(run, report)]
     return report
+
+
+def _described(denoiser: Denoiser) -> dict[str, object]:
+    """Facts about a denoiser; where this package is installed is nobody's business."""
+    facts = denoiser.describe()
+    path = str(facts.get("name_or_path") or "")
+    if path and Path(path).is_relative_to(PACKAGE):
+        facts["name_or_path"] = Path(path).relative_to(PACKAGE.parent).as_posix()
+    return facts
 
 
 def _timing(run: Run) -> Timing | None:

@@ -72,6 +72,9 @@ class Origin(BaseModel):
     device: Device = Field(description="Where it ran.")
     offload: Offload = Field("none", description="What was kept off the GPU.")
     fps: float = Field(gt=0, le=1000, description="Frames per second of the video.")
+    frame_size: tuple[int, int] | None = Field(
+        None, description="Width and height as the pipeline returned them; files may be enlarged."
+    )
     frames_sha256: str | None = Field(
         None, description="Checksum of the frames as the pipeline returned them."
     )
