@@ -6,5 +6,5 @@ each prompt, and one manifest of the folder.
 Begin at `prompts_file` (what is asked for). `folder` knows what is there already, `local` makes the
 rest in one process with models that are loaded once, `record` writes one prompt's files.
 
-Others use: `prompts_file`, `folder`, `local`.
+Others use: `prompts_file`, `folder`, `local`, `record`.
 """
