@@ -90,7 +90,7 @@ def _of_accelerators(report: Report, again: Report) -> Iterator[Check]:
         chosen = sum(call.chosen_by == record.name for call in calls)
         reused = sum(call.reused_by == record.name for call in calls)
         predicted = sum(call.predicted_by == record.name for call in calls)
-        answered = sum(call.answered_by == record.name for call in calls)
+        answered = sum(call.answered_by == record.name for call in loop)
         yield Check(f"{where}.chosen_calls", record.chosen_calls, chosen)
         yield Check(f"{where}.reused_calls", record.reused_calls, reused)
         yield Check(f"{where}.predicted_calls", record.predicted_calls, predicted)

@@ -26,10 +26,8 @@ def any_of(kind: Any, leaves: Leaves) -> st.SearchStrategy[Any]:
         return leaves[kind]
     origin, inner = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        # A list of the model within itself (the evaluations of a call) is empty.
-        within = {**leaves, list[kind]: st.just([])}
         fields = kind.model_fields.items()
-        return st.builds(kind, **{name: any_of(field.annotation, within) for name, field in fields})
+        return st.builds(kind, **{name: any_of(field.annotation, leaves) for name, field in fields})
     if kind in (None, NoneType):
         return st.none()
     if origin is Literal:
