@@ -3,5 +3,6 @@
 In: a recipe, maybe a model's name. Out: `Finding`s: errors, warnings, notes. No weights are loaded.
 
 Others use: `recipe_check.check_recipe` (without torch), `model_check.check_model` (with the model:
-fit, memory, speedup by arithmetic), `schema.recipe_schema` (for editors).
+fit, memory, speedup by arithmetic), `schema.recipe_schema` (for editors), `matrix.pairs`
+(which accelerators go together, tried).
 """

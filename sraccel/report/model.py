@@ -48,7 +48,7 @@ class EvaluationRecord(_Part):
     predicted_by: str | None = Field(
         None, description="Accelerator that predicted what was skipped; null: the last was reused."
     )
-    skips: dict[str, float] = Field(
+    skips: dict[str, Number] = Field(
         default_factory=dict,
         description="Shares of its work that accelerators skipped by other means, by name.",
     )
