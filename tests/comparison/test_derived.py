@@ -46,6 +46,7 @@ def compared(
                     requested="transformer",
                     denoiser="transformer",
                     reused=skipped,
+                    level="blocks" if skipped else None,
                     reused_by=CACHE if skipped else None,
                     seconds=middle / 2,
                 )
@@ -63,11 +64,11 @@ def compared(
         costs=[
             CostRecord(
                 denoiser="transformer",
-                reused=False,
+                skipped=None,
                 call_seconds=list(calls),
                 rest_seconds=[0.1],
             ),
-            CostRecord(denoiser="transformer", reused=True, call_seconds=[0.1]),
+            CostRecord(denoiser="transformer", skipped="blocks", call_seconds=[0.1]),
         ],
     )
     derive(report)
