@@ -5,5 +5,5 @@ Importing any module here imports neither torch nor diffusers.
 
 Others use: `loading` (a pipeline), `source` (a denoiser: `ModelSource`), `shared` (one copy for
 several stacks), `memory` (needed and free), `partners` (whether two denoisers go together),
-`checksum`, `known_pairs`; of a pipeline's call `arguments` and `step_callback`.
+`checksum`, `configurations`, `known_pairs`; of a pipeline's call `arguments` and `step_callback`.
 """

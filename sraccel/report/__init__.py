@@ -5,5 +5,6 @@ of it: `table` (terminal), `page` (HTML, and the timeline as SVG), `notebook`. T
 words from `words`, `headline`, `contributions` and `steps`. `origin` and `repetition` are about
 making a video again.
 
-Others use: build, headline, model, origin, page, repetition, steps, table, words.
+Others use: build, headline, model, notebook, origin, page, repetition, side_by_side, steps, table,
+words.
 """

@@ -112,7 +112,7 @@ def test_no_text_holds_what_is_no_number(value: float | None, places: int):
         (listed(["a", "b", "c"]), "a, b and c"),
         (
             spoken({"a_b": [1, 0.5, True, None, {}], "c": {}}),
-            "a b (1, 0.5, yes, none, none), c none",
+            "a b (1, 0.5, yes, none, none)",
         ),
         (spoken([1, 2, 3, 4], most=2), "1, 2, 2 more"),
         (harmless("a\x1b[2J\u202eb\n\t"), "a\ufffd[2J\ufffdb\n\t"),
