@@ -8,6 +8,6 @@ stack; a `run` has a `step` has a `call`; `tracker` owns the open run; `seams/` 
 is met; `stack` attaches all of it and restores the target. The way of one call through these files
 is in docs/explanation/how-it-works.md.
 
-Others use: accelerator, call, clean_latents, clock, column, denoiser, denoiser_adapter, finding, forecast, hooks,
-hookspecs, intercept, numbers_only, placement, run, stack, step.
+Others use: accelerator, call, clean_latents, clock, column, denoiser, denoiser_adapter, finding,
+forecast, hooks, hookspecs, intercept, numbers_only, placement, run, stack, step.
 """
