@@ -151,9 +151,10 @@ def callback(target: Target, sampling: Sampling) -> Callback:
                 once_on_purpose(pipe.transformer.proj_out, target.render.proj_out)
             elif sampling.event == "ctrl-c":
                 raise KeyboardInterrupt("on purpose")
-            elif sampling.event == "reattach" and target.stack is not None:
+            elif sampling.event == "detach" and target.stack is not None:
                 target.stack.detach()
-                target.stack.attach()
+                with pytest.raises(LoopError, match="is running"):
+                    target.stack.attach()
         return {}
 
     return at_the_end_of_a_step
@@ -272,7 +273,7 @@ def on_a_fresh_target(recipe: Recipe, sampling: Sampling) -> Result:
     if recipe != Recipe(None):
         target.attach(recipe)
     result = target.run(sampling)
-    if recipe.threshold and sampling.loop != "video" and sampling.event != "reattach":
+    if recipe.threshold and sampling.loop != "video" and sampling.event != "detach":
         defined, skips = by_definition(recipe, sampling)
         assert result.skips == skips
         assert result.equals(defined)
@@ -336,8 +337,9 @@ class TeaCacheStates(RuleBasedStateMachine):
         self._run(Sampling(10, event="guidance pauses", at=at))
 
     @rule(at=st.integers(0, 6))
-    def a_run_in_which_the_stack_comes_off_and_on_again(self, at: int) -> None:
-        self._run(Sampling(8, event="reattach", at=at))
+    def a_run_in_which_the_stack_comes_off_for_good(self, at: int) -> None:
+        self._run(Sampling(8, event="detach", at=at))
+        self.off_and_on_again()
 
     @rule(event=st.sampled_from((None, "interrupt")), steps=st.sampled_from((5, 10)))
     def a_loop_of_ones_own_with_three_branches(self, event: str | None, steps: int) -> None:

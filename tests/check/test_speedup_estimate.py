@@ -227,7 +227,7 @@ def test_a_cache_that_waits_for_the_switch_skips_none_of_the_sketch(tmp_path: Pa
 
 def test_the_demo_recipe_holds_what_was_measured_and_says_that_it_is_arithmetic():
     text = message_of("demo")
-    assert re.match(r"about 2\.\dx to 1\d\.\dx by arithmetic, not measured \(50 steps", text)
+    assert re.match(r"about 3\.\dx to 2\d\.\dx by arithmetic, not measured \(50 steps", text)
     assert "a switch at step 3 at the earliest, perhaps never" in text
     assert "what sageattention costs (it claims no speed)" in text
     assert re.search(r"teacache skips \d+% of the transformer steps, \d+% of the render", text)

@@ -133,6 +133,11 @@ def test_other_steps_are_refused_beside_the_runs_that_are_there(calibrate: Sracc
         (("--prompts", "none.txt"), 2, "does not exist"),
         (("--prompts", "{tmp}/empty.txt"), 2, "holds no prompts"),
         (("--prompts", "{weights}/text_encoder/model.safetensors"), 2, "no text"),
+        (
+            ("--prompts", "{weights}/transformer/diffusion_pytorch_model.safetensors"),
+            2,
+            "larger than",
+        ),
         (("--steps", 5), 2, "5 steps are too few for a polynomial of degree 4"),
         (("--seeds", "one"), 2, "--seeds takes whole numbers"),
         (("--out", "{tmp}/c.yaml"), 2, "name the output *.json"),

@@ -171,3 +171,17 @@ def test_the_render_models_training_mode_comes_back(
         assert not render.training
         pipe(**call_arguments(steps=5))
     assert render.training
+
+
+def test_an_attached_model_that_is_pickled_or_copied_is_its_plain_self(
+    pipe: WanPipeline, render: Any
+) -> None:
+    import io
+
+    with sraccel.compose(pipe, full_recipe(render)):
+        kept = io.BytesIO()
+        torch.save(pipe.transformer, kept)
+    kept.seek(0)
+    again = torch.load(kept, weights_only=False)
+    assert again._compiled_call_impl is None
+    assert all("forward" not in vars(block) for block in again.blocks)

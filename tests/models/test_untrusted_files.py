@@ -212,3 +212,40 @@ def test_nowhere_in_the_package_is_a_model_s_code_trusted_or_a_pickle_read() -> 
         text = path.read_text(encoding="utf-8")
         for word in (*words, "yaml.load(", "eval("):
             assert word not in text.replace(".eval(", ""), f"{path} has {word}"
+
+
+def test_a_model_that_lacks_weights_is_refused_when_it_is_loaded(tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(DEMO_WEIGHTS, tmp_path, dirs_exist_ok=True)
+    path = next((tmp_path / "transformer").glob("*.safetensors"))
+    weights = load_file(path)
+    lost = sorted(weights)[0]
+    save_file({name: weights[name] for name in weights if name != lost}, path)
+    for load in (
+        lambda: load_pipeline(tmp_path),
+        lambda: ModelSource(model=str(tmp_path), subfolder="transformer").load(),
+    ):
+        with pytest.raises(sraccel.ModelError, match=f"not complete: {lost} of "):
+            load()
+
+
+@pytest.mark.parametrize("where", ["transformer/config.json", "model_index.json"])
+def test_configurations_that_have_no_end_are_refused_at_once(tmp_path: Path, where: str) -> None:
+    tiny_pipeline().save_pretrained(tmp_path)
+    (tmp_path / where).unlink()
+    os.mkfifo(tmp_path / where)
+    with pytest.raises(sraccel.ModelError, match="not a regular file"):
+        load_pipeline(tmp_path)
+
+
+def test_a_configuration_of_countless_layers_is_refused(tmp_path: Path) -> None:
+    tiny_pipeline().save_pretrained(tmp_path)
+    path = tmp_path / "transformer" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "num_layers": 10_000_000}))
+    for load in (
+        lambda: load_pipeline(tmp_path),
+        lambda: ModelSource(model=str(tmp_path)).outline(),
+    ):
+        with pytest.raises(sraccel.ModelError, match="num_layers 10000000 is more than the 1000"):
+            load()

@@ -90,7 +90,7 @@ def test_the_figures_are_the_full_stack_s_and_the_pair_that_keeps_least():
         "Semantic score 0.833",
         "PSNR 21.4 dB",
         "SSIM 0.864",
-        "Least orthogonal pair index 0.90 0.87 to 0.93; srdiffusion and teacache keep 0.871",
+        "Least orthogonal pair index 0.90 0.87 to 0.93; srdiffusion and teacache have 0.871",
     ):
         assert figure in text
 
