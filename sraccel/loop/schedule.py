@@ -55,7 +55,9 @@ class Schedule:
         if self.by_copies and self.shown_steps is not None:
             return self.shown_steps
         # Some schedulers count the end as a timestep, to which no call belongs; the pipeline knows.
-        ends_at_last = getattr(self._pipeline, "_num_timesteps", None) == steps - 1
+        # Its number may be of an earlier run, where another pipeline shares the scheduler.
+        at_zero = float(self._scheduler.timesteps[-1]) == 0
+        ends_at_last = at_zero and getattr(self._pipeline, "_num_timesteps", None) == steps - 1
         return steps - 1 if ends_at_last else steps
 
     def has_moved_on(

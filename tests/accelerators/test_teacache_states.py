@@ -22,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tiny_models import IDENTITY, TEXT_DIM, call_arguments, tiny_pipeline, tiny_transformer
 
 import sraccel
+from sraccel import LoopError
 
 THRESHOLDS = (0.8, 1.2, 2.0, 3.0)
 SIZES = ((16, 16), (32, 16), (16, 32))

@@ -127,8 +127,8 @@ def test_a_score_refuses_what_is_not_finite(judge, shapes: torch.Tensor):
 
 def test_all_register_under_the_report_s_keys():
     assert list(sraccel_metrics()) == [
-        Metric("psnr_db", psnr_db, loss=psnr_to_rmse),
-        Metric("ssim", ssim),
-        Score("semantic", semantic),
-        Score("figure_iou", figure_iou),
+        Metric("psnr_db", psnr_db, loss=psnr_to_rmse, limits=(-math.inf, 100.0)),
+        Metric("ssim", ssim, limits=(-1.0, 1.0)),
+        Score("semantic", semantic, limits=(0.0, 1.0)),
+        Score("figure_iou", figure_iou, limits=(0.0, 1.0)),
     ]
