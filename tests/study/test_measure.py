@@ -311,7 +311,7 @@ def test_what_cannot_be_composed_is_noted_and_the_others_go_on(pipe: Any, tmp_pa
     assert heard.records == []
     other = run_study(pipe, small_study(study, prompts=PROMPTS[1:]), tmp_path, **CALL)
     assert other.done == other.planned == 4
-    assert any("both decide" in text for text in other.warnings)
+    assert any("both decide when to skip" in text for text in other.warnings)
 
 
 def test_a_run_that_raises_is_noted_the_others_go_on_and_the_next_session_tries_again(
@@ -468,7 +468,7 @@ def test_the_forecast_writes_nothing_and_says_what_cannot_run(pipe: Any, tmp_pat
     forecast = forecast_study(pipe, study, out=tmp_path / "none", **CALL)
     assert not (tmp_path / "none").exists()
     cells = {cell.name: cell for cell in forecast.cells}
-    assert "both decide" in (cells["teacache + skip-schedule"].refused or "")
+    assert "both decide when to skip" in (cells["teacache + skip-schedule"].refused or "")
     assert (forecast.blocks, forecast.runs_of_a_round, forecast.budget) == (4, 16, 600)
     assert all((cell.seconds or 0) > 0 for cell in forecast.cells if not cell.refused)
     assert cells["2 plain steps"].steps == 2
