@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from sraccel.report.words import (
     factor,
     finite,
     metric,
+    positive,
     share,
     size,
     spoken,
@@ -61,13 +63,29 @@ def notices(report: Report) -> list[str]:
 
 def figures(report: Report) -> list[KeyFigure]:
     """Speed first, then quality, then cost."""
-    return [_measured(report), _predicted(report), *_quality(report), *_cost(report)]
+    speed = [_measured(report), *_without_emulation(report), _predicted(report)]
+    return [*speed, *_quality(report), *_cost(report)]
 
 
 def _measured(report: Report) -> KeyFigure:
     if finite(report.speedup.measured) is None:
         return KeyFigure("Measured speedup", NOT_MEASURED, "no bare run to compare with")
     return KeyFigure("Measured speedup", claim(report.speedup), grounds(report))
+
+
+def _without_emulation(report: Report) -> Iterator[KeyFigure]:
+    """The speedup less what emulated kernels cost: they show a quality and claim no speed."""
+    measured = finite(report.speedup.measured)
+    costs = {
+        record.name: cost
+        for record in report.accelerators
+        if (cost := positive(record.overhead)) is not None and cost < 1
+    }
+    if measured is None or not costs or report.speedup.verdict in ("idle", "indistinguishable"):
+        return
+    names = ", ".join(costs)
+    detail = f"the measured one without the {decimals(math.prod(costs.values()), 2)}x of {names}"
+    yield KeyFigure("Without emulating", factor(measured / math.prod(costs.values())), detail)
 
 
 def _predicted(report: Report) -> KeyFigure:

@@ -12,7 +12,14 @@ from rich.console import Console
 
 from sraccel.report.contributions import contribution
 from sraccel.report.headline import figures, switch_facts
-from sraccel.report.model import CallRecord, HandoffRecord, Report, StepRecord
+from sraccel.report.model import (
+    AcceleratorRecord,
+    CallRecord,
+    HandoffRecord,
+    Report,
+    Speedup,
+    StepRecord,
+)
 from sraccel.report.page import render_page
 from sraccel.report.steps import role_letters
 from sraccel.report.table import StepStrip, plain, table
@@ -186,3 +193,16 @@ def test_steps_without_calls_have_no_strip(bare_minimum: Report):
     for step in bare_minimum.steps:
         step.calls = []
     assert "steps  " not in text(bare_minimum)
+
+
+def test_what_an_emulated_kernel_costs_stands_beside_the_measured_speedup() -> None:
+    report = Report(
+        outcome="finished",
+        num_inference_steps=2,
+        speedup=Speedup(measured=4.0, measured_range=(3.9, 4.1), predicted=4.0),
+        accelerators=[AcceleratorRecord(name="emulated", overhead=0.8, claims_speed=False)],
+    )
+    named = {figure.label: figure.value for figure in figures(report)}
+    assert named["Without emulating"] == "5.00×"
+    report.accelerators[0].overhead = None
+    assert "Without emulating" not in {figure.label for figure in figures(report)}
