@@ -49,7 +49,7 @@ class DenoiserPlan:
 
 
 SKETCH = DenoiserPlan(
-    num_layers=7, num_attention_heads=4, ffn_dim=512, shifts=(FLOW_SHIFT, 2.0), steps=2900
+    num_layers=7, num_attention_heads=4, ffn_dim=512, shifts=(FLOW_SHIFT, 3.0), steps=6500
 )
 RENDER = DenoiserPlan(
     num_layers=2, num_attention_heads=2, ffn_dim=512, shifts=(FLOW_SHIFT,), steps=9000, seed=1

@@ -38,12 +38,20 @@ def export_pair(work: Path, out: Path) -> None:
     load_averaged(work, "render").save_pretrained(partial / "render")
     for part in HALVED:
         _halve(partial / part / WEIGHTS_NAME)
+    _forget_origin(partial / "vae" / "config.json")
     _name_tokenizer_class(partial)
     if (out / "teacache.json").exists():
         shutil.copy(out / "teacache.json", partial)
     for path in partial.rglob("*"):
         path.chmod(0o755 if path.is_dir() else 0o644)
     checkpoint.replace_folder(partial, out)
+
+
+def _forget_origin(config: Path) -> None:
+    """Drop the folder that a part was loaded from: it is of this machine only."""
+    facts = json.loads(config.read_text("utf-8"))
+    facts.pop("_name_or_path", None)
+    config.write_text(json.dumps(facts, indent=2, sort_keys=True) + "\n", "utf-8")
 
 
 def build_scheduler() -> UniPCMultistepScheduler:

@@ -18,7 +18,7 @@ from sraccel.recipe.sampling import USUAL_STEPS
 if TYPE_CHECKING:
     from sraccel.recipe.recipe import Recipe
 
-EXAMPLE_PROMPT = "a striped green circle moving up left of a dotted purple triangle moving down"
+EXAMPLE_PROMPT = "a dotted blue triangle moving right below a striped purple circle moving up"
 
 
 @call_options(STEPS)

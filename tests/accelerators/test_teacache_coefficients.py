@@ -12,6 +12,8 @@ import pytest
 import torch
 from calibrations import fitted_entry
 from diffusers import WanPipeline, WanTransformer3DModel
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny import LTX, QWEN_IMAGE, TinyFamily
 from tiny import WAN as TINY_WAN
 from tiny_models import IDENTITY, tiny_transformer
@@ -238,6 +240,21 @@ def test_polynomials_are_evaluated_as_numpy_does_it() -> None:
             if values is not None:
                 for x in (0.0, 0.01, 0.07, 0.3):
                     assert Coefficients(values, "")(x) == np.poly1d(values)(x)
+
+
+@given(st.floats(0, 3), st.floats(0.01, 0.1), st.floats(0.2, 0.5))
+def test_a_fitted_polynomial_grows_in_proportion_beyond_what_it_was_fitted_on(
+    distance: float, low: float, high: float
+) -> None:
+    values = (0.0, -20.0, 10.0, 1.0, 0.1)  # deeply negative from 0.8 on
+    entry = fitted_entry(tiny_transformer(), coefficients=list(values), x_range=(low, high))
+    rescaled = Coefficients(values, "", entry=entry)(distance)
+    if low <= distance <= high:
+        assert rescaled == np.poly1d(values)(distance)
+    else:
+        end = low if distance < low else high
+        assert np.isclose(rescaled, np.poly1d(values)(end) * distance / end)
+    assert rescaled >= 0
 
 
 def calibration_of(model: WanTransformer3DModel, **changed: Any) -> CalibrationFile:

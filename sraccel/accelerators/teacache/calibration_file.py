@@ -62,8 +62,8 @@ class CalibrationEntry(_Strict):
         r2_held_out: the same on prompts left out of the fit; None: not known.
         error: mean absolute error of the relative L1 distance, on the points of the fit.
         error_held_out: the same on prompts left out.
-        x_range: least and greatest distance of the modulated input; beyond, the polynomial is a
-            guess.
+        x_range: least and greatest distance of the modulated input; beyond, what the polynomial
+            says at the end grows in proportion.
         num_points: pairs of distances that were fitted.
         thresholds: what to expect of some thresholds.
         scheduler: None: not known.

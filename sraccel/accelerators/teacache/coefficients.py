@@ -52,7 +52,22 @@ class Coefficients:
     entry: CalibrationEntry | None = field(default=None, repr=False, compare=False)
 
     def __call__(self, distance: float) -> float:
-        """The polynomial's value (Horner's scheme, as `numpy.poly1d` evaluates it)."""
+        """The rescaled distance.
+
+        The polynomial's own value, as published thresholds were chosen with, wherever it is
+        published or given. A fitted one has a range: runs of fewer steps than it was fitted on
+        lie beyond, where it soon turns negative and would skip everything, so there the value at
+        the end of the range grows in proportion.
+        """
+        if self.entry is None:
+            return self._polynomial(distance)
+        low, high = self.entry.x_range
+        known = min(max(distance, low), high)
+        value = self._polynomial(known)
+        return value if known == distance else value * distance / known
+
+    def _polynomial(self, distance: float) -> float:
+        """Horner's scheme, as `numpy.poly1d` evaluates it."""
         value = 0.0
         for coefficient in self.values:
             value = value * distance + coefficient

@@ -115,7 +115,7 @@ def test_a_mapping_that_is_given_is_not_changed(tmp_path: Path) -> None:
         ("teacache.threshold=[1", "the value is not YAML", None),
         ("teacache.threshold=!!python/name:os.system x", "the value is not YAML", None),
         ("srdiffusion.render.dtype=float16", "is 'demo', which has no 'dtype'", None),
-        ("teacache.threshold.x=1", "is 0.05, which has no 'x'", None),
+        ("teacache.threshold.x=1", "is 0.1, which has no 'x'", None),
     ],
 )
 def test_what_makes_no_sense_is_refused_naming_the_override(
