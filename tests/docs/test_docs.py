@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 from sraccel.cli import app
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.loop.hookspecs import Discovery, Loop
-from sraccel.plugin import Call, Denoiser, DenoiserAdapter, Run, Stack, Step
+from sraccel.plugin import Call, Denoiser, DenoiserAdapter, Run, Stack, Step, StepPlan
 from sraccel.recipe.recipe import Recipe
 from sraccel.report.model import Report
 from sraccel.study.plan.study import Study
@@ -165,6 +165,20 @@ def signature(owner: type, method: str) -> str:
     return f"`{method}({', '.join(stars.get(one.kind, '') + one.name for one in parameters)})`"
 
 
+def test_every_hook_of_a_run_has_a_complete_example():
+    """That the snippets run, another test shows; here: each section implements its hook."""
+    page = (DOCS / "reference/hook-examples.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##)", page, re.MULTILINE | re.DOTALL))
+    assert list(sections) == [hook for hook in vars(Loop) if not hook.startswith("_")]
+    for hook, text in sections.items():
+        (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        (tree,) = [node for node in ast.parse(example).body if isinstance(node, ast.ClassDef)]
+        (method,) = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == hook]
+        assert "hookimpl" in {ast.unparse(one) for one in method.decorator_list}
+        specified = list(inspect.signature(getattr(Loop, hook)).parameters)
+        assert {one.arg for one in method.args.args} <= set(specified)
+
+
 def test_the_diagram_names_every_hook_of_a_run():
     text = (DOCS / "how-to/write-an-accelerator.md").read_text(encoding="utf-8")
     diagram = text.partition("### In which order")[2].partition("\n###")[0]
@@ -175,7 +189,14 @@ def test_the_diagram_names_every_hook_of_a_run():
     "name", [row[0] for row in docs_tables.rows("reference/hooks.md", "passed")]
 )
 def test_what_hooks_are_passed_has_what_is_documented(name: str):
-    kinds = {"stack": Stack, "denoiser": Denoiser, "run": Run, "step": Step, "call": Call}
+    kinds = {
+        "stack": Stack,
+        "denoiser": Denoiser,
+        "plan": StepPlan,
+        "run": Run,
+        "step": Step,
+        "call": Call,
+    }
     what, _, member = name.strip("`").partition(".")
     owner, attribute = kinds[what], member.partition("(")[0]
     if attribute != member:

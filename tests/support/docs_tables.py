@@ -7,6 +7,7 @@ code: `python tests/support/docs_tables.py` puts them into their pages.
 from __future__ import annotations
 
 import inspect
+import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -319,6 +320,27 @@ def hooks_reference(owner: type) -> str:
     return "\n".join(sections)
 
 
+def python_table() -> str:
+    """What the page of the Python interface documents: its call, and its first sentence."""
+    page = (DOCS / "reference/python.md").read_text(encoding="utf-8")
+    rows = ["| name | what it is |", "|---|---|"]
+    for path in re.findall(r"^::: ([\w.]+)$", page, re.MULTILINE):
+        found: Any = pkgutil.resolve_name(path)
+        about = (inspect.getdoc(found) or "").partition("\n\n")[0]
+        summary = " ".join(about.split()) if not inspect.ismodule(found) else "every error"
+        rows.append(f"| `{path}{_arguments(found)}` | {summary} |")
+    return "\n".join(rows) + "\n"
+
+
+def _arguments(found: Any) -> str:
+    """The arguments of a function, without types and defaults."""
+    if not inspect.isfunction(found):
+        return ""
+    stars = {inspect.Parameter.VAR_KEYWORD: "**", inspect.Parameter.VAR_POSITIONAL: "*"}
+    given = inspect.signature(found).parameters.values()
+    return f"({', '.join(stars.get(one.kind, '') + one.name for one in given)})"
+
+
 def claims_table() -> str:
     """Every claim: what it says, and the hooks that make it."""
     rows = ["| claim | two accelerators would both | made by |", "|---|---|---|"]
@@ -378,6 +400,7 @@ def written() -> Iterator[tuple[str, str, str]]:
     yield "reference/pairs.md", "evidence", words_table(EVIDENCE)
     yield "reference/cli.md", "commands", commands_reference()
     yield "how-to/write-an-accelerator.md", "claims", claims_table()
+    yield "reference/python.md", "python", python_table()
     yield "reference/hooks.md", "loop", hooks_reference(Loop)
     yield "reference/hooks.md", "discovery", hooks_reference(Discovery)
 
