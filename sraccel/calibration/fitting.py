@@ -61,7 +61,7 @@ def fitted(
         scheduler=setup.scheduler,
         flow_shift=setup.flow_shift,
         sigmas=runs[0].sigmas,
-        guidance_scale=setup.call.get("guidance_scale"),
+        guidance_scale=setup.guidance_scale,
         settings=SETTINGS[what],
         budgets=budgets,
         prompts=list(dict.fromkeys(prompts)),

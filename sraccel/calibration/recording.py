@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from sraccel.calibration.trajectory import Recorder, Trajectory
 from sraccel.composer import compose
 from sraccel.errors import ConflictError, LoopError, OutputError
-from sraccel.models.arguments import check_arguments
+from sraccel.models.arguments import check_arguments, defaults_of
 from sraccel.models.checksum import weights_checksum
 from sraccel.models.step_callback import Progress, with_progress
 from sraccel.noise.flow_shift import flow_shift
@@ -32,6 +32,7 @@ class Setup(BaseModel):
         class_name, weights, dtype: of the model, the weights as a checksum.
         scheduler: name of its class.
         scheduler_config: as JSON.
+        guidance_scale: of the call, given or by default.
         call: further arguments of the pipeline's call, as far as they are plain.
     """
 
@@ -44,6 +45,7 @@ class Setup(BaseModel):
     scheduler_config: dict[str, Any]
     flow_shift: float | None
     num_inference_steps: int
+    guidance_scale: float | None
     call: dict[str, Any]
 
 
@@ -51,6 +53,7 @@ def setup_of(stack: Stack, pipe: Any, steps: int, call: dict[str, Any]) -> Setup
     """The setup of runs of a pipeline."""
     config = json.loads(json.dumps(dict(pipe.scheduler.config), default=str))
     plain = (str, int, float, bool, type(None))
+    guidance = {**defaults_of(pipe), **call}.get("guidance_scale")
     return Setup(
         class_name=type(stack.own.module).__name__,
         weights=weights_checksum(stack.own.module) or "",
@@ -59,6 +62,7 @@ def setup_of(stack: Stack, pipe: Any, steps: int, call: dict[str, Any]) -> Setup
         scheduler_config={key: config[key] for key in config if not key.startswith("_")},
         flow_shift=flow_shift(pipe.scheduler.config),
         num_inference_steps=steps,
+        guidance_scale=float(guidance) if isinstance(guidance, (int, float)) else None,
         call={k: v if isinstance(v, plain) else type(v).__name__ for k, v in call.items()},
     )
 

@@ -95,6 +95,7 @@ def test_more_steps_never_predict_a_greater_error_for_reuse_held_out_is_said(see
         scheduler_config={},
         flow_shift=1.0,
         num_inference_steps=7,
+        guidance_scale=5.0,
         call={},
     )
     for what in ("steps", "schedule"):

@@ -68,7 +68,7 @@ class Feedback(Accelerator):
         """Options of the rule."""
 
         tolerance: float = Field(
-            0.02,
+            0.3,
             gt=0,
             allow_inf_nan=False,
             description="The weighted error that a prediction may have: relative root mean "

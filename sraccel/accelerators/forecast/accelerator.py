@@ -52,13 +52,13 @@ class ForecastPredictor(Accelerator):
         """Options of the predictor."""
 
         kind: Kind = Field(
-            "taylor",
+            "hermite",
             description="`reuse` the last value; `taylor` series of finite differences "
-            "(TaylorSeer); scaled `hermite` polynomials (HiCache); `blend`, from reuse to order 1 "
-            "by `alpha` (ScalingCache).",
+            "(TaylorSeer); scaled `hermite` polynomials (HiCache), which go less far; `blend`, "
+            "from reuse to order 1 by `alpha` (ScalingCache).",
         )
         order: int = Field(
-            1, ge=0, le=4, description="Of `taylor` and `hermite`; it keeps one value more."
+            2, ge=0, le=4, description="Of `taylor` and `hermite`; it keeps one value more."
         )
         of: Quantity = Field(
             "auto",
@@ -85,7 +85,9 @@ class ForecastPredictor(Accelerator):
         @model_validator(mode="after")
         def _fits(self) -> Any:
             if self.kind == "hermite" and self.variable != "index":
-                raise ValueError("`kind: hermite` is defined in steps: leave `variable` at index")
+                raise ValueError(
+                    "`kind: hermite` is defined in steps: give `kind: taylor` with this variable"
+                )
             return self
 
         def doubts(self, sampling: Sampling) -> Iterable[str]:
