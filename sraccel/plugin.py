@@ -1,5 +1,6 @@
 """Everything that a plugin imports from sraccel. Importing this module does not import torch."""
 
+from sraccel.calibration.budgets import BudgetFile, budgets_for
 from sraccel.composer import compose
 from sraccel.errors import (
     ConflictError,
@@ -12,7 +13,7 @@ from sraccel.errors import (
 )
 from sraccel.files import output_folder, read_text, replacing
 from sraccel.loop.accelerator import Accelerator, AcceleratorOptions, RuleOptions
-from sraccel.loop.call import Call
+from sraccel.loop.call import Call, Level
 from sraccel.loop.claims import Claim
 from sraccel.loop.clean_latents import clean_latents, first_position
 from sraccel.loop.column import Column
@@ -24,6 +25,7 @@ from sraccel.loop.history import Computed, History
 from sraccel.loop.hookspecs import hookimpl
 from sraccel.loop.placement import Placement
 from sraccel.loop.run import Run
+from sraccel.loop.scope import Scope
 from sraccel.loop.stack import Stack
 from sraccel.loop.step import Step, rel_l1_distance
 from sraccel.loop.step_plan import StepPlan
@@ -51,6 +53,7 @@ __all__ = [
     "HIDDEN",
     "Accelerator",
     "AcceleratorOptions",
+    "BudgetFile",
     "Call",
     "Claim",
     "Column",
@@ -63,6 +66,7 @@ __all__ = [
     "FlowSchedule",
     "Forecast",
     "History",
+    "Level",
     "LoopError",
     "Metric",
     "ModelError",
@@ -76,6 +80,7 @@ __all__ = [
     "RuleOptions",
     "Run",
     "Sampling",
+    "Scope",
     "Score",
     "SraccelError",
     "Stack",
@@ -83,6 +88,7 @@ __all__ = [
     "StepPlan",
     "StepReport",
     "argument",
+    "budgets_for",
     "check_arguments",
     "check_partners",
     "check_room",

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sraccel.cli.calibrate import calibrate
+from sraccel.cli.calibrate_budgets import calibrate
 from sraccel.cli.check import check
 from sraccel.cli.compare import compare
 from sraccel.cli.demo import demo

@@ -76,12 +76,13 @@ def teacache(
     """
     with reported(debug):
         fitting = _Fitting(
-            model, _texts(prompts), _numbers(seeds), out, steps, retention, role, call
+            model, texts_of(prompts), numbers_of(seeds), out, steps, retention, role, call
         )
         fitting.run(placing)
 
 
-def _texts(path: Path) -> list[str]:
+def texts_of(path: Path) -> list[str]:
+    """The prompts of a file, one a line."""
     from sraccel.recipe.prompts import PromptsError, read_prompts
 
     try:
@@ -90,7 +91,8 @@ def _texts(path: Path) -> list[str]:
         raise typer.BadParameter(str(error)) from None
 
 
-def _numbers(seeds: str) -> list[int]:
+def numbers_of(seeds: str) -> list[int]:
+    """Whole numbers as `--seeds` takes them."""
     try:
         numbers = [int(part) for part in seeds.split(",")]
     except ValueError:

@@ -15,7 +15,7 @@ from sraccel.loop.scope import Scope
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.loop.call import Call
+    from sraccel.loop.call import Call, Level
     from sraccel.loop.claims import Claim
     from sraccel.loop.column import Column
     from sraccel.loop.denoiser import Denoiser
@@ -102,6 +102,8 @@ class Accelerator:
         history_length: of a predictor: how many computed values the core keeps for it; 0: it needs
             none, and is asked without.
         cache_device: where they are kept: with the model, or in main memory.
+        levels: of a rule: the levels at which it is asked, of those whose hooks it implements; of a
+            predictor: those that it predicts at. A rule and a predictor must agree.
         claims_speed: False where it cannot be faster (an emulated kernel): the report then lists
             its cost as overhead instead of a factor.
     """
@@ -115,6 +117,7 @@ class Accelerator:
     block_span: tuple[int, int | None] = (0, None)
     history_length: int = 1
     cache_device: CacheDevice = "model"
+    levels: frozenset[Level] = frozenset({"call", "blocks"})
     claims_speed: bool = True
 
     class Options(AcceleratorOptions):

@@ -120,6 +120,13 @@ class Call:
         found = None if self.level is None else self._histories.get(self.level)
         return History(0, "model") if found is None else found
 
+    def prediction(self) -> torch.Tensor | None:
+        """What would stand in for what a rule is asked about, if it were skipped; None: nothing.
+
+        For rules that compare it with what is computed then.
+        """
+        return self.step.run.stack.skipping.prediction(self)
+
     def memory(self, accelerator: Accelerator, factory: Callable[[], State]) -> State:
         """State of an accelerator for this denoiser, branch and shape of the latents.
 

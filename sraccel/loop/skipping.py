@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from sraccel.errors import ConflictError
 from sraccel.loop.history import History, Like
 from sraccel.loop.hooks import FAILURES, LoopHooks, blamed
 from sraccel.loop.scope import Decisions
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 HOOK_OF = {"call": "skip_call", "blocks": "skip_blocks"}
 """The hook by which a rule decides about a level."""
+WHAT = {"call": "whole calls (a denoiser's output)", "blocks": "blocks (their residual)"}
+"""What is skipped and predicted at a level."""
 
 
 class Skipping:
@@ -36,9 +39,32 @@ class Skipping:
         rules, predictors = hooks.who(*HOOK_OF.values()), hooks.who("predict")
         self.rule = by_name[rules[0]] if rules else None
         self.predictor = by_name[predictors[0]] if predictors else None
-        self.calls = hooks.anyone(HOOK_OF["call"])
-        self.blocks = hooks.anyone(HOOK_OF["blocks"])
+        levels = self._levels(hooks)
+        self.calls, self.blocks = "call" in levels, "blocks" in levels
         self.answers = hooks.anyone("answer_call")
+        self._check_levels(levels)
+
+    def _levels(self, hooks: LoopHooks) -> frozenset[Level]:
+        """The levels at which the rule is asked."""
+        wanted: frozenset[Level] = frozenset() if self.rule is None else self.rule.levels
+        return frozenset(level for level in wanted if hooks.anyone(HOOK_OF[level]))
+
+    def _check_levels(self, asked: frozenset[Level]) -> None:
+        """Refuse a predictor of another level than the rule's.
+
+        Raises:
+            ConflictError: naming both.
+        """
+        if self.rule is None or self.predictor is None or asked <= self.predictor.levels:
+            return
+        rule, predictor = self.rule.name, self.predictor.name
+        (missing,) = asked - self.predictor.levels
+        ours, theirs = (WHAT[level] for level in sorted(("call", "blocks"), key=missing.__ne__))
+        raise ConflictError(
+            f"{rule!r} skips {ours}, and {predictor!r} is set to predict {theirs}: set one of them "
+            f"to the other's level (options of {rule!r} and {predictor!r}), or leave one out",
+            accelerators=[rule, predictor],
+        )
 
     def decisions(self) -> Decisions:
         """Those of a new run."""
@@ -88,6 +114,14 @@ class Skipping:
         call.reused_by = self._rule_name
         call.level = level
         return prediction
+
+    def prediction(self, call: Call) -> torch.Tensor | None:
+        """What would stand in at the level that the rule is asked about now; None: nothing."""
+        history = call.history
+        if history.like is None or not len(history):
+            return None
+        answer = self._predicted(call, history, None)
+        return None if answer is None else answer[1]
 
     @property
     def _rule_name(self) -> str:

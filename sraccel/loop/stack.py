@@ -194,7 +194,11 @@ class Stack:
 
     @property
     def _watches_blocks(self) -> bool:
-        return self.skipping.blocks or self.hooks.anyone("residual_computed")
+        rule = (
+            self.skipping.rule
+        )  # one that may skip either is asked at the level that it is set to
+        observers = set(self.hooks.who("residual_computed")) - {rule.name if rule else ""}
+        return self.skipping.blocks or bool(observers)
 
     def check_free(self) -> None:
         """Raise ConflictError if a stack is attached to one of the denoisers."""

@@ -122,6 +122,18 @@ class NoiseSpace:
     prediction_type: str
     latent_scale: float = 1.0
 
+    def levels_at(self, timestep: float, sigma: float | None) -> Levels:
+        """Signal and noise level at a step of a scheduler.
+
+        Args:
+            timestep: the scheduler's.
+            sigma: its noise level, if known; flow matching's is taken as it is, since some
+                schedulers round their timesteps.
+        """
+        if isinstance(self.schedule, FlowSchedule) and sigma is not None:
+            return 1.0 - sigma, sigma
+        return self.schedule.levels(timestep)
+
     def predicted(self, signal: float, noise: float) -> Levels:
         """Weights of `x0` and of the noise in this space's prediction at these levels."""
         return PREDICTIONS[self.prediction_type](signal, noise)

@@ -211,7 +211,7 @@ def _idle_others(run: Run, records: dict[str, AcceleratorRecord]) -> list[str]:
         if not records[name].predicted_calls and run.stack.skipping.rule is None:
             found.append(f"{name} predicts, but no accelerator of the recipe decides when to skip")
     for name in hooks.who("answer_call"):
-        if not records[name].answered_calls:
+        if not records[name].answered_calls and name not in hooks.who("predict"):
             found.append(f"{name} answered no call in {len(run.steps)} steps")
     for name in hooks.who("plan_steps"):
         if run.planned_by != name:

@@ -11,6 +11,7 @@ from typer.testing import Result
 from sraccel.accelerators.teacache.calibration import fitting
 from sraccel.accelerators.teacache.calibration.runs import FullRun, Journal, count_runs, runs_path
 from sraccel.accelerators.teacache.calibration_file import CalibrationFile
+from sraccel.calibration.budgets import BudgetFile
 from sraccel.cli.calibrate import snippet
 from sraccel.composer import compose
 from sraccel.demo.pair import DEMO_WEIGHTS
@@ -159,3 +160,21 @@ def test_wrong_input_is_one_message(
     assert text in unframed(result.output)
     assert "Traceback" not in result.output
     assert not (tmp_path / "c.json").exists()
+
+
+def test_steps_and_schedule_share_one_set_of_runs(sraccel: Sraccel, tmp_path: Path) -> None:
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("a red circle moving left\na blue square moving up\n")
+    common = ("--model", "demo", "--prompts", prompts, "--steps", 5, "--budgets", "2-3")
+    small = ("--height", 32, "--width", 32, "--frames", 5)
+    for what in ("steps", "schedule"):
+        out = tmp_path / f"{what}.json"
+        result = sraccel("calibrate", what, *common, *small, "-o", out)
+        assert result.exit_code == 0, result.output
+        file = BudgetFile.load(out, what)
+        assert sorted(file.budgets) == [2, 3]
+        assert file.guidance_scale == 5.0
+        assert f"use: {what}" in result.output
+    assert (tmp_path / "runs.jsonl").read_bytes().count(b"\n") == 3
+    wrong = sraccel("calibrate", "steps", *common, "--budgets", "many", "-o", tmp_path / "x.json")
+    assert wrong.exit_code == 2

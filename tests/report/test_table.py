@@ -23,7 +23,7 @@ from sraccel.report.model import (
 from sraccel.report.page import render_page
 from sraccel.report.steps import role_letters
 from sraccel.report.table import StepStrip, plain, table
-from sraccel.report.words import ASCII, upper_first
+from sraccel.report.words import ASCII, TIMES, upper_first
 
 MakeReport = Callable[..., Report]
 
@@ -203,6 +203,6 @@ def test_what_an_emulated_kernel_costs_stands_beside_the_measured_speedup() -> N
         accelerators=[AcceleratorRecord(name="emulated", overhead=0.8, claims_speed=False)],
     )
     named = {figure.label: figure.value for figure in figures(report)}
-    assert named["Without emulating"] == "5.00×"
+    assert named["Without emulating"] == f"5.00{TIMES}"
     report.accelerators[0].overhead = None
     assert "Without emulating" not in {figure.label for figure in figures(report)}

@@ -23,8 +23,12 @@ from tiny import BLOCK_STACKS, TinyFamily
 from typer.models import OptionInfo, ParamMeta
 from typer.utils import get_params_from_function
 
+from sraccel.accelerators.feedback import Feedback
+from sraccel.accelerators.forecast import ForecastPredictor
 from sraccel.accelerators.sageattention import SageAttention
+from sraccel.accelerators.schedule import Schedule
 from sraccel.accelerators.srdiffusion import SRDiffusion
+from sraccel.accelerators.steps import Steps
 from sraccel.accelerators.teacache import TeaCache
 from sraccel.accelerators.teacache.published import PUBLISHED, SOURCE
 from sraccel.accelerators.teacache.rule import Variant
@@ -44,7 +48,15 @@ from sraccel.study import results as study_report
 from sraccel.study.plan.plan import Plan
 
 DOCS = Path(__file__).parents[2] / "docs"
-BUILT_IN: list[type[Accelerator]] = [SRDiffusion, TeaCache, SageAttention]
+BUILT_IN: list[type[Accelerator]] = [
+    SRDiffusion,
+    TeaCache,
+    SageAttention,
+    ForecastPredictor,
+    Schedule,
+    Feedback,
+    Steps,
+]
 TABLE = r"(<!-- table: {} -->\n)(.*?)(<!-- end -->)"
 
 

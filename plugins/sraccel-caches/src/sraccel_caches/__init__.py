@@ -1,0 +1,17 @@
+"""Published caches as rules: SeaCache, MagCache, EasyCache and FirstBlockCache."""
+
+from collections.abc import Iterable
+
+from sraccel.plugin import Accelerator, hookimpl
+from sraccel_caches.easycache import EasyCache
+from sraccel_caches.firstblock import FirstBlock
+from sraccel_caches.magcache import MagCache
+from sraccel_caches.seacache import SeaCache
+
+__all__ = ["EasyCache", "FirstBlock", "MagCache", "SeaCache"]
+
+
+@hookimpl
+def sraccel_accelerators() -> Iterable[type[Accelerator]]:
+    """The accelerators of this plugin."""
+    return [SeaCache, MagCache, EasyCache, FirstBlock]

@@ -1,0 +1,246 @@
+"""Each published cache against diffusers' own, or a loop of its formulas without sraccel."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from diffusers import FirstBlockCacheConfig, MagCacheConfig, WanPipeline, WanTransformer3DModel
+from diffusers.hooks.sea_cache import _apply_sea_filter
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from sraccel_caches import EasyCache, FirstBlock, MagCache, SeaCache
+from sraccel_caches.mag_ratios import PUBLISHED
+from sraccel_caches.magcache import nearest
+from sraccel_caches.seacache import filtered
+from tiny_models import call_arguments, tiny_pipeline
+from untouched import untouched
+
+import sraccel
+from sraccel.plugin import Accelerator
+
+STEPS = 14
+RATIOS = [1.003, 1.021, 0.987, 1.013, 1.004, 0.981, 1.027, 0.976, 1.006, 1.002, 0.993, 0.982]
+RATIOS += [0.951, 0.903]
+
+
+@pytest.fixture(scope="module")
+def wan() -> WanPipeline:
+    torch.set_grad_enabled(False)
+    return tiny_pipeline()
+
+
+def generated(pipe: Any, steps: int = STEPS) -> torch.Tensor:
+    return pipe(**call_arguments(steps)).frames
+
+
+def through(pipe: Any, *accelerators: Accelerator) -> tuple[torch.Tensor, list[bool]]:
+    """The latents, and for each call whether it was skipped; twice, since state must not stay."""
+    with untouched(pipe), sraccel.compose(pipe, list(accelerators)) as stack:
+        first, second = generated(pipe), generated(pipe)
+    assert torch.equal(first, second)
+    return first, [call.reused for step in stack.report.steps for call in step.calls]
+
+
+@contextmanager
+def ran_blocks(pipe: Any, found: list[bool]) -> Any:
+    """Whether the last block computed, call by call, under diffusers' own caches."""
+    ran: list[int] = []
+    hooks = [
+        pipe.transformer.blocks[-1].attn1.to_q.register_forward_pre_hook(lambda *_: ran.append(1)),
+        pipe.transformer.norm_out.register_forward_pre_hook(
+            lambda *_: (found.append(bool(ran)), ran.clear())[2:] or None
+        ),
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def through_diffusers(pipe: Any, config: Any) -> tuple[torch.Tensor, list[bool]]:
+    ran: list[bool] = []
+    pipe.transformer.enable_cache(config)
+    try:
+        with ran_blocks(pipe, ran):
+            latents = generated(pipe)
+    finally:
+        pipe.transformer.disable_cache()
+    return latents, [not one for one in ran]
+
+
+def made(kind: type[Accelerator], **options: Any) -> Accelerator:
+    return kind(kind.Options(**options))
+
+
+class TestAgainstDiffusers:
+    @pytest.mark.parametrize("threshold", [0.0, 0.02, 0.05, 0.2, 1.0])
+    def test_firstblock_skips_what_first_block_cache_skips(
+        self, threshold: float, wan: WanPipeline
+    ) -> None:
+        theirs, skipped = through_diffusers(wan, FirstBlockCacheConfig(threshold=threshold))
+        ours, decisions = through(wan, made(FirstBlock, threshold=threshold))
+        assert decisions == skipped
+        torch.testing.assert_close(ours, theirs)
+
+    @pytest.mark.parametrize(("threshold", "skips"), [(0.0, 3), (0.06, 3), (0.06, 1), (0.5, 5)])
+    def test_magcache_skips_what_mag_cache_skips(
+        self, threshold: float, skips: int, wan: WanPipeline
+    ) -> None:
+        config = MagCacheConfig(
+            threshold=threshold,
+            max_skip_steps=skips,
+            num_inference_steps=STEPS,
+            mag_ratios=RATIOS,
+        )
+        theirs, skipped = through_diffusers(wan, config)
+        given = {"threshold": threshold, "max_skips": skips, "ratios": RATIOS}
+        ours, decisions = through(wan, made(MagCache, **given))
+        assert decisions == skipped
+        torch.testing.assert_close(ours, theirs)
+
+    @given(st.floats(0, 1), st.floats(0.5, 4), st.integers(0, 99))
+    def test_seacache_filters_as_diffusers_does(
+        self, sigma: float, power: float, seed: int
+    ) -> None:
+        latents = torch.randn(2, 3, 4, 6, 5, generator=torch.Generator().manual_seed(seed))
+        theirs = [_apply_sea_filter(one.movedim(0, -1), sigma, power) for one in latents]
+        expected = torch.stack([one.movedim(-1, 0) for one in theirs])
+        torch.testing.assert_close(filtered(latents, sigma, power), expected)
+
+
+def test_seacache_accumulates_until_its_threshold(wan: WanPipeline) -> None:
+    """Against the formulas on the latents that the run itself had."""
+    inputs: list[torch.Tensor] = []
+    handle = wan.transformer.register_forward_pre_hook(
+        lambda module, args, kwargs: inputs.append(kwargs["hidden_states"].clone()),
+        with_kwargs=True,
+    )
+    with sraccel.compose(wan, [made(SeaCache, threshold=0.3, max_skips=2)]) as stack:
+        generated(wan)
+    handle.remove()
+    decisions = [call.reused for step in stack.report.steps for call in step.calls]
+    wan.scheduler.set_timesteps(STEPS)
+    sigmas, expected = wan.scheduler.sigmas.tolist(), []
+    before, accumulated, skipped = None, 0.0, 0
+    for step, latents in enumerate(inputs[::2]):
+        now = filtered(latents, sigmas[step], 3.0)
+        skip = False
+        if before is not None and step < STEPS - 1 and skipped < 2:
+            accumulated += float((now - before).abs().mean() / before.abs().mean())
+            skip = accumulated < 0.3
+        if not skip:
+            accumulated = skipped = 0
+        skipped, before = skipped + skip, now
+        expected += [skip, skip]
+    assert decisions == expected
+    assert any(decisions)
+
+
+def test_easycache_is_the_published_loop(wan: WanPipeline) -> None:
+    """Against a forward that caches by itself, in the manner of the official code."""
+    bare = generated(wan)
+    threshold, warm_up = 0.4, 3
+    ours, decisions = through(wan, made(EasyCache, threshold=threshold, warm_up=warm_up))
+    forward, cache = wan.transformer.forward, _Official(threshold, warm_up)
+    wan.transformer.forward = lambda *args, **kwargs: cache(forward, kwargs)
+    try:
+        theirs = generated(wan)
+    finally:
+        del wan.transformer.forward
+    assert decisions == cache.decisions
+    assert any(decisions)
+    assert not all(decisions[2 * warm_up : -2])
+    torch.testing.assert_close(ours, theirs)
+    assert not torch.equal(ours, bare)
+
+
+class _Official:
+    """EasyCache around a forward, for calls in turns: conditional, unconditional."""
+
+    def __init__(self, threshold: float, warm_up: int) -> None:
+        self.threshold, self.warm_up = threshold, warm_up
+        self.count, self.decisions = 0, list[bool]()
+        self.added: dict[int, torch.Tensor] = {}
+        self.accumulated, self.k = 0.0, 0.0
+        self.raw: torch.Tensor | None = None
+        self.computed: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def __call__(self, forward: Any, kwargs: dict[str, Any]) -> Any:
+        noisy, (step, branch) = kwargs["hidden_states"], divmod(self.count, 2)
+        self.count += 1
+        if branch == 0:
+            self.skip = self._decide(noisy, step)
+        self.decisions.append(self.skip)
+        if self.skip:
+            return (noisy + self.added[branch],)
+        output = forward(**kwargs)[0]
+        self.added[branch] = output - noisy
+        if branch == 0:
+            if self.computed is not None:
+                moved = (noisy - self.computed[0]).abs().mean()
+                self.k = float((output - self.computed[1]).abs().mean() / moved)
+            self.computed = noisy.clone(), output.clone()
+        return (output,)
+
+    def _decide(self, noisy: torch.Tensor, step: int) -> bool:
+        before, self.raw = self.raw, noisy.clone()
+        if step < self.warm_up or step == STEPS - 1 or before is None or self.computed is None:
+            self.accumulated = 0.0
+            return False
+        change = float((noisy - before).abs().mean() / self.computed[1].abs().mean())
+        self.accumulated += self.k * change
+        if self.accumulated < self.threshold:
+            return True
+        self.accumulated = 0.0
+        return False
+
+
+class TestBesideOthers:
+    @pytest.mark.parametrize(
+        "rule",
+        [
+            made(FirstBlock, threshold=9.0),
+            made(MagCache, ratios="wan2.1-t2v-14b", threshold=9.0),
+            made(SeaCache, threshold=9.0),
+        ],
+        ids=lambda rule: rule.name,
+    )
+    def test_a_switch_starts_them_anew_and_forecast_predicts_for_them(
+        self, rule: Accelerator, wan: WanPipeline, render: WanTransformer3DModel
+    ) -> None:
+        switch = {"use": "srdiffusion", "render": render, "switch_step": 6}
+        with sraccel.compose(wan, [switch, rule, {"use": "forecast"}]) as stack:
+            generated(wan)
+        skipped = [step for step in stack.report.steps if step.calls[0].reused]
+        assert {step.calls[0].denoiser for step in skipped} == {"transformer", "render"}
+        assert not stack.report.steps[6].calls[0].reused
+        assert {step.calls[0].predicted_by for step in skipped} == {"forecast"}
+
+    def test_thresholds_of_0_change_no_bit(self, wan: WanPipeline) -> None:
+        bare = generated(wan)
+        for rule in (
+            made(MagCache, ratios=RATIOS, threshold=0.0),
+            made(SeaCache, threshold=0.0),
+            made(EasyCache, threshold=0.0),
+        ):
+            assert torch.equal(through(wan, rule)[0], bare)
+
+
+@given(st.integers(1, 80), st.sampled_from(sorted(PUBLISHED)))
+def test_ratios_of_another_number_of_steps_are_the_nearest(steps: int, model: str) -> None:
+    ratios = PUBLISHED[model]
+    found = nearest(ratios, steps)
+    assert len(found) == steps
+    assert set(found) <= set(ratios)
+    assert found[-1] == ratios[-1]
+    assert nearest(ratios, len(ratios)) == ratios
+
+
+def test_unknown_ratios_are_refused_with_what_is_known() -> None:
+    with pytest.raises(ValidationError, match=r"did you mean .wan2\.1-t2v-14b"):
+        MagCache.Options(ratios="wan2.1-t2v-14B")
