@@ -27,10 +27,7 @@ paper asks:
 Without a skip all four change nothing, and the rule is the paper's. At a skipped step the last
 look's answer stands (it counts where `min_step` comes between looks).
 
-On 64 held-out prompts of the demo pair, two thresholds each of SRDiffusion and TeaCache, 76% of the
-switches came within 2 steps of the uncached one, 0.3 steps late on average, and none stayed out.
-The paper's rule on every step had 38%; an exponential mean of D with two hits in a row 28%, 5 steps
-late. All candidates: docs/explanation/benchmarks.md, `tests/benchmarks/switching.py`.
+How near that comes to the uncached switch, measured: docs/explanation/benchmarks.md.
 """
 
 from __future__ import annotations
