@@ -163,7 +163,7 @@ def made_report() -> Report:
         accelerated=timing.model_copy(update={"shown": 0}),
         quality={"psnr_db": 31.0},
         accelerators=[AcceleratorRecord(name="srdiffusion", factor=2.0, notes={"rule": [1, 2]})],
-        costs=[CostRecord(denoiser="render", reused=False, call_seconds=[0.1] * 9)],
+        costs=[CostRecord(denoiser="render", skipped=None, call_seconds=[0.1] * 9)],
         steps=steps,
     )
 

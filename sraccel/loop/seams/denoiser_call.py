@@ -11,7 +11,7 @@ from sraccel.loop.denoiser import denoiser_of
 from sraccel.loop.denoiser_adapter import named
 from sraccel.loop.history import Like
 from sraccel.loop.intercept import CALL, Interception
-from sraccel.loop.seams.model_output import OutputForm, prediction_of, tensor_in
+from sraccel.loop.seams.model_output import OutputForm, prediction_of
 from sraccel.loop.seams.sibling_call import call_sibling
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class DenoiserCallSeam:
         if condition is None and len(args) > 2:  # given by position
             condition = named(self._denoiser.module, args, kwargs).get(CONDITION)
         branch = step.branch_of(self.context, condition)
-        latents = tensor_in(args[0] if args else kwargs[self._denoiser.adapter.latents])
+        latents = _tensor(args[0] if args else kwargs[self._denoiser.adapter.latents])
         call = step.open_call(self._denoiser, branch, latents)
         output = self._answer(call, inner, (args, kwargs))
         _log.debug("%r: %s", call, call.answered_by or call.reused_by or "computed")
@@ -121,7 +121,7 @@ class DenoiserCallSeam:
         if changes:
             given = (), {**named(self._denoiser.module, *given), **changes}
         args, kwargs = given
-        latents = args[0] if args else kwargs[self._denoiser.adapter.latents]
+        latents = _tensor(args[0] if args else kwargs[self._denoiser.adapter.latents])
         evaluation = call.step.open_evaluation(call, denoiser, latents)
         return prediction_of(self._evaluate(evaluation, inner, given))
 
@@ -177,3 +177,9 @@ class DenoiserCallSeam:
         if blocks is not None:
             blocks.check_reached()
         return output
+
+
+def _tensor(latents: Any) -> torch.Tensor:
+    """The latents, or the first of several: some models take a list for a batch."""
+    tensor: torch.Tensor = latents[0] if isinstance(latents, (list, tuple)) else latents
+    return tensor
