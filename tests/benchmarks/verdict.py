@@ -21,6 +21,8 @@ STACK = "SRDiffusion + TeaCache"
 STACK_EMULATED = f"{STACK} + SageAttention emulated"
 SWITCHED = "SRDiffusion on placed steps"
 AT_POSITIONS = "plain steps at the positions of"
+REFERENCES = ("bare", "converged")
+"""Videos to which a PSNR is measured; the converged one costs more than all others together."""
 PAPER_THRESHOLD = "threshold 0.01"
 
 Row = dict[str, Any]
@@ -61,8 +63,10 @@ class Board:
         return [(point, r) for point, r in self.pairs if point.family in families]
 
     def over(self, ours: tuple[Setting, Row], rival: str, measure: str) -> Row | None:
-        """How far a setting is above a rival's line at equal cost; None without such a line."""
+        """How far a setting is above a rival's line at equal cost; None where one was not run."""
         point, r = ours
+        if measure in REFERENCES and measure not in point.psnr_db:
+            return None
         speed = np.log(r["counted_speedup"][0])
         line = [(np.log(their["counted_speedup"][0]), p) for p, their in self.of(rival)]
         if not line:
@@ -76,7 +80,7 @@ class Board:
 
 
 def _values(point: Setting, measure: str) -> np.ndarray:
-    if measure in ("bare", "converged"):
+    if measure in REFERENCES:
         return mean_psnr(point, measure)
     return point.outcome.measure(measure)
 

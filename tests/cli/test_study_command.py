@@ -257,4 +257,5 @@ def test_a_disk_that_fills_up_is_one_message_and_the_runs_are_kept(
     again = runs(out)
     unjudged = [run.model_copy(update={"quality": {}}) for run in kept]
     assert [run.model_copy(update={"quality": {}}) for run in again[: len(kept)]] == unjudged
-    assert len(again) == 20
+    # The bare pipeline runs anew in the block that was cut off, beside what was missing there.
+    assert len({(run.cell, run.prompt, run.seed) for run in again}) == 20
