@@ -65,7 +65,7 @@ def _check_model(recipe: Recipe, name: str) -> None:
 
 def _note_on(prompt: str) -> None:
     """Say so, if a prompt is beyond the demo pair's small world."""
-    from sraccel.demo.shapes import MAX_FIGURES, parse_caption, words
+    from sraccel.demo.captions import MAX_FIGURES, parse_caption, words
 
     try:
         parse_caption(prompt)

@@ -12,8 +12,9 @@ import typer
 
 from sraccel.cli.failures import Debug, reported
 from sraccel.cli.generate_from import Earlier, known_from
-from sraccel.cli.generate_many import Batch, check_many
-from sraccel.cli.generate_split import FirstHalf, SecondHalf, check_halves, half_of, loader
+from sraccel.cli.generate_many import Batch
+from sraccel.cli.generate_options import check_options
+from sraccel.cli.generate_split import FirstHalf, SecondHalf, half_of, loader
 from sraccel.cli.options import (
     CALL,
     STEPS,
@@ -116,15 +117,18 @@ def generate(
     same versions that makes the same video, bit for bit; what differs is a warning, and a model
     that has changed is refused.
     """
-    check_halves(until_switch, resume, again, compare)
-    if recipe is None and again is None and resume is None:
-        raise typer.BadParameter("give a recipe, or an earlier run with --from")
-    halves = {"--until-switch": until_switch, "--resume": resume}
-    check_many(prompts, {"--prompt": prompt, "--from": again, "--compare": compare, **halves})
-    if prompt is None and prompts is None and again is None and resume is None:
-        raise typer.BadParameter("give a --prompt, or a file of them with --prompts")
-    if out is None and until_switch is None:
-        raise typer.BadParameter("give a folder for the results with --out")
+    check_options(
+        {
+            "recipe": recipe,
+            "--from": again,
+            "--prompt": prompt,
+            "--prompts": prompts,
+            "--until-switch": until_switch,
+            "--resume": resume,
+            "--out": out,
+            "--compare": compare,
+        }
+    )
     if prompt is not None:
         check_text(prompt)
         call = {"prompt": prompt, **call}
@@ -144,16 +148,9 @@ def generate(
         )
         if prompts is not None and out is not None:
             Batch(prompts, *asked, out).run(known.recipe, placing)
-            return
-        generation = Generation(
-            *asked,
-            out,
-            repeats if compare else 0,
-            earlier,
-            half,
-            opened,
-        )
-        generation.run(known.recipe, placing)
+        else:
+            generation = Generation(*asked, out, repeats if compare else 0, earlier, half, opened)
+            generation.run(known.recipe, placing)
 
 
 @dataclass

@@ -83,9 +83,9 @@ def _without_emulation(report: Report) -> Iterator[KeyFigure]:
     }
     if measured is None or not costs or report.speedup.verdict in ("idle", "indistinguishable"):
         return
-    names = ", ".join(costs)
-    detail = f"the measured one without the {decimals(math.prod(costs.values()), 2)}x of {names}"
-    yield KeyFigure("Without emulating", factor(measured / math.prod(costs.values())), detail)
+    cost = math.prod(costs.values())
+    detail = f"the measured one without the {decimals(cost, 2)}x of {', '.join(costs)}"
+    yield KeyFigure("Without emulating", factor(measured / cost), detail)
 
 
 def _predicted(report: Report) -> KeyFigure:

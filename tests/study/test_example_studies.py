@@ -10,7 +10,7 @@ import pytest
 from small_study import CALL
 
 import sraccel
-from sraccel.demo.shapes import parse_caption
+from sraccel.demo.captions import parse_caption
 from sraccel.models.shared import shared_loading
 from sraccel.recipe.prompts import read_prompts
 from sraccel.study.measure import run_study
