@@ -152,7 +152,7 @@ class TestTaylorSeer:
 
 def test_beside_a_rule_they_are_refused(wan: WanPipeline) -> None:
     teacache = {"use": "teacache", "threshold": 0.1, "coefficients": IDENTITY}
-    with pytest.raises(sraccel.ConflictError, match="both decide when to skip.*keep one"):
+    with pytest.raises(sraccel.ConflictError, match=r"both decide when to skip.*keep one"):
         sraccel.compose(wan, [teacache, EAGER[0]])
 
 

@@ -162,7 +162,7 @@ class TestBesideOthers:
 
     def test_two_of_them_are_refused(self, wan: WanPipeline) -> None:
         both = [made(GuidanceInterval), made(GuidanceCache)]
-        with pytest.raises(sraccel.ConflictError, match="guidance-interval.*guidance-cache"):
+        with pytest.raises(sraccel.ConflictError, match=r"guidance-interval.*guidance-cache"):
             sraccel.compose(wan, both)
 
 

@@ -117,9 +117,8 @@ class DiffusersCache(Accelerator):
         """A call of the denoiser: diffusers' hooks see the state of its trajectory alone."""
         call, module = denoiser.current_call, denoiser.module
         # A call outside the loop has a trajectory of its own, in which nothing can be skipped.
-        path = Trajectory() if call is None else call.memory(self, Trajectory)
+        path = self._path = Trajectory() if call is None else self._trajectory(call)
         path.calls += 1
-        self._path = path
         for part, hook in self._hooks[denoiser.role]:
             if hasattr(hook, "state"):  # one for all branches, as diffusers has it
                 if hook not in path.states:
@@ -128,6 +127,15 @@ class DiffusersCache(Accelerator):
         with module.cache_context(path.name, **_position(call)):  # type: ignore[operator]
             self.enter_call(denoiser, call)
             yield
+
+    def _trajectory(self, call: Call) -> Trajectory:
+        """The one that a call goes on; another one where others leave out another part of it."""
+        paths: dict[Any, Trajectory] = call.memory(self, dict)
+        part = tuple(sorted(call.skips.items()))
+        if part not in paths:
+            paths.clear()
+            paths[part] = Trajectory()
+        return paths[part]
 
     def enter_call(self, denoiser: Denoiser, call: Call | None) -> None:
         """For a cache whose state needs more: the call's position in the run, say."""
