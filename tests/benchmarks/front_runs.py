@@ -114,7 +114,7 @@ def run(
     line |= {"seconds": seconds, "cpu_seconds": cpu_seconds}
     line["counts"] = {role: [sum(m.calls), len(m.calls)] for role, m in meters.items()}
     line["computed"] = _computed(stack, meters["transformer"])
-    if not spec.keys() - {"role"}:
+    if not spec.keys() - {"role", "prompts"}:
         own = meters[spec.get("role", "transformer")]
         line["units"] = own.units(cpu_seconds, taken)
     with torch.no_grad():

@@ -2,7 +2,7 @@
 
 A setting is JSON: `recipe` (for `sraccel.compose`), `diffusers` (a cache's configuration there),
 `cache_dit`, or none of them; `steps` of the grid, `role` of the pair's model that is the pipeline's
-own, `follows` another setting's computed steps, with no cache.
+own, `follows` another setting's computed steps, with no cache; `prompts`: on so many only.
 """
 
 from __future__ import annotations
@@ -24,13 +24,11 @@ from sraccel.demo.pair import DEMO_WEIGHTS
 STEPS = 50
 TARGETS = (3.0, 4.0)
 FAST = 10.0
+REACHES = 0.985
+"""Of a target: a schedule of 12 of 50 steps pays for the other 38, and is a bit slower than 4x."""
 BARE = "bare"
-FIRST_BLOCK, MAG, SEA = (
-    "FirstBlockCache (diffusers)",
-    "MagCache (diffusers)",
-    "SeaCache (diffusers)",
-)
-TAYLOR = "TaylorSeer (diffusers)"
+FIRST_BLOCK, MAG = "FirstBlockCache (diffusers)", "MagCache (diffusers)"
+SEA, TAYLOR = "SeaCache (diffusers)", "TaylorSeer (diffusers)"
 DB, DB_CALIBRATED = "DBCache (cache-dit)", "DBCache and TaylorSeer (cache-dit)"
 PEERS = (FIRST_BLOCK, MAG, SEA, TAYLOR, DB, DB_CALIBRATED)
 SCHEDULE, FEEDBACK = "schedule + forecast", "feedback + forecast"
@@ -40,7 +38,6 @@ UNIFORM, PLACED = "fewer steps, uniform", "fewer steps, placed"
 AT_SCHEDULE, AT_OWN = "fewer steps, the schedule's", "plain steps where it computed"
 RENDER = "render model alone"
 STACK = "placed steps x SRDiffusion x forecast"
-RIVALS = (UNIFORM, PLACED, AT_SCHEDULE)
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,10 @@ class Setting:
     def name(self) -> str:
         """Family and label."""
         return f"{self.family}: {self.label}" if self.label else self.family
+
+    def on(self, prompts: int) -> Setting:
+        """The same on the first prompts only."""
+        return Setting(self.family, self.label, {**self.spec, "prompts": prompts})
 
 
 @contextmanager
@@ -226,7 +227,7 @@ def stacks() -> list[Setting]:
 
     First the steps of the sketch model, then those of the render model; skipped ones are forecast.
     """
-    found = [
+    return [
         _stack([0, 1, 2, 3], [6, 11, 18, 28, 40]),
         _stack([0, 1, 2, 5], [9, 14, 21, 30, 41]),
         _stack([0, 1, 4, 8], [12, 17, 24, 33, 42]),
@@ -236,7 +237,6 @@ def stacks() -> list[Setting]:
         _stack([0, 1, 2, 3, 5, 8], [12, 17, 24, 33, 42], (3, 8)),
         _stack([0, 1, 4, 8], [12, 14, 17, 20, 24, 28, 33, 37, 42], (20, 28, 37)),
     ]
-    return found
 
 
 def _stack(sketched: list[int], rendered: list[int], skipped: Sequence[int] = ()) -> Setting:
@@ -255,6 +255,11 @@ def _stack(sketched: list[int], rendered: list[int], skipped: Sequence[int] = ()
 
 def _said(positions: Sequence[int]) -> str:
     return " ".join(map(str, positions))
+
+
+def references() -> list[Setting]:
+    """Each model of the pair alone, which also give the seconds of each part of a run."""
+    return [Setting(BARE, "", {}), Setting(RENDER, "", {"role": "render"})]
 
 
 def rivals() -> list[Setting]:
@@ -276,5 +281,4 @@ def rivals() -> list[Setting]:
             )
             for n in (16, 12)
         ),
-        Setting(RENDER, "", {"role": "render"}),
     ]
