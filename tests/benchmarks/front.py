@@ -26,7 +26,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 from front_figures import draw, rows_of, said, show, verdict
-from front_runs import counted, measure, units_of
+from front_runs import APART, counted, measure, units_of
 from front_settings import (
     AT_OWN,
     BARE,
@@ -139,8 +139,10 @@ def prompts_of(number: int) -> list[tuple[int, str]]:
 
 
 def load(shift: float | None) -> dict[str, Any]:
-    """The pair's two pipelines, at their own flow shift or another."""
+    """The pair's pipelines, at their own flow shift or another."""
     pipes: dict[str, Any] = load_pair()
+    if cache_dit_is_installed():
+        pipes[APART] = load_pair()["transformer"]
     if shift is not None:
         for pipe in pipes.values():
             scheduler = pipe.scheduler
@@ -150,7 +152,7 @@ def load(shift: float | None) -> dict[str, Any]:
 
 def header(pipes: Any, shift: float | None) -> dict[str, Any]:
     """What runs must share to be compared."""
-    weights = checksums({role: pipe.transformer for role, pipe in pipes.items()})
+    weights = checksums({role: pipes[role].transformer for role in ("transformer", "render")})
     return {"weights": weights, "shift": shift, "versions": package_versions()}
 
 

@@ -23,6 +23,8 @@ from points import Journal
 from sraccel.video.metrics import psnr_db, semantic, ssim
 
 Line = dict[str, Any]
+APART = "apart"
+"""A pipeline for cache-dit alone: it leaves traces, after which calibrations are not found."""
 PARTS = ("block", "call", "step")
 """What a run is made of: blocks, what else a call computes, and what else a step does."""
 
@@ -93,9 +95,10 @@ def run(
 ) -> tuple[torch.Tensor, Line]:
     """One video in [0, 1], of shape (frames, channels, height, width), and what it took."""
     spec = setting.spec
-    pipe, render = pipes[spec.get("role", "transformer")], pipes["render"].transformer
-    steps = spec.get("steps", STEPS)
-    meters = {role: Meter(pipes[role].transformer) for role in pipes}
+    sketch = pipes[APART if "cache_dit" in spec else "transformer"]
+    render, steps = pipes["render"].transformer, spec.get("steps", STEPS)
+    pipe = pipes["render"] if spec.get("role") == "render" else sketch
+    meters = {"transformer": Meter(sketch.transformer), "render": Meter(render)}
     with ExitStack() as open_:
         stack = open_.enter_context(attached(pipe, spec, render))
         for meter in meters.values():
