@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,7 @@ from sraccel.report.words import digits
 
 if TYPE_CHECKING:
     from sraccel.calibration.budgets import BudgetFile, What
+    from sraccel.calibration.fitting import Predictor
 
 Model = Annotated[
     str, typer.Option(help="Folder in diffusers' format, name on the hub, or `demo`.")
@@ -83,6 +85,10 @@ def schedule(
     budgets: Budgets = "4-25",
     steps: Steps = 50,
     seeds: Seeds = "0",
+    kind: Annotated[
+        str | None, typer.Option(help="Of the predictor `forecast` that stands in for the rest.")
+    ] = None,
+    order: Annotated[int | None, typer.Option(min=0, max=2, help="Of that predictor.")] = None,
     *,
     call: dict[str, Any],
     placing: Placing,
@@ -90,11 +96,29 @@ def schedule(
 ) -> None:
     """Find which steps to compute for a model: the option `file` of the rule `schedule`.
 
-    For the predictor `forecast` of order 1 on whole calls. As `sraccel calibrate steps`, and from
-    the same runs.
+    For the predictor `forecast` on whole calls, as it is by default or as `--kind` and `--order`
+    say. As `sraccel calibrate steps`, and from the same runs.
     """
     with reported(debug):
-        _Fitting("schedule", model, prompts, out, runs, budgets, steps, seeds, call).run(placing)
+        predictor = _predictor({"kind": kind, "order": order})
+        fitting = _Fitting("schedule", model, prompts, out, runs, budgets, steps, seeds, call)
+        fitting.run(placing, predictor)
+
+
+def _predictor(given: dict[str, Any]) -> Predictor:
+    """The predictor of these options; its own default where there is none."""
+    from sraccel.accelerators.forecast import ForecastPredictor
+    from sraccel.accelerators.forecast.extrapolation import weights
+    from sraccel.calibration.fitting import Predictor
+
+    stated = {key: value for key, value in given.items() if value is not None}
+    made = ForecastPredictor(ForecastPredictor.Options(**stated))
+    kind = made.options.kind
+    return Predictor(
+        weights=partial(weights, kind, made.order),
+        memory=made.history_length,
+        options={"kind": kind, "order": made.order, "of": "velocity"},
+    )
 
 
 @dataclass
@@ -111,8 +135,9 @@ class _Fitting:
     seeds: str
     call: dict[str, Any]
 
-    def run(self, placing: Placing) -> None:
+    def run(self, placing: Placing, predictor: Predictor | None = None) -> None:
         from sraccel.calibration.fitting import fitted
+        from sraccel.calibration.picture import save_picture
         from sraccel.calibration.recording import recorded
         from sraccel.cli.progress import denoising
         from sraccel.files import output_folder
@@ -128,9 +153,9 @@ class _Fitting:
         arguments = {"prompt": "", "num_inference_steps": self.steps, **self.call}
         with refusals(pipe, arguments), denoising(pipe) as progress:
             setup, found = recorded(pipe, texts, seeds, runs, self.steps, progress, **self.call)
-        file = fitted(self.what, found, numbers, setup)
+        file = fitted(found, numbers, setup, predictor)
         path = file.save(self.out)
-        _show(file, path)
+        _show(file, [path, save_picture(file, path.with_suffix(".png"))])
         note(f"{len(found)} runs are in {runs}: another calibration of this model can use them")
 
 
@@ -148,7 +173,7 @@ def _numbers(given: str) -> list[int]:
     return found
 
 
-def _show(file: BudgetFile, path: Path) -> None:
+def _show(file: BudgetFile, paths: list[Path]) -> None:
     """Print the budgets, warnings first, and how to use them."""
     from sraccel.cli.outputs import print_written
 
@@ -165,7 +190,13 @@ def _show(file: BudgetFile, path: Path) -> None:
     key = {"steps": "number", "schedule": "budget"}[file.what]
     console.print("\nuse it in a recipe\n", style="bold")
     lines = ["accelerators:", f"  - use: {file.what}", f"    {key}: {max(file.budgets)}"]
-    lines.append(f"    file: {path}")
-    lines += ["  - use: forecast"] if file.what == "schedule" else []
+    lines.append(f"    file: {paths[0]}")
+    lines += _forecast(file.settings["forecast"]) if file.what == "schedule" else []
     console.print("\n".join(lines), markup=False, soft_wrap=True)
-    print_written([path])
+    print_written(paths)
+
+
+def _forecast(options: dict[str, Any]) -> list[str]:
+    """The predictor that a schedule is for, as a recipe's lines."""
+    given = [f"    {key}: {value}" for key, value in options.items() if key != "of"]
+    return ["  - use: forecast", *given]

@@ -23,6 +23,7 @@ from sraccel.cli.options import (
     PromptsFile,
     RecipesModel,
     Resume,
+    Rival,
     Seed,
     UntilSwitch,
     call_options,
@@ -96,6 +97,7 @@ def generate(
         bool, typer.Option(help="Run bare too: adds measured speedup and quality.")
     ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="With --compare: timed pairs of runs.")] = 1,
+    rival: Rival = False,
     opened: Open = False,
     debug: Debug = False,
 ) -> None:
@@ -103,7 +105,8 @@ def generate(
 
     What no option says of the call, the recipe's `sampling` says, else the pipeline.
 
-    Writes video.mp4, report.json, report.html and timeline.svg, and with --compare also bare.mp4.
+    Writes video.mp4, report.json, report.html and timeline.svg, with --compare also bare.mp4, and
+    with --rival rival.mp4.
     Weights are read from safetensors files only, and code that comes with a model is never run.
 
     With `--prompts`, a video and a report for each line of a file, and one manifest; models are
@@ -117,6 +120,8 @@ def generate(
     that has changed is refused.
     """
     check_halves(until_switch, resume, again, compare)
+    if rival and not compare:
+        raise typer.BadParameter("--rival goes with --compare: it stands beside the comparison")
     if recipe is None and again is None and resume is None:
         raise typer.BadParameter("give a recipe, or an earlier run with --from")
     halves = {"--until-switch": until_switch, "--resume": resume}
@@ -152,6 +157,7 @@ def generate(
             earlier,
             half,
             opened,
+            rival=rival,
         )
         generation.run(known.recipe, placing)
 
@@ -166,6 +172,7 @@ class Generation:
         half: the half of the run that is made; None: it is not divided.
         opened: whether the page is opened in the browser.
         names: of the videos' files, by way of running.
+        rival: whether a comparison also runs fewer steps at the same cost.
     """
 
     model: str
@@ -178,6 +185,7 @@ class Generation:
     half: FirstHalf | SecondHalf | None = None
     opened: bool = False
     names: Mapping[str, str] = field(default_factory=lambda: {"accelerated": "video"})
+    rival: bool = False
 
     def run(self, recipe: Recipe, placing: Placing) -> None:
         """Make it, write its files, and print the report."""
@@ -264,6 +272,7 @@ class Generation:
                 progress=progress,
                 keep=outputs.keep,
                 broken_off=outputs.keep_pairs,
+                rival=self.rival,
                 **self.call,
             )
         return outputs.completed(comparison.report)
