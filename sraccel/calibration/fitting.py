@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from sraccel.calibration.budgets import Budget, BudgetFile, What
+from sraccel.calibration.calibration import Calibration, FitFile
+from sraccel.calibration.folds import folds
 from sraccel.calibration.path import (
     Costs,
     Extrapolate,
@@ -20,12 +20,12 @@ from sraccel.calibration.path import (
     shortest_paths,
     step_costs,
 )
+from sraccel.calibration.provenance import provenance_of
 from sraccel.calibration.recording import Setup
 from sraccel.calibration.trajectory import Trajectory
 
 CLIFF = 3.0
 """One step less that multiplies the predicted error by this is worth a warning."""
-MAX_FOLDS = 8
 
 
 @dataclass(frozen=True)
@@ -64,19 +64,9 @@ def fitted(
     what: What = "steps" if predictor is None else "schedule"
     return BudgetFile(
         what=what,
-        class_name=setup.class_name,
-        weights=setup.weights,
-        dtype=setup.dtype,
-        scheduler=setup.scheduler,
-        flow_shift=setup.flow_shift,
-        sigmas=runs[0].sigmas,
-        guidance_scale=setup.guidance_scale,
+        **provenance_of(runs, setup),
         settings={} if predictor is None else {"forecast": predictor.options},
         budgets=budgets,
-        prompts=list(dict.fromkeys(prompts)),
-        seeds=list(dict.fromkeys(run.seed for run in runs)),
-        versions={name: _version(name) for name in ("sraccel", "torch", "diffusers")},
-        date=datetime.now(UTC).date().isoformat(),
         warnings=list(cliffs(what, budgets)),
         comment="shortest paths of predicted errors on recorded bare runs (arXiv 2405.11326); "
         "errors are root mean squares, summed over the run, in the unit of the latents",
@@ -108,17 +98,11 @@ def _held_out(
     costs: Sequence[Costs], prompts: Sequence[str], numbers: Sequence[int]
 ) -> dict[int, float]:
     """Mean errors on runs of prompts that the paths were found without; none of one prompt."""
-    texts = list(dict.fromkeys(prompts))
-    if len(texts) < 2:
-        return {}
-    folds = [texts.index(prompt) % min(MAX_FOLDS, len(texts)) for prompt in prompts]
     errors: dict[int, list[float]] = {number: [] for number in numbers}
-    for fold in sorted(set(folds)):
-        kept = np.mean([one for one, own in zip(costs, folds, strict=True) if own != fold], axis=0)
-        left_out = [one for one, own in zip(costs, folds, strict=True) if own == fold]
-        for number, positions in shortest_paths(kept, numbers).items():
+    for kept, left_out in folds(costs, prompts):
+        for number, positions in shortest_paths(np.mean(kept, axis=0), numbers).items():
             errors[number] += [length_of(one, positions) for one in left_out]
-    return {number: float(np.mean(found)) for number, found in errors.items()}
+    return {number: float(np.mean(found)) for number, found in errors.items() if found}
 
 
 def cliffs(what: What, budgets: dict[int, Budget]) -> list[str]:
@@ -136,8 +120,21 @@ def cliffs(what: What, budgets: dict[int, Budget]) -> list[str]:
     return found
 
 
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # a checkout on the path
-        return "unknown"
+def calibrated(calibration: Calibration, runs: Sequence[Trajectory], setup: Setup) -> FitFile:
+    """The fit of a calibration to runs on one grid, with its error on prompts left out."""
+    fit = dict(calibration.fit(runs))
+    prompts = [run.prompt for run in runs]
+    held_out = [
+        calibration.error(without, run)
+        for kept, left_out in folds(runs, prompts)
+        for without in [calibration.fit(kept)]
+        for run in left_out
+    ]
+    return FitFile(
+        **provenance_of(runs, setup),
+        name=calibration.name,
+        fit=fit,
+        error=float(np.mean([calibration.error(fit, run) for run in runs])),
+        error_held_out=float(np.mean(held_out)) if held_out else None,
+        warnings=list(calibration.warnings(fit)),
+    )

@@ -1,16 +1,20 @@
-"""Budgets as a picture: the predicted error of each, where it falls, and which steps it has."""
+"""Calibrations as pictures: of budgets the predicted error of each, where it falls, which steps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sraccel.calibration.budgets import BudgetFile
+from sraccel.calibration.calibration import Calibration, FitFile
 from sraccel.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from sraccel.calibration.trajectory import Trajectory
 
 OWN, HELD_OUT = "#7A8CA3", "#D55E00"
 DPI = 130
@@ -22,7 +26,28 @@ def save_picture(file: BudgetFile, path: str | Path) -> Path:
     Raises:
         OutputError: the file cannot be written.
     """
-    figure = draw(file)
+    return _saved(draw(file), path)
+
+
+def save_fit_picture(
+    calibration: Calibration, file: FitFile, runs: Sequence[Trajectory], path: str | Path
+) -> Path:
+    """Draw a fit, and what it was made of, as a PNG.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    calibration.draw(axes, file.fit, runs)
+    axes.set_title(f"{file.name}: {file.class_name}, {len(file.prompts)} prompts", fontsize=10)
+    axes.grid(alpha=0.3)
+    return _saved(figure, path)
+
+
+def _saved(figure: Figure, path: str | Path) -> Path:
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", dpi=DPI)
     return Path(path)

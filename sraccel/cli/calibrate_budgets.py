@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,40 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 from sraccel.cli.calibrate import calibrate as calibrate
-from sraccel.cli.calibrate import numbers_of, texts_of
+from sraccel.cli.calibrate_options import Model, Out, Prompts, Recordings, Runs, Seeds, Steps
 from sraccel.cli.failures import Debug, note, reported
 from sraccel.cli.options import WITHOUT_STEPS, call_options
-from sraccel.cli.pipelines import Placing, check_room, load, placing_options, refusals
-from sraccel.errors import ConflictError
+from sraccel.cli.pipelines import Placing, placing_options
 from sraccel.report.words import digits
 
 if TYPE_CHECKING:
-    from sraccel.calibration.budgets import BudgetFile, What
+    from sraccel.calibration.budgets import BudgetFile
     from sraccel.calibration.fitting import Predictor
 
-Model = Annotated[
-    str, typer.Option(help="Folder in diffusers' format, name on the hub, or `demo`.")
-]
-Prompts = Annotated[
-    Path,
-    typer.Option(
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        help="Text file, a prompt a line. Empty lines and lines that begin with # don't count.",
-    ),
-]
-Out = Annotated[Path, typer.Option("--out", "-o", help="File for the budgets, named *.json.")]
-Runs = Annotated[
-    Path | None,
-    typer.Option(
-        help="File of recorded runs, named *.jsonl; those that are in it are not made again, "
-        "whichever calibration they were made for. `runs.jsonl` beside --out, if not given."
-    ),
-]
 Budgets = Annotated[str, typer.Option(help="Numbers of steps, as in 6,8,10 or 4-16.")]
-Steps = Annotated[int, typer.Option(min=2, help="Denoising steps of each run: the grid.")]
-Seeds = Annotated[str, typer.Option(help="Seeds of the noise, each with each prompt.")]
 
 
 @calibrate.command()
@@ -71,7 +47,8 @@ def steps(
     Ctrl-C, the same command goes on.
     """
     with reported(debug):
-        _Fitting("steps", model, prompts, out, runs, budgets, steps, seeds, call).run(placing)
+        recordings = Recordings(model, prompts, out, runs, steps, seeds, call)
+        _fit(recordings, budgets, placing)
 
 
 @calibrate.command()
@@ -101,8 +78,8 @@ def schedule(
     """
     with reported(debug):
         predictor = _predictor({"kind": kind, "order": order})
-        fitting = _Fitting("schedule", model, prompts, out, runs, budgets, steps, seeds, call)
-        fitting.run(placing, predictor)
+        recordings = Recordings(model, prompts, out, runs, steps, seeds, call)
+        _fit(recordings, budgets, placing, predictor)
 
 
 def _predictor(given: dict[str, Any]) -> Predictor:
@@ -121,42 +98,18 @@ def _predictor(given: dict[str, Any]) -> Predictor:
     )
 
 
-@dataclass
-class _Fitting:
-    """What is to be calibrated, and from what."""
+def _fit(
+    recordings: Recordings, budgets: str, placing: Placing, predictor: Predictor | None = None
+) -> None:
+    from sraccel.calibration.fitting import fitted
+    from sraccel.calibration.picture import save_picture
 
-    what: What
-    model: str
-    prompts: Path
-    out: Path
-    runs: Path | None
-    budgets: str
-    steps: int
-    seeds: str
-    call: dict[str, Any]
-
-    def run(self, placing: Placing, predictor: Predictor | None = None) -> None:
-        from sraccel.calibration.fitting import fitted
-        from sraccel.calibration.picture import save_picture
-        from sraccel.calibration.recording import recorded
-        from sraccel.cli.progress import denoising
-        from sraccel.files import output_folder
-
-        if self.out.suffix != ".json":
-            raise ConflictError(f"budgets are JSON: name the output *.json, not {self.out}")
-        numbers = _numbers(self.budgets)
-        texts, seeds = texts_of(self.prompts), numbers_of(self.seeds)
-        output_folder(self.out.parent)
-        runs = self.runs or self.out.with_name("runs.jsonl")
-        check_room([self.model], placing)
-        pipe = load(self.model, placing)
-        arguments = {"prompt": "", "num_inference_steps": self.steps, **self.call}
-        with refusals(pipe, arguments), denoising(pipe) as progress:
-            setup, found = recorded(pipe, texts, seeds, runs, self.steps, progress, **self.call)
-        file = fitted(found, numbers, setup, predictor)
-        path = file.save(self.out)
-        _show(file, [path, save_picture(file, path.with_suffix(".png"))])
-        note(f"{len(found)} runs are in {runs}: another calibration of this model can use them")
+    numbers = _numbers(budgets)
+    setup, runs = recordings.make(placing)
+    file = fitted(runs, numbers, setup, predictor)
+    path = file.save(recordings.out)
+    _show(file, [path, save_picture(file, path.with_suffix(".png"))])
+    note(recordings.kept(len(runs)))
 
 
 def _numbers(given: str) -> list[int]:
