@@ -59,10 +59,10 @@ SOME_PROMPTS, FOLLOWED_PROMPTS = 16, 12
 run on the first prompts only: all of them on all prompts would double the cost."""
 
 
-def choose(pipes: Any, work: Path, journal: Journal, out: Path) -> None:
+def choose(pipes: Any, work: Path, journal: Journal, out: Path, stack_prompts: int) -> None:
     """Try all candidates on training captions, and write what each family is best at."""
     ratios = json.loads((ASSETS / "caches.json").read_text("utf-8"))["mag_ratios"]
-    scenes = training_scenes(STACK_PROMPTS, CHOOSING_SEED)
+    scenes = training_scenes(stack_prompts, CHOOSING_SEED)
     prompts = [(CHOOSING_SEED * 1000 + i, scene.caption) for i, scene in enumerate(scenes)]
     tried = [s.on(CHOOSING_PROMPTS) for s in (*references(), *candidates(ratios))]
     measure(pipes, [*tried, *stacks()], prompts, work, journal)
@@ -164,6 +164,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--choose", action="store_true", help="choose settings, report nothing")
     parser.add_argument("--show", action="store_true", help="write the figures of what is there")
     parser.add_argument("--prompts", type=int, default=48)
+    parser.add_argument("--stack-prompts", type=int, default=STACK_PROMPTS, help="with --choose")
     parser.add_argument("--shift", type=float, help="another flow shift than the pair's own")
     parser.add_argument("--chosen", type=Path, default=ASSETS / CHOSEN)
     parser.add_argument("--work", type=Path, default=Path("runs/front"))
@@ -201,7 +202,7 @@ def main() -> None:
     work.mkdir(parents=True, exist_ok=True)
     journal = Journal(work / "runs.jsonl", header(pipes, arguments.shift))
     if arguments.choose:
-        choose(pipes, work, journal, arguments.chosen)
+        choose(pipes, work, journal, arguments.chosen, arguments.stack_prompts)
         return
     chosen = json.loads(arguments.chosen.read_text("utf-8"))
     if not arguments.show:

@@ -24,7 +24,7 @@ def test_the_demo_writes_both_videos_the_report_and_the_timeline_and_prints_the_
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert report.speedup.measured is not None
     assert report.call["prompt"] == EXAMPLE_PROMPT
-    uses = ["sageattention", "srdiffusion", "teacache"]
+    uses = ["sageattention", "srdiffusion", "teacache", "forecast"]
     assert [item.name for item in report.accelerators] == uses
     for shown in ("measured", *uses, *names):
         assert shown in result.stdout
