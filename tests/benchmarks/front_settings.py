@@ -204,7 +204,7 @@ def _own() -> list[Setting]:
         *((SCHEDULE, f"budget {n}", {"use": "schedule", "budget": n}) for n in (12, 16)),
         *(
             (FEEDBACK, f"tolerance {t}", {"use": "feedback", "tolerance": t})
-            for t in (0.4, 0.8, 1.6)
+            for t in (0.8, 1.6, 3.2)
         ),
         (TEACACHE, "threshold 0.1", {"use": "teacache", "threshold": 0.1}),
         *(
