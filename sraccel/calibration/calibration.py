@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 class RunRecorder(Accelerator):
     """An accelerator that watches bare runs and changes nothing of them."""
 
+    name = "recorder"
     claims_speed = False
 
     def recorded(self) -> Any:
