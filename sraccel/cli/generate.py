@@ -24,6 +24,7 @@ from sraccel.cli.options import (
     PromptsFile,
     RecipesModel,
     Resume,
+    Rival,
     Seed,
     UntilSwitch,
     call_options,
@@ -97,6 +98,7 @@ def generate(
         bool, typer.Option(help="Run bare too: adds measured speedup and quality.")
     ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="With --compare: timed pairs of runs.")] = 1,
+    rival: Rival = False,
     opened: Open = False,
     debug: Debug = False,
 ) -> None:
@@ -104,7 +106,8 @@ def generate(
 
     What no option says of the call, the recipe's `sampling` says, else the pipeline.
 
-    Writes video.mp4, report.json, report.html and timeline.svg, and with --compare also bare.mp4.
+    Writes video.mp4, report.json, report.html and timeline.svg, with --compare also bare.mp4, and
+    with --rival rival.mp4.
     Weights are read from safetensors files only, and code that comes with a model is never run.
 
     With `--prompts`, a video and a report for each line of a file, and one manifest; models are
@@ -127,6 +130,7 @@ def generate(
             "--resume": resume,
             "--out": out,
             "--compare": compare,
+            "--rival": rival,
         }
     )
     if prompt is not None:
@@ -149,7 +153,9 @@ def generate(
         if prompts is not None and out is not None:
             Batch(prompts, *asked, out).run(known.recipe, placing)
         else:
-            generation = Generation(*asked, out, repeats if compare else 0, earlier, half, opened)
+            generation = Generation(
+                *asked, out, repeats if compare else 0, earlier, half, opened, rival=rival
+            )
             generation.run(known.recipe, placing)
 
 
@@ -163,6 +169,7 @@ class Generation:
         half: the half of the run that is made; None: it is not divided.
         opened: whether the page is opened in the browser.
         names: of the videos' files, by way of running.
+        rival: whether a comparison also runs fewer steps at the same cost.
     """
 
     model: str
@@ -175,6 +182,7 @@ class Generation:
     half: FirstHalf | SecondHalf | None = None
     opened: bool = False
     names: Mapping[str, str] = field(default_factory=lambda: {"accelerated": "video"})
+    rival: bool = False
 
     def run(self, recipe: Recipe, placing: Placing) -> None:
         """Make it, write its files, and print the report."""
@@ -261,6 +269,7 @@ class Generation:
                 progress=progress,
                 keep=outputs.keep,
                 broken_off=outputs.keep_pairs,
+                rival=self.rival,
                 **self.call,
             )
         return outputs.completed(comparison.report)

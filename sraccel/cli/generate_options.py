@@ -37,6 +37,8 @@ def _refuse_pairs(given: set[str]) -> None:
         raise typer.BadParameter(f"{' and '.join(runs)} do not go together")
     if "--compare" in given and runs and runs != ["--from"]:
         raise typer.BadParameter(f"{runs[0]} makes half a run: --compare takes whole ones")
+    if "--rival" in given and "--compare" not in given:
+        raise typer.BadParameter("--rival goes with --compare: it stands beside the comparison")
     single = [name for name in ONE_VIDEO if name in given]
     if "--prompts" in given and single:
         raise typer.BadParameter(f"--prompts and {single[0]} do not go together")

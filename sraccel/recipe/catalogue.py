@@ -20,6 +20,7 @@ from sraccel.video.metric import Metric
 from sraccel.video.score import Score
 
 if TYPE_CHECKING:
+    from sraccel.calibration.calibration import Calibration
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
 
 
@@ -50,6 +51,7 @@ class Catalogue:
     metrics: dict[str, Metric] = field(default_factory=dict)
     scores: dict[str, Score] = field(default_factory=dict)
     recipes: dict[str, Path] = field(default_factory=dict)
+    calibrations: dict[str, type[Calibration]] = field(default_factory=dict)
     _origin: dict[str, str] = field(default_factory=dict, repr=False)
 
     def accelerator(self, name: str) -> type[Accelerator]:
@@ -99,11 +101,13 @@ class Catalogue:
         judges = self._judges(name, ask("metrics"), distribution)
         adapters = ask("denoiser_adapters")
         recipes = {path.stem: path for path in ask("recipes")}
+        calibrations = {found.name: found for found in ask("calibrations")}
         self.adapters.extend(adapters)
         for judge in judges:
             known: dict[str, Any] = self.metrics if isinstance(judge, Metric) else self.scores
             known[judge.name] = judge
         self.recipes.update(recipes)
+        self.calibrations.update(calibrations)
         self.accelerators.update(accelerators)
         self._origin.update(dict.fromkeys(accelerators, distribution))
         return list(accelerators)
