@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
 from sraccel.loop.claims import claims_of
@@ -21,7 +21,6 @@ class EveryOther(Accelerator):
     """Skips the blocks of every other step: for predictors, which need a rule beside them."""
 
     name = "every-other-step"
-    hooks: ClassVar[str] = "skip_blocks"
 
     @hookimpl
     def skip_blocks(self, call: Call) -> bool:
@@ -121,11 +120,11 @@ def _options_of(given: Any, changes: Mapping[str, Any]) -> AcceleratorOptions:
         return given
     item = {"use": given} if isinstance(given, str) else dict(given)
     if len(item) == 1:
-        item |= resolve_example(item["use"])
+        item |= _example(item["use"])
     return resolve_options({**item, **changes})
 
 
-def resolve_example(name: str) -> dict[str, Any]:
+def _example(name: str) -> dict[str, Any]:
     """The example's options of an installed accelerator; none where it is not installed."""
     from sraccel.recipe.catalogue import installed
 
