@@ -72,7 +72,7 @@ class Subject:
             )
         self._entry, self._given = entry, dict(options or {})
         first = self.item(target)
-        self.kind = first if isinstance(first, type) else _kind_of(first)
+        self.kind = _kind_of(first)
         self.hooks = frozenset(hook for hook in HOOKS if is_implemented(self.kind, hook))
         self.claims = {claim.name for claim in claims_of(self.kind, self.hooks)}
 

@@ -89,7 +89,7 @@ def _made() -> list[Target]:
     from sraccel.testing import tiny_wan, toy
 
     space = NoiseSpace(FlowSchedule(), "flow_prediction")
-    wan = {
+    wan: dict[str, Any] = {
         "partner": partial(tiny_wan.tiny_transformer, seed=7, layers=2),
         "arguments": tiny_wan.call_arguments,
     }
@@ -103,7 +103,7 @@ def _made() -> list[Target]:
             adapters=[toy.ToyAdapter()],
             noise_space=space,
         ),
-        Target("Wan", pipeline=tiny_wan.tiny_pipeline, **wan),  # type: ignore[arg-type]
+        Target("Wan", pipeline=tiny_wan.tiny_pipeline, **wan),
         Target(
             "Wan's transformer",
             partner=wan["partner"],
@@ -117,14 +117,14 @@ def _made() -> list[Target]:
             pipeline=tiny_wan.two_experts_pipeline,
             roles=("transformer", "transformer_2"),
             thorough=False,
-            **wan,  # type: ignore[arg-type]
+            **wan,
         ),
         Target(
             "Wan under Heun's method",
             pipeline=tiny_wan.heun_pipeline,
             thorough=False,
             evaluations=2,
-            **wan,  # type: ignore[arg-type]
+            **wan,
         ),
     ]
 

@@ -52,7 +52,8 @@ def wan_settings(layers: int = 3, **config: Any) -> dict[str, Any]:
 
 def tiny_transformer(seed: int = 0, **config: Any) -> WanTransformer3DModel:
     """A random Wan transformer; its output layer is not zero, so that it predicts something."""
-    return frozen(WanTransformer3DModel, seed, **wan_settings(**config))
+    found: WanTransformer3DModel = frozen(WanTransformer3DModel, seed, **wan_settings(**config))
+    return found
 
 
 def tiny_vae(kind: Any = AutoencoderKLWan) -> Any:
@@ -72,30 +73,34 @@ def tiny_vae(kind: Any = AutoencoderKLWan) -> Any:
 
 def wan_scheduler() -> UniPCMultistepScheduler:
     """The scheduler of Wan's pipelines."""
-    return UniPCMultistepScheduler(
+    return UniPCMultistepScheduler(  # type: ignore[no-untyped-call]
         prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
     )
 
 
 def tiny_pipeline(seed: int = 0, scheduler: Any = None, **config: Any) -> WanPipeline:
     """A Wan pipeline without text encoder: it is called with prompt embeddings."""
-    return assembled(
+    found: WanPipeline = assembled(
         WanPipeline,
         vae=tiny_vae(),
         scheduler=scheduler or wan_scheduler(),
         transformer=tiny_transformer(seed, **config),
     )
+    return found
 
 
 def heun_pipeline() -> WanPipeline:
     """A tiny pipeline whose solver evaluates the model twice a step."""
-    return tiny_pipeline(scheduler=FlowMatchHeunDiscreteScheduler(shift=3.0))
+    scheduler = FlowMatchHeunDiscreteScheduler(shift=3.0)  # type: ignore[no-untyped-call]
+    return tiny_pipeline(scheduler=scheduler)
 
 
 def two_experts_pipeline() -> WanPipeline:
     """A tiny pipeline of two experts, as Wan 2.2's: the pipeline itself switches between them."""
-    components = {**tiny_pipeline().components, "transformer_2": tiny_transformer(seed=3)}
-    return assembled(WanPipeline, **components, boundary_ratio=0.875)
+    first: Any = tiny_pipeline()
+    components = {**first.components, "transformer_2": tiny_transformer(seed=3)}
+    found: WanPipeline = assembled(WanPipeline, **components, boundary_ratio=0.875)
+    return found
 
 
 def call_arguments(

@@ -6,7 +6,7 @@ input at a call and another answer, somebody remembered what differed earlier.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from sraccel.loop.stack import Stack
@@ -105,8 +105,7 @@ def branches(case: Case) -> Iterator[Fault]:
     for names in (("cond", "uncond"), THREE):
         usual = _outputs(case, script(branches=names))
         other = _outputs(case, script({names[-1]: 77}, names))
-        kept = names[:-1]
-        differs = differing(usual, other, lambda _, branch, kept=kept: branch in kept)
+        differs = differing(usual, other, _of(names[:-1]))
         if not differs:
             alone = _outputs(case, script(branches=names[:1]))
             differs = differing(alone, usual, lambda *_: True)
@@ -118,6 +117,11 @@ def branches(case: Case) -> Iterator[Fault]:
                 f"{MEMORY}; by `call.branch`, not by the order of calls",
             )
             return
+
+
+def _of(names: Sequence[str]) -> Callable[[int, str], bool]:
+    """Whether a call is one of these branches."""
+    return lambda _, branch: branch in names
 
 
 def gap(case: Case) -> Iterator[Fault]:
@@ -134,14 +138,13 @@ def gap(case: Case) -> Iterator[Fault]:
 
 
 def switch(case: Case) -> Iterator[Fault]:
-    """What was kept of one model is not used with another, nor after a switch back."""
+    """What was kept of one model is not used with another."""
     if case.subject.claims & {"denoiser", "steps"}:
         return
-    seeds = [0] * HALF + [1] * (STEPS - HALF), [9] * HALF + [1] * (STEPS - HALF)
-    found = [_switched(case, one) for one in seeds]
+    usual = _switched(case, [0] * HALF + [1] * (STEPS - HALF))
+    other = _switched(case, [9] * HALF + [1] * (STEPS - HALF))
     yield from _stale(
-        differing(*found, lambda step, _: step >= HALF),
-        "a switch to another model",
+        differing(usual, other, lambda step, _: step >= HALF), "a switch to another model"
     )
 
 
