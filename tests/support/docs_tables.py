@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from annotated_types import Ge, Gt, Le, Lt
+from faulty import FAULTY
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from tiny import BLOCK_STACKS, TinyFamily
@@ -46,6 +47,7 @@ from sraccel.recipes import sraccel_recipes
 from sraccel.report.model import CallRecord
 from sraccel.study import results as study_report
 from sraccel.study.plan.plan import Plan
+from sraccel.testing import INVARIANTS
 
 DOCS = Path(__file__).parents[2] / "docs"
 BUILT_IN: list[type[Accelerator]] = [
@@ -362,6 +364,12 @@ def claims_table() -> str:
     return "\n".join(rows) + "\n"
 
 
+def faults_table() -> str:
+    """Accelerators that do something wrong, and what the check says of each."""
+    cells = [(one.kind.summary(), one.invariant, one.words) for one in FAULTY]
+    return markdown("the accelerator | invariant | the check says", cells)
+
+
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every key of a model's JSON with its type: `steps[].index`, `int`."""
     for name, field in model.model_fields.items():
@@ -413,6 +421,12 @@ def written() -> Iterator[tuple[str, str, str]]:
     yield "reference/cli.md", "commands", commands_reference()
     yield "how-to/write-an-accelerator.md", "claims", claims_table()
     yield "reference/python.md", "python", python_table()
+    yield "how-to/prove-your-accelerator.md", "faults", faults_table()
+    yield (
+        "how-to/prove-your-accelerator.md",
+        "invariants",
+        markdown("invariant | what must hold", ((f"`{k}`", v) for k, v in INVARIANTS.items())),
+    )
     yield "reference/hooks.md", "loop", hooks_reference(Loop)
     yield "reference/hooks.md", "discovery", hooks_reference(Discovery)
 

@@ -2,73 +2,38 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from typing import Any
 
-import torch
-from diffusers import (
-    AutoencoderKLWan,
-    UniPCMultistepScheduler,
-    WanPipeline,
-    WanTransformer3DModel,
+from diffusers import AutoencoderKLWan
+
+from sraccel.testing.tiny_wan import (
+    TEXT_DIM,
+    assembled,
+    call_arguments,
+    frozen,
+    tiny_pipeline,
+    tiny_transformer,
+    tiny_vae,
+    wan_scheduler,
+    wan_settings,
 )
 
-TEXT_DIM = 16
+__all__ = [
+    "IDENTITY",
+    "TEXT_DIM",
+    "assembled",
+    "call_arguments",
+    "frozen",
+    "tiny_pipeline",
+    "tiny_transformer",
+    "tiny_vae",
+    "wan_scheduler",
+    "wan_settings",
+    "wan_vae",
+]
+
 IDENTITY = [0.0, 0.0, 0.0, 1.0, 0.0]
 """Coefficients of the identity: TeaCache then accumulates the relative L1 distance itself."""
-
-
-def frozen(build: Callable[..., Any], seed: int, **config: Any) -> Any:
-    """A random model that always has the same weights."""
-    torch.manual_seed(seed)
-    return build(**config).eval().requires_grad_(False)
-
-
-def assembled(kind: Callable[..., Any], **components: Any) -> Any:
-    """A pipeline of these components, without progress bars and text encoders."""
-    parameters = inspect.signature(kind).parameters.values()
-    missing = (one.name for one in parameters if one.default is one.empty)
-    pipeline = kind(**{**dict.fromkeys(missing), **components})
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
-
-
-def wan_settings(layers: int = 3, **config: Any) -> dict[str, Any]:
-    """Settings of a small Wan transformer."""
-    return {
-        "patch_size": (1, 2, 2),
-        "num_attention_heads": 2,
-        "attention_head_dim": 16,
-        "in_channels": 4,
-        "out_channels": 4,
-        "text_dim": TEXT_DIM,
-        "freq_dim": 16,
-        "ffn_dim": 32,
-        "num_layers": layers,
-        "rope_max_seq_len": 32,
-        **config,
-    }
-
-
-def tiny_transformer(seed: int = 0, **config: Any) -> WanTransformer3DModel:
-    """A random Wan transformer; its output layer is not zero, so that it predicts something."""
-    return frozen(WanTransformer3DModel, seed, **wan_settings(**config))
-
-
-def tiny_vae(kind: Any = AutoencoderKLWan) -> Any:
-    """A random VAE with 4 latent channels and 2x spatial compression, of Wan's architecture."""
-    return frozen(
-        kind,
-        0,
-        base_dim=4,
-        z_dim=4,
-        dim_mult=[1, 1],
-        num_res_blocks=1,
-        temperal_downsample=[False],
-        latents_mean=[0.0] * 4,
-        latents_std=[1.0] * 4,
-    )
 
 
 def wan_vae(seed: int, z_dim: int, *, spatial: int) -> AutoencoderKLWan:
@@ -93,37 +58,3 @@ def wan_vae(seed: int, z_dim: int, *, spatial: int) -> AutoencoderKLWan:
         latents_std=[0.7] * z_dim,
         **(patches if spatial == 16 else {}),
     )
-
-
-def wan_scheduler() -> UniPCMultistepScheduler:
-    """The scheduler of Wan's pipelines."""
-    return UniPCMultistepScheduler(
-        prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
-    )
-
-
-def tiny_pipeline(seed: int = 0, scheduler: Any = None, **config: Any) -> WanPipeline:
-    """A Wan pipeline without text encoder: it is called with prompt embeddings."""
-    return assembled(
-        WanPipeline,
-        vae=tiny_vae(),
-        scheduler=scheduler or wan_scheduler(),
-        transformer=tiny_transformer(seed, **config),
-    )
-
-
-def call_arguments(steps: int = 8, *, seed: int = 0, guidance: float = 4.0, **more: Any) -> dict:
-    """Arguments for a tiny pipeline's call; a new generator each time."""
-    conditions = torch.Generator().manual_seed(1234)
-    return {
-        "prompt_embeds": torch.randn(1, 6, TEXT_DIM, generator=conditions),
-        "negative_prompt_embeds": torch.randn(1, 6, TEXT_DIM, generator=conditions),
-        "height": 16,
-        "width": 16,
-        "num_frames": 5,
-        "num_inference_steps": steps,
-        "guidance_scale": guidance,
-        "generator": torch.Generator().manual_seed(seed),
-        "output_type": "latent",
-        **more,
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sraccel.plugin import Accelerator, AcceleratorOptions, Denoiser, Run, hookimpl
 
@@ -30,7 +30,7 @@ class Bf16Linear(Accelerator):
         self._layers[denoiser.role] = len(layers)
         try:
             for layer in layers:
-                vars(layer)["forward"] = MethodType(bf16_forward, layer)
+                vars(layer)["forward"] = Bf16Forward(layer)
             yield
         finally:
             for layer in layers:
@@ -60,8 +60,25 @@ def is_plain(layer: nn.Linear) -> bool:
     """Whether a layer has float32 weights of the ordinary kind, and the forward of its class."""
     from torch import float32, nn
 
-    ordinary = type(layer.weight) is nn.Parameter and "forward" not in vars(layer)
-    return ordinary and layer.weight.dtype == float32
+    own_forward = getattr(layer.forward, "__func__", None) is nn.Linear.forward
+    return own_forward and type(layer.weight) is nn.Parameter and layer.weight.dtype == float32
+
+
+class Bf16Forward:
+    """A layer's forward in bfloat16; a copy of the layer, or one that is saved, is plain again."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self._layer = layer
+
+    def __call__(self, given: torch.Tensor) -> torch.Tensor:
+        return bf16_forward(self._layer, given)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        copied = memo.get(id(self._layer), self._layer)
+        return MethodType(type(copied).forward, copied)
+
+    def __reduce__(self) -> Any:
+        return getattr, (self._layer, "forward")
 
 
 def bf16_forward(layer: nn.Linear, given: torch.Tensor) -> torch.Tensor:

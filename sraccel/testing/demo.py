@@ -1,4 +1,4 @@
-"""For tests and first steps: the demo pair as a pipeline. Importing this does not import torch."""
+"""The demo pair as a pipeline, for tests and first steps."""
 
 from __future__ import annotations
 

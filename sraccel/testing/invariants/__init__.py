@@ -1,0 +1,1 @@
+"""The invariants: each tries an accelerator on a target, and yields the faults that it finds."""
