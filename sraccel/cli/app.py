@@ -16,6 +16,7 @@ from sraccel.cli.demo import demo
 from sraccel.cli.disable_plugin import switched_off
 from sraccel.cli.failures import INTERRUPTED, set_loudness
 from sraccel.cli.generate import generate
+from sraccel.cli.new_plugin import new_plugin
 from sraccel.cli.pairs import pairs
 from sraccel.cli.plugins import plugins
 from sraccel.cli.recipes import recipes
@@ -35,6 +36,7 @@ app.command()(check)
 app.command()(compare)
 app.command()(demo)
 app.command()(generate)
+app.command("new-plugin")(new_plugin)
 app.command()(pairs)
 app.command()(plugins)
 app.command()(recipes)
