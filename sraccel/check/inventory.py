@@ -96,12 +96,14 @@ def _faults(plugin: Plugin) -> Iterator[dict[str, Any]]:
 def _heavy(plugins: list[Plugin]) -> Iterator[dict[str, Any]]:
     """Plugins that import torch or its like when they are imported.
 
-    Behind the first one the others' imports are hidden: they are measured again, each alone.
+    Behind the first one the others' imports are hidden: they are measured again, each alone, but
+    for sraccel's own, which import none.
     """
     seen = False
     for plugin in plugins:
         cost = plugin.cost
-        if cost is not None and seen and not cost.heavy:
+        own = plugin.module.startswith("sraccel.")
+        if cost is not None and seen and not cost.heavy and not own:
             cost = measured_alone(plugin.module.partition(":")[0])
         if cost is not None and cost.heavy:
             seen = True
