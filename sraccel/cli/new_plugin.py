@@ -63,10 +63,7 @@ def _names(name: str, kind: str) -> Names:
     judges = {**known.metrics, **known.scores}
     taken = names.module in judges if kind == "metric" else names.item in known.accelerators
     if taken:
-        what = (
-            f"a metric {names.module!r}" if kind == "metric" else f"an accelerator {names.item!r}"
-        )
         raise typer.BadParameter(
-            f"{what} is installed already: choose another name", param_hint="NAME"
+            f"{names.item!r} is installed already: choose another name", param_hint="NAME"
         )
     return names

@@ -10,6 +10,8 @@ from importlib.util import find_spec
 PREFIX = "sraccel-"
 """What packages of plugins begin with; their accelerators do without."""
 ALLOWED = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_.][A-Za-z0-9]+)*")
+LONGEST = 24
+"""Characters of an accelerator's name, so that the files' lines stay within 100."""
 TAKEN = frozenset(
     {"Accelerator", "AcceleratorOptions", "Any", "Call", "Denoiser", "Field", "Iterable"}
     | {"Iterator", "Mapping", "Metric", "ModelSource", "Options", "RuleOptions", "Sequence"}
@@ -48,6 +50,8 @@ def names_of(name: str) -> Names:
             f"{name!r} cannot be a package's name: letters and digits, with - between words, as in "
             f"'sraccel-quiet-steps'"
         )
+    if len(name.lower().removeprefix(PREFIX)) > LONGEST:
+        raise ValueError(f"{name!r} is longer than {LONGEST} characters: choose a shorter name")
     distribution = re.sub(r"[-_.]+", "-", name).lower()
     item = distribution.removeprefix(PREFIX)
     package, module = distribution.replace("-", "_"), item.replace("-", "_")
