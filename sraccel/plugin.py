@@ -23,6 +23,7 @@ from sraccel.loop.finding import Finding
 from sraccel.loop.forecast import Forecast
 from sraccel.loop.history import Computed, History
 from sraccel.loop.hookspecs import hookimpl
+from sraccel.loop.intercept import Interception
 from sraccel.loop.obstacle import Obstacle, no_cuda
 from sraccel.loop.placement import Placement
 from sraccel.loop.run import Run
@@ -67,6 +68,7 @@ __all__ = [
     "FlowSchedule",
     "Forecast",
     "History",
+    "Interception",
     "Level",
     "LoopError",
     "Metric",
