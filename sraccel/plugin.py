@@ -1,6 +1,8 @@
 """Everything that a plugin imports from sraccel. Importing this module does not import torch."""
 
 from sraccel.calibration.budgets import BudgetFile, budgets_for
+from sraccel.calibration.calibration import Calibration, FitFile, RunRecorder
+from sraccel.calibration.trajectory import Trajectory
 from sraccel.composer import compose
 from sraccel.errors import (
     ConflictError,
@@ -56,6 +58,7 @@ __all__ = [
     "Accelerator",
     "AcceleratorOptions",
     "BudgetFile",
+    "Calibration",
     "Call",
     "Claim",
     "Column",
@@ -65,6 +68,7 @@ __all__ = [
     "Denoiser",
     "DenoiserAdapter",
     "Finding",
+    "FitFile",
     "FlowSchedule",
     "Forecast",
     "History",
@@ -83,6 +87,7 @@ __all__ = [
     "Progress",
     "RuleOptions",
     "Run",
+    "RunRecorder",
     "Sampling",
     "Scope",
     "Score",
@@ -91,6 +96,7 @@ __all__ = [
     "Step",
     "StepPlan",
     "StepReport",
+    "Trajectory",
     "argument",
     "budgets_for",
     "check_arguments",

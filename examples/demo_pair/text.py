@@ -14,7 +14,8 @@ from tokenizers.models import WordLevel
 from torch import nn
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
 
-from sraccel.demo.shapes import COLOURS, MOTIONS, PATTERNS, RELATIONS, SHAPES, Scene
+from sraccel.demo.captions import COLOURS, MOTIONS, PATTERNS, RELATIONS, SHAPES
+from sraccel.demo.shapes import Scene
 
 MAX_SEQUENCE_LENGTH = 24
 TEXT_DIM = 64

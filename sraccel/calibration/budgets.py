@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from sraccel.calibration.provenance import Provenance
 from sraccel.errors import ModelError
-from sraccel.files import replacing
-from sraccel.models.checksum import weights_checksum
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,11 +25,7 @@ SAME = 1e-4
 """Grids whose noise levels differ by no more than this are one grid."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Budget(_Strict):
+class Budget(BaseModel):
     """So many steps of the grid.
 
     Attributes:
@@ -39,6 +34,8 @@ class Budget(_Strict):
         error_held_out: the same on prompts left out.
         psnr_db: of videos to a reference, where runs decided; what it is, `comment` says.
     """
+
+    model_config = ConfigDict(extra="forbid")
 
     positions: list[int] = Field(min_length=1)
     error: float | None = None
@@ -52,44 +49,18 @@ class Budget(_Strict):
         return self
 
 
-class BudgetFile(_Strict):
+class BudgetFile(Provenance):
     """Budgets of one model, and how they came about.
 
     Attributes:
         what: whose budgets they are.
-        class_name: of the model.
-        weights: checksum of some of its weights, in the precision of `dtype`.
-        dtype: of the model's weights.
-        scheduler: name of its class.
-        flow_shift: of the scheduler, where it has one.
-        sigmas: noise levels of the grid, falling, in the scheduler's own terms.
-        guidance_scale: as the pipeline's call takes it.
         settings: what was assumed of the predictor, for `schedule`.
         budgets: by the number of steps.
-        prompts, seeds: of the runs; none of them is a held-out one of a benchmark.
-        versions: of sraccel, torch and diffusers.
-        date: ISO 8601.
-        warnings: cliffs, among others.
-        comment: how they were found.
     """
 
-    schema_version: Literal[1] = 1
     what: What
-    class_name: str
-    weights: str
-    dtype: str
-    scheduler: str
-    flow_shift: float | None = None
-    sigmas: list[float]
-    guidance_scale: float | None = None
     settings: dict[str, Any] = {}
     budgets: dict[int, Budget]
-    prompts: list[str]
-    seeds: list[int]
-    versions: dict[str, str]
-    date: str
-    warnings: list[str] = []
-    comment: str = ""
 
     @classmethod
     def load(cls, path: str | Path, what: What) -> Self:
@@ -116,16 +87,6 @@ class BudgetFile(_Strict):
         if file.what != what:
             raise ModelError(f"{path} is a calibration of {file.what!r}: {_advice(what)}")
         return file
-
-    def save(self, path: str | Path) -> Path:
-        """Write the file as JSON, whole or not at all.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
-        with replacing(path) as temporary:
-            temporary.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        return Path(path)
 
     def budget(self, number: int) -> Budget:
         """The steps for a number of them.
@@ -159,15 +120,6 @@ class BudgetFile(_Strict):
                 f"the calibrated noise levels: take more steps, or a smaller budget"
             )
         return found
-
-    def fits(self, denoiser: Denoiser) -> bool:
-        """Whether the model is the one that was calibrated."""
-        facts = denoiser.describe()
-        if facts["class"] != self.class_name:
-            return False
-        # Another precision has other checksums, an outline or an offloaded model has none.
-        ours = weights_checksum(denoiser.module) if facts["dtype"] == self.dtype else None
-        return ours is None or ours == self.weights
 
 
 def _nearest(level: float, sigmas: Sequence[float]) -> int:

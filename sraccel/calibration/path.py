@@ -3,11 +3,13 @@
 GITS (Chen et al., arXiv 2405.11326) places steps so: the error of one solver step between two
 points of a recorded trajectory is the length of an edge, and the best N steps are the shortest
 path of N edges. For a cache, an edge is the error that the predictions for the skipped steps add,
-which depends on the last two computed steps where the predictor is linear.
+which depends on as many of the last computed steps as the predictor looks at.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +19,12 @@ if TYPE_CHECKING:
     from sraccel.calibration.trajectory import Trajectory
 
 Array = npt.NDArray[np.float64]
+Costs = npt.NDArray[np.float32]
+"""Of edges, shape (steps, ..., steps, steps + 1): by the last computed steps, oldest first, and the
+next one. Where there are fewer, the first is repeated. Infinite out of order."""
 Positions = list[int]
+Extrapolate = Callable[[Sequence[float], float], Sequence[float]]
+"""Weights of the values computed at these steps, oldest first, in the prediction for another."""
 
 
 def step_costs(run: Trajectory) -> Array:
@@ -57,90 +64,102 @@ def _size(rows: Array, products: Array) -> Array:
     return np.asarray(np.sqrt(np.maximum(squares, 0.0)), dtype=np.float64)
 
 
-def cache_costs(run: Trajectory, order: int = 1) -> Array:
+def edges_of(costs: Array) -> Costs:
+    """Costs that depend on one computed step alone, in the form of those that may on several."""
+    return np.asarray(costs[:-1], dtype=np.float32)
+
+
+def cache_costs(run: Trajectory, weights: Extrapolate, memory: int) -> Costs:
     """What the predictions between two computed steps add to the latents, root mean square.
 
-    The velocity is predicted: the last one (order 0), or along the line through the last two by
-    index of the step (order 1).
-
-    Returns:
-        Of shape (steps, steps, steps + 1), by the last but one computed step, the last, and the
-        next; where the first two are equal there is one only. Infinite out of order.
+    Args:
+        weights: of the predictor, of the guided velocity, by the index of steps.
+        memory: how many computed values it looks at.
     """
-    steps = run.steps
-    products = run.matrix()[steps:, steps:]
+    steps, products = run.steps, run.matrix()[run.steps :, run.steps :]
     moves = np.diff([*run.sigmas, 0.0])
-    costs = np.full((steps, steps, steps + 1), np.inf)
-    for last in range(steps):
-        for before in range(last + 1):
-            errors = _added(before, last, moves, order)
-            costs[before, last, last + 1 :] = _size(errors, products)
+    along = _from_zero(np.cumsum(products * moves, axis=1), 1)
+    square = np.cumsum(np.cumsum(products * np.outer(moves, moves), axis=0), axis=1)
+    square = _from_zero(_from_zero(square, 0), 1)
+    costs: Costs = np.full((*[steps] * memory, steps + 1), np.inf, dtype=np.float32)
+    for state in _states(steps, memory):
+        computed, first = sorted(set(state)), state[-1] + 1
+        # In terms of the computed values, and of those that were to be predicted: a and b.
+        a = np.array([weights(computed, at) for at in range(first, steps)])
+        a = _from_zero(np.cumsum(a.reshape(-1, len(computed)) * moves[first:, None], axis=0), 0)
+        ab = (along[computed, first:] - along[computed, first, None]).T
+        bb = (
+            square[range(first, steps + 1), range(first, steps + 1)]
+            - 2 * square[first, first:]
+            + square[first, first]
+        )
+        aa = np.einsum("ki,ij,kj->k", a, products[np.ix_(computed, computed)], a)
+        errors = aa - 2 * (a * ab).sum(1) + bb
+        errors[0] = 0.0  # nothing is predicted
+        costs[(*state, slice(first, None))] = np.sqrt(np.maximum(errors, 0.0))
     return costs
 
 
-def _added(before: int, last: int, moves: Array, order: int) -> Array:
-    """The error of the latents at each point after `last`, in terms of the predictions."""
-    steps = len(moves)
-    errors = np.zeros((steps - last, steps))  # at last + 1: what was computed adds none
-    for row, step in enumerate(range(last + 1, steps), start=1):
-        errors[row] = errors[row - 1]
-        slope = (step - last) / (last - before) if order and last > before else 0.0
-        errors[row, last] += moves[step] * (1 + slope)
-        errors[row, before] -= moves[step] * slope
-        errors[row, step] -= moves[step]
-    return errors
+def _from_zero(sums: Array, axis: int) -> Array:
+    """Running sums with that of nothing before them."""
+    return np.insert(sums, 0, 0.0, axis=axis)
 
 
-def shortest_path(costs: Array, number: int) -> Positions:
+def _states(steps: int, memory: int) -> Iterator[tuple[int, ...]]:
+    """What the last computed steps can be: rising, or the first alone, repeated to the length."""
+    for number in range(1, memory + 1):
+        for chosen in combinations(range(steps), number):
+            if number == memory or chosen[0] == 0:
+                yield (*[0] * (memory - number), *chosen)
+
+
+def shortest_path(costs: Costs, number: int) -> Positions:
     """Where the steps of the best path of so many begin, from the first point to the last.
-
-    Args:
-        costs: as `step_costs`.
 
     Raises:
         ValueError: the grid has fewer steps.
     """
-    return shortest_path_of_pairs(pairs_of(costs), number)
+    return shortest_paths(costs, [number])[number]
 
 
-def shortest_path_of_pairs(costs: Array, number: int) -> Positions:
-    """As `shortest_path`, where an edge's length depends on the edge before, too.
+def shortest_paths(costs: Costs, numbers: Iterable[int]) -> dict[int, Positions]:
+    """The best path of each number of steps.
 
-    Args:
-        costs: as `cache_costs`.
+    Raises:
+        ValueError: the grid has fewer steps.
     """
-    steps = costs.shape[0]
-    if not 1 <= number <= steps:
-        raise ValueError(f"a grid of {steps} steps has no path of {number}")
-    # By the last but one step and the last one, of paths of 1, 2, ... steps.
-    length = np.full((steps, steps), np.inf)
-    length[0, 0] = 0.0
+    steps, wanted = costs.shape[-1] - 1, set(numbers)
+    for number in wanted:
+        if not 1 <= number <= steps:
+            raise ValueError(f"a grid of {steps} steps has no path of {number}")
+    # By the last steps, of paths of 1, 2, ... steps.
+    length = np.full(costs.shape[:-1], np.inf, dtype=np.float32)
+    length[(0,) * length.ndim] = 0.0
     earlier: list[npt.NDArray[np.intp]] = []
-    for _ in range(number - 1):
-        reached = length[:, :, None] + costs[:, :, :steps]
-        reached[:, np.arange(steps), np.arange(steps)] = np.inf
+    found = {}
+    for number in range(1, max(wanted, default=0) + 1):
+        if number in wanted:
+            found[number] = _followed_back(length + costs[..., steps], earlier)
+        reached = length[..., None] + costs[..., :steps]
         earlier.append(reached.argmin(0))
         length = reached.min(0)
-    total = length + costs[:, :, steps]
-    before, last = np.unravel_index(int(total.argmin()), total.shape)
-    found = [int(last)]
+    return found
+
+
+def _followed_back(total: Costs, earlier: Sequence[npt.NDArray[np.intp]]) -> Positions:
+    state = tuple(int(i) for i in np.unravel_index(int(total.argmin()), total.shape))
+    found = [state[-1]]
     for back in reversed(earlier):
-        found.append(int(before))
-        before, last = back[before, last], before
+        state = (int(back[state]), *state[:-1])
+        found.append(state[-1])
     return found[::-1]
 
 
-def length_of(costs: Array, positions: Positions) -> float:
-    """The length of a given path; arguments as `shortest_path_of_pairs`."""
-    before, total = positions[0], 0.0
-    ends = [*positions[1:], costs.shape[0]]
-    for last, following in zip(positions, ends, strict=True):
-        total += float(costs[before, last, following])
-        before = last
+def length_of(costs: Costs, positions: Positions) -> float:
+    """The length of a given path."""
+    memory, total = costs.ndim - 1, 0.0
+    state = (positions[0],) * memory
+    for last, following in zip(positions, [*positions[1:], costs.shape[-1] - 1], strict=True):
+        state = (*state[1:], last)
+        total += float(costs[(*state, following)])
     return total
-
-
-def pairs_of(costs: Array) -> Array:
-    """Costs that do not depend on the edge before, in the form of those that do."""
-    steps = len(costs) - 1
-    return np.array(np.broadcast_to(costs[None, :-1], (steps, steps, steps + 1)))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from sraccel.calibration.calibration import RunRecorder
 from sraccel.calibration.trajectory import Recorder, Trajectory
 from sraccel.composer import compose
 from sraccel.errors import ConflictError, LoopError, OutputError
@@ -74,6 +75,7 @@ def recorded(
     path: Path,
     num_inference_steps: int = 50,
     progress: Progress | None = None,
+    recorders: Mapping[str, RunRecorder] | None = None,
     **call: Any,
 ) -> tuple[Setup, list[Trajectory]]:
     """The bare runs of prompts and seeds: those in the file, and those that are missing.
@@ -84,6 +86,8 @@ def recorded(
         path: JSON lines; other calibrations of the same model may share it.
         num_inference_steps: steps of each run, which is the grid of what is calibrated.
         progress: called after each denoising step.
+        recorders: what else watches the runs, by calibration; a run in the file that one of them
+            has not seen is made again.
         call: further arguments of the pipeline's call.
 
     Raises:
@@ -95,18 +99,25 @@ def recorded(
     if not wanted:
         raise ConflictError("nothing to calibrate with: give at least one prompt and one seed")
     check_arguments(pipe, OWN | call.keys())
-    recorder = Recorder()
-    stack = compose(pipe, [recorder])
+    recorder, others = Recorder(), dict(recorders or {})
+    stack = compose(pipe, [recorder, *others.values()])
     stack.logs_warnings = False  # about a recipe that does nothing, as is meant here
     setup = setup_of(stack, pipe, num_inference_steps, call)
     found = _read(path, setup)
-    missing = [item for item in wanted if item not in found]
+    missing = [
+        item for item in wanted if item not in found or others.keys() - found[item].more.keys()
+    ]
     with stack:
         for number, (prompt, seed) in enumerate(missing):
             _run(pipe, prompt, seed, setup, call, _after(progress, number, len(missing), setup))
             if stack.report.outcome != "finished":
                 raise LoopError(f"the run of {prompt!r} with seed {seed} did not finish")
-            found[prompt, seed] = recorder.trajectory(prompt, seed)
+            run, known = recorder.trajectory(prompt, seed), found.get((prompt, seed))
+            run.more = {
+                **(known.more if known is not None else {}),
+                **{name: other.recorded() for name, other in others.items()},
+            }
+            found[prompt, seed] = run
             _append(path, found[prompt, seed])
     return setup, [found[item] for item in wanted]
 

@@ -32,6 +32,7 @@ class Trajectory(BaseModel):
         sigmas: noise levels of its steps, falling; the final 0 is not among them.
         products: mean products over all values, of shape (2 * steps, 2 * steps): of the latents
             that each step started from, then of the guided predictions.
+        more: what calibrations recorded beside that, by their names.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -40,6 +41,7 @@ class Trajectory(BaseModel):
     seed: int
     sigmas: list[float]
     products: list[list[float]]
+    more: dict[str, Any] = {}
 
     @property
     def steps(self) -> int:

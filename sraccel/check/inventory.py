@@ -20,6 +20,7 @@ LISTS: dict[Kind, str] = {
     "metric": "metrics",
     "score": "scores",
     "recipe": "recipes",
+    "calibration": "calibrations",
 }
 """The list of each kind."""
 

@@ -15,6 +15,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from sraccel.cli.calibrate_named import Named
+from sraccel.cli.calibrate_options import Model, Out, Prompts, Seeds, numbers_of, texts_of
 from sraccel.cli.failures import Debug, note, reported
 from sraccel.cli.options import WITHOUT_STEPS, call_options
 from sraccel.cli.pipelines import Placing, check_room, load, placing_options, refusals
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from sraccel.accelerators.teacache.calibration_file import CalibrationEntry
     from sraccel.models.step_callback import Progress
 
-calibrate = typer.Typer(help="Fit what an accelerator must know of a model.", no_args_is_help=True)
+calibrate = typer.Typer(
+    help="Fit what an accelerator must know of a model.", no_args_is_help=True, cls=Named
+)
 
 
 @calibrate.callback()
@@ -39,23 +43,11 @@ def _root() -> None:
 @call_options(*WITHOUT_STEPS)
 @placing_options
 def teacache(
-    model: Annotated[
-        str, typer.Option(help="Folder in diffusers' format, name on the hub, or `demo`.")
-    ],
-    prompts: Annotated[
-        Path,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            help="Text file, a prompt a line. Empty lines and lines that begin with # don't count.",
-        ),
-    ],
-    out: Annotated[
-        Path, typer.Option("--out", "-o", help="File for the coefficients, named *.json.")
-    ],
+    model: Model,
+    prompts: Prompts,
+    out: Out,
     steps: Annotated[int, typer.Option(min=1, help="Denoising steps of each run.")] = 50,
-    seeds: Annotated[str, typer.Option(help="Seeds of the noise, each with each prompt.")] = "0",
+    seeds: Seeds = "0",
     retention: Annotated[
         bool, typer.Option("--retention", help="Fit Wan's retention variant.")
     ] = False,
@@ -79,27 +71,6 @@ def teacache(
             model, texts_of(prompts), numbers_of(seeds), out, steps, retention, role, call
         )
         fitting.run(placing)
-
-
-def texts_of(path: Path) -> list[str]:
-    """The prompts of a file, one a line."""
-    from sraccel.recipe.prompts import PromptsError, read_prompts
-
-    try:
-        return read_prompts(path)
-    except PromptsError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
-def numbers_of(seeds: str) -> list[int]:
-    """Whole numbers as `--seeds` takes them."""
-    try:
-        numbers = [int(part) for part in seeds.split(",")]
-    except ValueError:
-        numbers = []
-    if not numbers or min(numbers) < 0:
-        raise typer.BadParameter(f"--seeds takes whole numbers such as 0,1,2, not {seeds!r}")
-    return list(dict.fromkeys(numbers))
 
 
 @dataclass

@@ -9,7 +9,7 @@ import typer
 
 from sraccel.cli.failures import Debug, asides, note, reported
 from sraccel.cli.generate import Generation
-from sraccel.cli.options import STEPS, Open, Overrides, Seed, call_options, check_text
+from sraccel.cli.options import STEPS, Open, Overrides, Rival, Seed, call_options, check_text
 from sraccel.cli.pipelines import Placing
 from sraccel.demo.pair import DEMO, DEMO_FPS
 from sraccel.errors import ModelError
@@ -30,6 +30,7 @@ def demo(
     recipe: Annotated[str, typer.Option(help="Recipe file, or name of a shipped one.")] = "demo",
     overrides: Overrides = None,
     repeats: Annotated[int, typer.Option(min=1, help="Timed pairs of runs.")] = 3,
+    rival: Rival = True,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("sraccel-demo"),
     opened: Open = False,
     debug: Debug = False,
@@ -37,7 +38,7 @@ def demo(
     """Make the same video twice, bare and accelerated, and say what the recipe gained and cost.
 
     Uses the small trained pair in the package: no download, no GPU. Writes bare.mp4,
-    accelerated.mp4, report.json, report.html and timeline.svg.
+    accelerated.mp4, rival.mp4, report.json, report.html and timeline.svg.
     """
     with reported(debug):
         from sraccel.recipe.recipe import Recipe
@@ -48,10 +49,13 @@ def demo(
         check_text(prompt)
         _note_on(prompt)
         note(
-            f"{2 * repeats} videos of {call[STEPS]} steps each, bare and accelerated in turn, and "
-            "a few steps to warm up and to measure costs; the bars show what is left"
+            f"{2 * repeats} videos of {call[STEPS]} steps each, bare and accelerated in turn, "
+            f"{'one of fewer steps at the same cost, ' if rival else ''}and a few steps to warm up "
+            "and to measure costs; the bars show what is left"
         )
-        made = Generation(DEMO, call, seed or 0, DEMO_FPS, out, repeats, names={}, opened=opened)
+        made = Generation(
+            *(DEMO, call, seed or 0, DEMO_FPS, out, repeats), names={}, opened=opened, rival=rival
+        )
         made.run(loaded, Placing(device="cpu"))
 
 
@@ -65,7 +69,7 @@ def _check_model(recipe: Recipe, name: str) -> None:
 
 def _note_on(prompt: str) -> None:
     """Say so, if a prompt is beyond the demo pair's small world."""
-    from sraccel.demo.shapes import MAX_FIGURES, parse_caption, words
+    from sraccel.demo.captions import MAX_FIGURES, parse_caption, words
 
     try:
         parse_caption(prompt)

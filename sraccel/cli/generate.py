@@ -12,8 +12,9 @@ import typer
 
 from sraccel.cli.failures import Debug, reported
 from sraccel.cli.generate_from import Earlier, known_from
-from sraccel.cli.generate_many import Batch, check_many
-from sraccel.cli.generate_split import FirstHalf, SecondHalf, check_halves, half_of, loader
+from sraccel.cli.generate_many import Batch
+from sraccel.cli.generate_options import check_options
+from sraccel.cli.generate_split import FirstHalf, SecondHalf, half_of, loader
 from sraccel.cli.options import (
     CALL,
     STEPS,
@@ -23,6 +24,7 @@ from sraccel.cli.options import (
     PromptsFile,
     RecipesModel,
     Resume,
+    Rival,
     Seed,
     UntilSwitch,
     call_options,
@@ -96,6 +98,7 @@ def generate(
         bool, typer.Option(help="Run bare too: adds measured speedup and quality.")
     ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="With --compare: timed pairs of runs.")] = 1,
+    rival: Rival = False,
     opened: Open = False,
     debug: Debug = False,
 ) -> None:
@@ -103,7 +106,8 @@ def generate(
 
     What no option says of the call, the recipe's `sampling` says, else the pipeline.
 
-    Writes video.mp4, report.json, report.html and timeline.svg, and with --compare also bare.mp4.
+    Writes video.mp4, report.json, report.html and timeline.svg, with --compare also bare.mp4, and
+    with --rival rival.mp4.
     Weights are read from safetensors files only, and code that comes with a model is never run.
 
     With `--prompts`, a video and a report for each line of a file, and one manifest; models are
@@ -116,15 +120,19 @@ def generate(
     same versions that makes the same video, bit for bit; what differs is a warning, and a model
     that has changed is refused.
     """
-    check_halves(until_switch, resume, again, compare)
-    if recipe is None and again is None and resume is None:
-        raise typer.BadParameter("give a recipe, or an earlier run with --from")
-    halves = {"--until-switch": until_switch, "--resume": resume}
-    check_many(prompts, {"--prompt": prompt, "--from": again, "--compare": compare, **halves})
-    if prompt is None and prompts is None and again is None and resume is None:
-        raise typer.BadParameter("give a --prompt, or a file of them with --prompts")
-    if out is None and until_switch is None:
-        raise typer.BadParameter("give a folder for the results with --out")
+    check_options(
+        {
+            "recipe": recipe,
+            "--from": again,
+            "--prompt": prompt,
+            "--prompts": prompts,
+            "--until-switch": until_switch,
+            "--resume": resume,
+            "--out": out,
+            "--compare": compare,
+            "--rival": rival,
+        }
+    )
     if prompt is not None:
         check_text(prompt)
         call = {"prompt": prompt, **call}
@@ -144,16 +152,11 @@ def generate(
         )
         if prompts is not None and out is not None:
             Batch(prompts, *asked, out).run(known.recipe, placing)
-            return
-        generation = Generation(
-            *asked,
-            out,
-            repeats if compare else 0,
-            earlier,
-            half,
-            opened,
-        )
-        generation.run(known.recipe, placing)
+        else:
+            generation = Generation(
+                *asked, out, repeats if compare else 0, earlier, half, opened, rival=rival
+            )
+            generation.run(known.recipe, placing)
 
 
 @dataclass
@@ -166,6 +169,7 @@ class Generation:
         half: the half of the run that is made; None: it is not divided.
         opened: whether the page is opened in the browser.
         names: of the videos' files, by way of running.
+        rival: whether a comparison also runs fewer steps at the same cost.
     """
 
     model: str
@@ -178,6 +182,7 @@ class Generation:
     half: FirstHalf | SecondHalf | None = None
     opened: bool = False
     names: Mapping[str, str] = field(default_factory=lambda: {"accelerated": "video"})
+    rival: bool = False
 
     def run(self, recipe: Recipe, placing: Placing) -> None:
         """Make it, write its files, and print the report."""
@@ -264,6 +269,7 @@ class Generation:
                 progress=progress,
                 keep=outputs.keep,
                 broken_off=outputs.keep_pairs,
+                rival=self.rival,
                 **self.call,
             )
         return outputs.completed(comparison.report)

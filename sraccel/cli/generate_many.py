@@ -26,13 +26,6 @@ if TYPE_CHECKING:
     from sraccel.report.origin import Origin
 
 
-def check_many(prompts: Path | None, others: dict[str, Any]) -> None:
-    """Refuse options that say of one video what `--prompts` says of many."""
-    given = [name for name, value in others.items() if value]
-    if prompts is not None and given:
-        raise typer.BadParameter(f"--prompts and {given[0]} do not go together")
-
-
 @dataclass(frozen=True)
 class Batch:
     """What is to be made.

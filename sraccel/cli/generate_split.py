@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from sraccel.cli.generate_from import Known
 from sraccel.cli.pipelines import Placing, load, loaded
 from sraccel.errors import ConflictError, HandoverError, LoopError
@@ -21,18 +19,6 @@ if TYPE_CHECKING:
     from sraccel.report.model import Report
     from sraccel.report.origin import Origin, Source
     from sraccel.report.repetition import Repetition
-
-
-def check_halves(
-    until_switch: Path | None, resume: Path | None, again: Path | None, compare: bool
-) -> None:
-    """Refuse options that do not go together."""
-    names = {"--until-switch": until_switch, "--resume": resume, "--from": again}
-    given = [name for name, value in names.items() if value is not None]
-    if len(given) > 1:
-        raise typer.BadParameter(f"{' and '.join(given)} do not go together")
-    if compare and given and given != ["--from"]:
-        raise typer.BadParameter(f"{given[0]} makes half a run: --compare takes whole ones")
 
 
 @dataclass(frozen=True)

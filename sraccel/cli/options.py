@@ -70,6 +70,12 @@ Seed = Annotated[
     int | None, typer.Option(min=0, max=MOST_SEED, help="Seed of the starting noise. Default: 0.")
 ]
 Open = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
+Rival = Annotated[
+    bool,
+    typer.Option(
+        help="Run once more with fewer, well placed steps at the recipe's cost, and no accelerator."
+    ),
+]
 STEPS = "num_inference_steps"
 WITHOUT_STEPS = ("negative_prompt", "guidance_scale", "height", "width", "num_frames")
 CALL = (STEPS, *WITHOUT_STEPS)

@@ -125,7 +125,7 @@ def _print_catalogue(data: dict[str, Any]) -> None:
         )
         rows.add_section()
     console.print(rows if data["accelerators"] else "no accelerators installed")
-    for label in ("families", "metrics", "scores", "recipes"):
+    for label in ("families", "metrics", "scores", "recipes", "calibrations"):
         _print_list(console, label, data[label])
     for text, style in troubles(data):
         console.print(Text(f"\n{text}", style=style))
@@ -148,7 +148,9 @@ def _print_list(console: Console, label: str, items: list[dict[str, Any]]) -> No
 
 def troubles(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """What is not as it should be, each in one sentence, with the style to print it in."""
-    for label in ("accelerators", "families", "metrics", "scores", "recipes"):
+    from sraccel.check.inventory import LISTS
+
+    for label in LISTS.values():
         for item in data[label]:
             for obstacle in item["obstacles"]:
                 yield f"does not run here: {item['name']}: {_obstacle(obstacle)}", "yellow"

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from sraccel.report.model import Report
     from sraccel.report.repetition import Repetition
 
-WAYS = {"bare.mp4": "bare", "accelerated.mp4": "accelerated", "video.mp4": "accelerated"}
+WAYS = {
+    "bare.mp4": "bare",
+    "rival.mp4": "rival",
+    "accelerated.mp4": "accelerated",
+    "video.mp4": "accelerated",
+}
 """What `sraccel demo` and `sraccel generate` call their videos."""
 
 
@@ -46,7 +51,7 @@ def _reason_against(report: Report, path: Path) -> str:
         return "; ".join(problem.message for problem in error.problems)
     if report.outcome.startswith("failed"):
         return "the run of the report failed, and made none"
-    if _is_of(report, video) or (WAYS[path.name] == "bare" and _is_beside(report, video)):
+    if _is_of(report, video) or _is_beside(report, video, WAYS[path.name]):
         return ""
     return "it is of another run than the report"
 
@@ -56,9 +61,14 @@ def _is_of(report: Report, video: Repetition) -> bool:
     return video.origin == report.origin and video.origin.frames_sha256 is not None
 
 
-def _is_beside(report: Report, video: Repetition) -> bool:
-    """Whether it is of the same call on the same models and machine, without accelerators."""
-    if report.origin is None or video.recipe.get("accelerators"):
+BESIDE = {"bare": [], "rival": ["steps"]}
+"""Accelerators of the runs that a comparison makes beside the recipe's."""
+
+
+def _is_beside(report: Report, video: Repetition, way: str) -> bool:
+    """Whether it is of the same call on the same models and machine, without the recipe."""
+    uses = [item.get("use") for item in video.recipe.get("accelerators", [])]
+    if report.origin is None or uses != BESIDE.get(way):
         return False
     same_frames = {
         "frames_sha256": video.origin.frames_sha256,

@@ -26,6 +26,7 @@ def compare(
     progress: Progress | None = None,
     keep: Keep | None = None,
     broken_off: BrokenOff | None = None,
+    rival: bool = False,
     adapters: Sequence[DenoiserAdapter] = (),
     **call: Any,
 ) -> Comparison:
@@ -43,6 +44,8 @@ def compare(
         progress: called after each denoising step, where the pipeline takes a callback for it.
         keep: given each timed run's output at once, so that an interrupt loses little.
         broken_off: given what the finished pairs say, if an interrupt or an error ends it early.
+        rival: whether to run once more, with fewer steps at the recipe's cost and nothing else:
+            placed as `steps.json` beside the weights says, else uniform.
         adapters: as for `sraccel.compose`.
         call: the pipeline's arguments. With `output_type="latent"`, quality is not measured.
 
@@ -55,6 +58,6 @@ def compare(
     weights = Weights.of(pipe)
     stack = compose(pipe, recipe, adapters=adapters)
     timed = TimedCall(pipe, call, seed, progress)
-    return PairedRuns(pipe, stack, timed, keep, adapters, broken_off, weights).compare(
+    return PairedRuns(pipe, stack, timed, keep, adapters, broken_off, weights, rival).compare(
         repeats, warmup
     )

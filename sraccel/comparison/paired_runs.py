@@ -12,18 +12,19 @@ from sraccel.comparison.derived import derive, nearest_to_median
 from sraccel.comparison.prediction import kinds_needed
 from sraccel.comparison.purity import Weights
 from sraccel.comparison.quality import quality_of
+from sraccel.comparison.rival import affordable_steps, placed, rival_recipe
 from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose
-from sraccel.errors import LoopError
+from sraccel.errors import ConflictError, LoopError, ModelError
 from sraccel.loop.stack import Stack
-from sraccel.report.model import Report, Timing
+from sraccel.report.model import Report, RivalRecord, Timing
 from sraccel.video.frames import frames_of
 
 if TYPE_CHECKING:
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
 
 Keep = Callable[[str, Any, Report], object]
-"""Called as `keep("bare" or "accelerated", output, report)` after each timed run."""
+"""Called as `keep("bare", "accelerated" or "rival", output, report)` after each timed run."""
 
 BrokenOff = Callable[[Comparison], object]
 """Called with what the finished pairs say, where a comparison is broken off after the first."""
@@ -40,6 +41,7 @@ class PairedRuns:
     adapters: Sequence[DenoiserAdapter] = ()
     broken_off: BrokenOff | None = None
     weights: Weights | None = None
+    rival: bool = False
     costs: Costs = field(default_factory=Costs)
     bare: list[Report] = field(default_factory=list)
     accelerated: list[Report] = field(default_factory=list)
@@ -63,10 +65,13 @@ class PairedRuns:
             for repeat in range(repeats):
                 self.run_pair(repeat, repeats)
             self.probe()
+            comparison = self.comparison()
+            if self.rival:
+                self.run_rival(comparison.report)
         except BaseException:  # Ctrl-C, too
             self._save_pairs(repeats)
             raise
-        return self.comparison()
+        return comparison
 
     def _save_pairs(self, repeats: int) -> None:
         """Give `broken_off` what the pairs say that are finished, if there are any."""
@@ -155,6 +160,36 @@ class PairedRuns:
                 stack.logs_warnings = False
                 self.call("probing costs", num_inference_steps=probe.steps)
             self.costs.take(stack.report, prepared_by)
+
+    def run_rival(self, report: Report) -> None:
+        """One run of fewer, placed steps at the recipe's cost; the report gets what it gave.
+
+        Where there can be none, the report says why: the comparison is done, and must not be lost.
+        """
+        number = affordable_steps(report)
+        if number is None:
+            report.warnings.append("no rival beside it: fewer steps would not be as slow")
+            return
+        try:
+            record, output = self._rival(number)
+        except (ConflictError, ModelError, LoopError) as error:
+            report.warnings.append(f"no rival beside it: {error}")
+            return
+        assert report.baseline is not None
+        record.speedup = report.baseline.seconds / record.seconds if record.seconds else None
+        record.quality = quality_of(frames_of(output), frames_of(self.bare_output)).values or None
+        report.rival = record
+
+    def _rival(self, number: int) -> tuple[RivalRecord, Any]:
+        steps, placement = placed(self.stack, number)
+        recipe = rival_recipe(steps, placement)
+        with compose(self.pipe, recipe, adapters=self.adapters) as stack:
+            output, _ = self.call("fewer steps, placed")
+        report = finished(stack.report)
+        if self.keep is not None:
+            self.keep("rival", output, report)
+        seconds = _timing_of(report).seconds
+        return RivalRecord(steps=len(report.steps), placement=placement, seconds=seconds), output
 
     def comparison(self) -> Comparison:
         """Everything filled in; the reports are of the runs nearest to the median."""

@@ -4,5 +4,5 @@ In: a caption of moving shapes. Out: the pair's weights (`weights/`, in diffuser
 the arguments it is called with, and how much of a caption a video shows. Importing the package
 imports neither torch nor diffusers.
 
-Others use: `fidelity`, `pair`, `pipeline`, `score`, `shapes`.
+Others use: `captions`, `fidelity`, `pair`, `pipeline`, `score`, `shapes`.
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sraccel.demo.captions import Description, Figure, described
 from sraccel.demo.observation import (
     UNIT_AREA,
     Observation,
@@ -21,20 +22,7 @@ from sraccel.demo.observation import (
     sighting,
 )
 from sraccel.demo.score import Assignment, assign
-from sraccel.demo.shapes import (
-    RADII,
-    SIZE,
-    Clip,
-    Description,
-    Figure,
-    Mask,
-    Placement,
-    Scene,
-    coverage,
-    described,
-    render,
-    track,
-)
+from sraccel.demo.shapes import RADII, SIZE, Clip, Mask, Placement, Scene, coverage, render, track
 
 MISSING_PATH = SIZE / 4
 """The path error of a figure that is not there, in pixels."""

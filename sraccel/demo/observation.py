@@ -16,18 +16,14 @@ import numpy.typing as npt
 from scipy import ndimage
 from scipy.optimize import linear_sum_assignment
 
+from sraccel.demo.captions import COLOURS, MOTIONS, PLAIN, SHAPES, Figure
 from sraccel.demo.shapes import (
-    COLOURS,
-    MOTIONS,
     PATTERN_CONTRAST,
     PATTERN_PERIOD,
-    PLAIN,
-    SHAPES,
     SIZE,
     SPEED,
     Centres,
     Clip,
-    Figure,
     Mask,
     background,
     coverage,

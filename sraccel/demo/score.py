@@ -12,8 +12,9 @@ from itertools import permutations
 
 import numpy as np
 
+from sraccel.demo.captions import RELATIONS, Description, Figure, described
 from sraccel.demo.observation import Observation, Sighting, sighting
-from sraccel.demo.shapes import RELATIONS, Clip, Description, Figure, described
+from sraccel.demo.shapes import Clip
 
 ATTRIBUTES = ("colour", "pattern", "shape", "motion", "relation", "count")
 OF_A_FIGURE = ("colour", "pattern", "shape", "motion")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+    from sraccel.calibration.calibration import Calibration
     from sraccel.loop.accelerator import Accelerator
     from sraccel.loop.call import Call
     from sraccel.loop.denoiser import Contribution, Denoiser
@@ -54,6 +55,10 @@ class Discovery:
 
         A score judges one video by itself, against its prompt.
         """
+
+    @hookspec
+    def sraccel_calibrations(self) -> Iterable[type[Calibration]]:  # type: ignore[empty-body]
+        """What `sraccel calibrate NAME` can fit to recorded bare runs."""
 
     @hookspec
     def sraccel_recipes(self) -> Iterable[Path]:  # type: ignore[empty-body]

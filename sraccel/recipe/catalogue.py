@@ -20,6 +20,7 @@ from sraccel.video.metric import Metric
 from sraccel.video.score import Score
 
 if TYPE_CHECKING:
+    from sraccel.calibration.calibration import Calibration
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
 
 
@@ -33,6 +34,7 @@ class Catalogue:
     metrics: dict[str, Metric] = field(default_factory=dict)
     scores: dict[str, Score] = field(default_factory=dict)
     recipes: dict[str, Path] = field(default_factory=dict)
+    calibrations: dict[str, type[Calibration]] = field(default_factory=dict)
     _origin: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False)
 
     def accelerator(self, name: str) -> type[Accelerator]:
@@ -93,6 +95,7 @@ class Catalogue:
             "metric": self.metrics,
             "score": self.scores,
             "recipe": self.recipes,
+            "calibration": self.calibrations,
         }
         if offer.kind == "family":
             self.adapters.append(offer.thing)

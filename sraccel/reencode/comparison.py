@@ -31,6 +31,7 @@ def compare_handoff(
     progress: Progress | None = None,
     keep: Keep | None = None,
     broken_off: BrokenOff | None = None,
+    rival: bool = False,
     render_call: Mapping[str, Any] | None = None,
     adapters: Sequence[DenoiserAdapter] = (),
     **call: Any,
@@ -56,7 +57,9 @@ def compare_handoff(
         adapters=adapters,
         **{**call, "num_inference_steps": FEW_STEPS},
     )
-    return _HandoffRuns(pair, brief, timed, keep, adapters, broken_off).compare(repeats, warmup)
+    return _HandoffRuns(pair, brief, timed, keep, adapters, broken_off, rival).compare(
+        repeats, warmup
+    )
 
 
 class _HandoffRuns(PairedRuns):
@@ -70,8 +73,11 @@ class _HandoffRuns(PairedRuns):
         keep: Keep | None,
         adapters: Sequence[DenoiserAdapter],
         broken_off: BrokenOff | None,
+        rival: bool,
     ) -> None:
-        super().__init__(pair.sketch_pipe, pair.sketch_stack, call, keep, adapters, broken_off)
+        super().__init__(
+            *(pair.sketch_pipe, pair.sketch_stack, call, keep, adapters, broken_off), rival=rival
+        )
         self._pair = pair
         self._brief = brief
 

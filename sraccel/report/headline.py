@@ -64,7 +64,7 @@ def notices(report: Report) -> list[str]:
 def figures(report: Report) -> list[KeyFigure]:
     """Speed first, then quality, then cost."""
     speed = [_measured(report), *_without_emulation(report), _predicted(report)]
-    return [*speed, *_quality(report), *_cost(report)]
+    return [*speed, *_quality(report), *_rival(report), *_cost(report)]
 
 
 def _measured(report: Report) -> KeyFigure:
@@ -83,9 +83,9 @@ def _without_emulation(report: Report) -> Iterator[KeyFigure]:
     }
     if measured is None or not costs or report.speedup.verdict in ("idle", "indistinguishable"):
         return
-    names = ", ".join(costs)
-    detail = f"the measured one without the {decimals(math.prod(costs.values()), 2)}x of {names}"
-    yield KeyFigure("Without emulating", factor(measured / math.prod(costs.values())), detail)
+    cost = math.prod(costs.values())
+    detail = f"the measured one without the {decimals(cost, 2)}x of {', '.join(costs)}"
+    yield KeyFigure("Without emulating", factor(measured / cost), detail)
 
 
 def _predicted(report: Report) -> KeyFigure:
@@ -105,6 +105,20 @@ def _quality(report: Report) -> Iterator[KeyFigure]:
         value = metric(name).value(number)
         compared = "with the bare run" if value == IDENTICAL else "to the bare run"
         yield KeyFigure(metric(name).title, value if value != DASH else NOT_MEASURED, compared)
+
+
+def _rival(report: Report) -> Iterator[KeyFigure]:
+    """What fewer steps give at the same cost, in the metrics that the recipe is measured by."""
+    rival = report.rival
+    if rival is None:
+        return
+    quality = [
+        f"{metric(name).title} {metric(name).value(number)}"
+        for name, number in (rival.quality or {}).items()
+    ]
+    how = "placed by calibration" if rival.placement == "calibrated" else "uniform, uncalibrated"
+    detail = [f"{rival.steps} steps, {how}, no accelerator", *quality]
+    yield KeyFigure("Rival: fewer steps", factor(rival.speedup), "; ".join(detail))
 
 
 def _cost(report: Report) -> Iterator[KeyFigure]:

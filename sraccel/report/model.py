@@ -220,6 +220,20 @@ class HandoffRecord(_Part):
     encode_seconds: float | None = Field(None, description="Of these: the next pipeline's VAE.")
 
 
+class RivalRecord(_Part):
+    """Fewer steps of the bare model at the recipe's cost: what any recipe must be better than."""
+
+    steps: int = Field(description="How many were taken.")
+    placement: Literal["calibrated", "uniform"] = Field(
+        description="`calibrated` for the model, or `uniform` on its grid where it has none."
+    )
+    seconds: Number = Field(description="Denoising loop, of one run.")
+    speedup: float | None = Field(None, description="Bare seconds over these.")
+    quality: dict[str, Number] | None = Field(
+        None, description="By metric, against the bare run of the same seed."
+    )
+
+
 class Report(_Part):
     """One run of the sampling loop under a stack; with `compare`, beside bare runs."""
 
@@ -241,6 +255,9 @@ class Report(_Part):
     accelerated: Timing | None = None
     quality: dict[str, Number] | None = Field(
         None, description="By metric (`psnr_db`, `ssim`), against the bare run of the same seed."
+    )
+    rival: RivalRecord | None = Field(
+        None, description="Fewer steps at the same cost; null where no rival was asked for."
     )
     switch_step: int | None = Field(
         None, description="First step whose model an accelerator chose; 0-based."

@@ -105,6 +105,22 @@ class Pair(_Result):
     why: str | None = Field(None, description="Why an estimate is missing.")
 
 
+class Combination(_Result):
+    """Three accelerators or more together, and what fewer of them predict of it."""
+
+    accelerators: list[str]
+    together: Estimate | None = Field(None, description="Speedup of all of them.")
+    product: Estimate | None = Field(None, description="Of the speedups of each one alone.")
+    from_pairs: Estimate | None = Field(
+        None,
+        description="Predicted from each one alone and all pairs, as if no three interacted: the "
+        "product of the pairs' speedups over that of the single ones' to the power n - 2.",
+    )
+    beside_product: Estimate | None = Field(None, description="together / product.")
+    beside_pairs: Estimate | None = Field(None, description="together / from_pairs.")
+    why: str | None = Field(None, description="Why the estimates are missing.")
+
+
 class Share(_Result):
     """An accelerator's part of the full stack's speedup (or loss), by Shapley's value."""
 
@@ -148,6 +164,10 @@ class Analysis(_Result):
     cells: list[CellResult]
     speed: Effects = Field(default_factory=Effects)
     pairs: list[Pair] = Field(default_factory=list)
+    combinations: list[Combination] = Field(
+        default_factory=list,
+        description="Of three accelerators or more, where each alone and all pairs were run.",
+    )
     losses: dict[str, Effects] = Field(default_factory=dict, description="By metric.")
     orders: list[Order] = Field(default_factory=list)
     precision: float | None = Field(

@@ -13,7 +13,8 @@ from sraccel.video.score import Score
 if TYPE_CHECKING:
     import torch
 
-    from sraccel.demo.shapes import Clip, Description
+    from sraccel.demo.captions import Description
+    from sraccel.demo.shapes import Clip
 
 PSNR_CAP = 100.0
 """Highest PSNR reported, in dB; identical videos have an infinite one, which JSON cannot hold."""
@@ -115,7 +116,8 @@ def figure_iou(video: torch.Tensor, prompt: str) -> float | None:
 
 def _in_demo_world(video: torch.Tensor, prompt: str) -> tuple[Clip, Description] | None:
     """The clip and what its caption says, if both can be of the demo world."""
-    from sraccel.demo.shapes import SIZE, parse_caption
+    from sraccel.demo.captions import parse_caption
+    from sraccel.demo.shapes import SIZE
 
     if tuple(video.shape[1:]) != (3, SIZE, SIZE):
         return None

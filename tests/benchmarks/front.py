@@ -1,77 +1,214 @@
-"""Rules, predictors and placed steps at a number of computed steps, against the bare video.
+"""Rules, predictors and placed steps beside the caches of other packages, by speed and quality.
 
-    python tests/benchmarks/front.py --prompts 4
+    python tests/benchmarks/front.py --choose
+    python tests/benchmarks/front.py --prompts 48
+    python tests/benchmarks/front.py --prompts 48 --show
 
-Held-out captions of the demo pair, one seed each. Prints each PSNR and the means; keeps nothing.
+One video at a time, bare and under every setting in random order, in one process. `--choose` tries
+many settings on training captions and writes which of each family is the best that reaches three,
+four and ten times the bare speed (`front-chosen.json`); the second command measures these on
+held-out captions, beside rivals that need no cache, and `--show` writes figures and picture of the
+prompts that are there. The same command goes on after an interrupt. Beside sraccel it needs its
+plugin `sraccel-caches`, and cache-dit for two of the rows.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-import sraccel
-from sraccel.calibration.budgets import BudgetFile
-from sraccel.demo.pair import DEMO_WEIGHTS
-from sraccel.demo.shapes import held_out_scenes
-from sraccel.testing import load_demo_pipeline
+sys.path.insert(0, str(Path(__file__).parent))
 
-STEPS, SEED = 50, 93_000
-CLEANEST = 1e-10
+from front_figures import draw, rows_of, said, show, verdict
+from front_runs import APART, counted, measure, units_of
+from front_settings import (
+    AT_OWN,
+    BARE,
+    FAST,
+    OWN,
+    PEERS,
+    REACHES,
+    STACK,
+    TARGETS,
+    Setting,
+    cache_dit_is_installed,
+    candidates,
+    references,
+    rivals,
+    stacks,
+)
+from points import Journal, checksums, load_pair, package_versions, start
+
+from sraccel.demo.shapes import held_out_scenes, training_scenes
+
+ASSETS = Path(__file__).parents[2] / "docs" / "assets" / "benchmarks"
+CHOSEN = "front-chosen.json"
+CHOOSING_SEED, SEED = 15, 94_000
+FIRST_PROMPT = 100
+"""Of the held-out captions: other benchmarks report on earlier ones."""
+CHOOSING_PROMPTS, STACK_PROMPTS = 2, 12
+"""Scores need more prompts than decibels; a stack is cheap."""
+SOME_PROMPTS, FOLLOWED_PROMPTS = 16, 12
+"""What did not lead where settings were chosen, and plain steps at each method's own positions, are
+run on the first prompts only: all of them on all prompts would double the cost."""
 
 
-def settings() -> dict[str, list[dict[str, Any]]]:
-    """Recipes by name; `plain at` takes the steps that the schedule computes, and no others."""
-    calibrated = BudgetFile.load(DEMO_WEIGHTS / "schedule.json", "schedule")
-    found: dict[str, list[dict[str, Any]]] = {}
-    for budget in (12, 16):
-        rule = {"use": "schedule", "budget": budget}
-        for kind, order in (("reuse", 0), ("taylor", 1), ("hermite", 2)):
-            predictor = {"use": "forecast", "kind": kind, "order": order}
-            found[f"schedule {budget}, {kind} {order}"] = [rule, predictor]
-        positions = calibrated.budget(budget).positions
-        found[f"plain at schedule {budget}"] = [{"use": "steps", "positions": positions}]
-    found["12 placed"] = [{"use": "steps", "number": 12}]
-    found["12 uniform"] = [{"use": "steps", "number": 12, "placement": "uniform"}]
-    found["teacache 0.1"] = [{"use": "teacache", "threshold": 0.1}]
+def choose(pipes: Any, work: Path, journal: Journal, out: Path, stack_prompts: int) -> None:
+    """Try all candidates on training captions, and write what each family is best at."""
+    ratios = json.loads((ASSETS / "caches.json").read_text("utf-8"))["mag_ratios"]
+    scenes = training_scenes(stack_prompts, CHOOSING_SEED)
+    prompts = [(CHOOSING_SEED * 1000 + i, scene.caption) for i, scene in enumerate(scenes)]
+    tried = [s.on(CHOOSING_PROMPTS) for s in (*references(), *candidates(ratios))]
+    measure(pipes, [*tried, *stacks()], prompts, work, journal)
+    units = units_of(journal.entries)
+    bare_cost = next(counted(e, units) for e in journal.entries if e["setting"] == BARE)
+    table = [
+        _tried(setting, journal.entries, bare_cost, units)
+        for setting in (*candidates(ratios), *stacks())
+    ]
+    content = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "prompts": [caption for _, caption in prompts],
+        "prompts_of_caches": CHOOSING_PROMPTS,
+        "units": units,
+        "chosen": {
+            **{f"{t:g}": _best(table, (*PEERS, *OWN), t, "psnr_db") for t in TARGETS},
+            f"{FAST:g}": _best(table, (STACK,), FAST, "score"),
+        },
+        "tried": [{k: v for k, v in row.items() if k != "spec"} for row in table],
+    }
+    out.write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    for row in table:
+        print(f"{row['name']}: {row['speedup']:.2f}x {row['psnr_db']:.1f} dB {row['score']:.1%}")
+
+
+def _tried(setting: Setting, lines: list[Any], bare: float, units: Any) -> dict[str, Any]:
+    own = [line for line in lines if line["setting"] == setting.name]
+    mean = {}
+    for key in ("psnr_db", "score"):
+        values = [line[key] for line in own if line[key] is not None]
+        mean[key] = sum(values) / len(values)
+    speedup = bare * len(own) / sum(counted(line, units) for line in own)
+    named = {"family": setting.family, "label": setting.label, "name": setting.name}
+    return {**named, "spec": setting.spec, "speedup": speedup, **mean}
+
+
+def _best(table: list[Any], families: Any, target: float, measure: str) -> dict[str, Any]:
+    """By family, the best that reaches a speedup; none where none does."""
+    found = {}
+    for family in families:
+        fits = [r for r in table if r["family"] == family and r["speedup"] >= target * REACHES]
+        if fits:
+            best = max(fits, key=lambda row: (round(row[measure], 3), row["psnr_db"]))
+            found[family] = {key: best[key] for key in ("label", "spec", "speedup", "psnr_db")}
     return found
 
 
-def video(pipe: Any, prompt: str, seed: int) -> torch.Tensor:
-    """In [0, 1]."""
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        frames = pipe(
-            prompt=prompt, num_inference_steps=STEPS, generator=generator, output_type="np"
-        ).frames
-    return torch.from_numpy(frames)
+def settings(chosen: dict[str, Any]) -> list[Setting]:
+    """What is reported: bare, rivals, what was chosen, and plain steps where that computed."""
+    found: dict[str, Setting] = {}
+    for by_family in chosen["chosen"].values():
+        leading = _leading(by_family, PEERS) | _leading(by_family, OWN) | {STACK}
+        for family, one in by_family.items():
+            setting = Setting(family, one["label"], one["spec"])
+            if family not in leading:
+                setting = setting.on(SOME_PROMPTS)
+            if "cache_dit" not in one["spec"] or cache_dit_is_installed():
+                found.setdefault(setting.name, setting)
+    caches = [s for s in found.values() if s.family != STACK]
+    followers = [Setting(AT_OWN, s.name, {"follows": s.name}).on(FOLLOWED_PROMPTS) for s in caches]
+    return [*references(), *rivals(), *found.values(), *followers]
+
+
+def _leading(by_family: dict[str, Any], families: tuple[str, ...]) -> set[str]:
+    """The two best of some families, on the choosing prompts."""
+    known = [family for family in families if family in by_family]
+    return set(sorted(known, key=lambda family: -by_family[family]["psnr_db"])[:2])
+
+
+def prompts_of(number: int) -> list[tuple[int, str]]:
+    """Seeds and captions of those reported."""
+    scenes = held_out_scenes(FIRST_PROMPT + number)[FIRST_PROMPT:]
+    return [(SEED + index, scene.caption) for index, scene in enumerate(scenes)]
+
+
+def load(shift: float | None) -> dict[str, Any]:
+    """The pair's pipelines, at their own flow shift or another."""
+    pipes: dict[str, Any] = load_pair()
+    if cache_dit_is_installed():
+        pipes[APART] = load_pair()["transformer"]
+    if shift is not None:
+        for pipe in pipes.values():
+            scheduler = pipe.scheduler
+            pipe.scheduler = type(scheduler).from_config(scheduler.config, flow_shift=shift)
+    return pipes
+
+
+def header(pipes: Any, shift: float | None) -> dict[str, Any]:
+    """What runs must share to be compared."""
+    weights = checksums({role: pipes[role].transformer for role in ("transformer", "render")})
+    return {"weights": weights, "shift": shift, "versions": package_versions()}
+
+
+def options() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--choose", action="store_true", help="choose settings, report nothing")
+    parser.add_argument("--show", action="store_true", help="write the figures of what is there")
+    parser.add_argument("--prompts", type=int, default=48)
+    parser.add_argument("--stack-prompts", type=int, default=STACK_PROMPTS, help="with --choose")
+    parser.add_argument("--shift", type=float, help="another flow shift than the pair's own")
+    parser.add_argument("--chosen", type=Path, default=ASSETS / CHOSEN)
+    parser.add_argument("--work", type=Path, default=Path("runs/front"))
+    parser.add_argument("--out", type=Path, default=ASSETS)
+    return parser.parse_args()
+
+
+def publish(journal: Journal, chosen: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Print; write the figures and the picture."""
+    rows = rows_of(settings(chosen), journal.entries)
+    verdicts = verdict(rows)
+    name = "front" if arguments.shift is None else f"front-shift-{arguments.shift:g}"
+    show(rows)
+    print(said(verdicts))
+    content = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": package_versions(),
+        "shift": arguments.shift,
+        "prompts": max(len(row["of_each_prompt"]) for row in rows),
+        "units": units_of(journal.entries),
+        "verdict": verdicts,
+        "rows": rows,
+    }
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+    draw(rows, arguments.out / f"{name}.png")
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--prompts", type=int, default=4)
-    arguments = parser.parse_args()
+    """Choose, measure, or show."""
+    arguments = options()
     torch.set_num_threads(1)
-    pipe = load_demo_pipeline()
-    pipe.set_progress_bar_config(disable=True)
-    recipes = settings()
-    found: dict[str, list[tuple[float, int]]] = {name: [] for name in recipes}
-    for index, scene in enumerate(held_out_scenes(arguments.prompts)):
-        bare = video(pipe, scene.caption, SEED + index)
-        for name, recipe in recipes.items():
-            with sraccel.compose(pipe, recipe) as stack:
-                error = float((video(pipe, scene.caption, SEED + index) - bare).square().mean())
-            computed = sum(not step.calls[0].reused for step in stack.report.steps)
-            found[name].append((-10 * np.log10(max(error, CLEANEST)), computed))
-            print(f"{index} {name}: {found[name][-1][0]:.1f} dB, {computed} computed", flush=True)
-    for name, rows in found.items():
-        psnr, computed = np.mean(rows, axis=0)
-        print(f"{name:26} {psnr:6.1f} dB  {computed:.1f} computed")
+    pipes = load(arguments.shift)
+    work = arguments.work / "choosing" if arguments.choose else arguments.work
+    work.mkdir(parents=True, exist_ok=True)
+    journal = Journal(work / "runs.jsonl", header(pipes, arguments.shift))
+    if arguments.choose:
+        choose(pipes, work, journal, arguments.chosen, arguments.stack_prompts)
+        return
+    chosen = json.loads(arguments.chosen.read_text("utf-8"))
+    if not arguments.show:
+        measure(pipes, settings(chosen), prompts_of(arguments.prompts), work, journal)
+    publish(Journal(work / "runs.jsonl", header(pipes, arguments.shift)), chosen, arguments)
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

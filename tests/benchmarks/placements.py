@@ -34,13 +34,14 @@ from placed import DEFAULT
 from points import checksums, package_versions, start
 
 # isort: split
-from grid_path import Positions, descend, shortest_path, step_costs
+from descent import Positions, descend
 from placed_steps import placed_steps
 
 import sraccel
+from sraccel.calibration.path import shortest_path, step_costs
+from sraccel.calibration.trajectory import Recorder
 from sraccel.demo.shapes import training_scenes
 from sraccel.files import replacing
-from sraccel.plugin import Accelerator, Step, hookimpl
 from sraccel.testing import load_demo_pipeline
 
 SCENE_SEED = 91
@@ -51,28 +52,6 @@ CLEANEST = 1e-10
 
 Log = Callable[[str], None]
 log: Log = lambda text: Console(stderr=True).print(text, highlight=False)  # noqa: E731
-
-
-class Trajectory(Accelerator):
-    """Keeps the latents, noise levels and guided predictions of a run; changes nothing."""
-
-    name = "trajectory"
-    claims_speed = False
-
-    def __init__(self, options: Any) -> None:
-        super().__init__(options)
-        self.latents: list[np.ndarray] = []
-        self.velocities: list[np.ndarray] = []
-        self.sigmas: list[float] = []
-
-    @hookimpl
-    def step_finished(self, step: Step) -> None:
-        assert step.latents is not None
-        assert step.noise_pred is not None
-        assert step.sigma is not None
-        self.latents.append(step.latents.flatten().numpy().copy())
-        self.velocities.append(step.noise_pred.flatten().numpy().copy())
-        self.sigmas.append(step.sigma)
 
 
 class Calibration:
@@ -99,20 +78,17 @@ class Calibration:
 
     def costs(self, steps: int, shift: float) -> np.ndarray:
         """Edges between the points of the bare run, the mean over prompts."""
-        found = []
+        found, recorder = [], Recorder()
         for prompt, seed in zip(self.prompts, self.seeds, strict=True):
             with placed_steps(self.pipe, flow_shift=shift), torch.no_grad():
-                with sraccel.compose(self.pipe, [Trajectory.Options()]) as stack:
-                    last = self.pipe(
+                with sraccel.compose(self.pipe, [recorder]):
+                    self.pipe(
                         prompt=prompt,
                         num_inference_steps=steps,
                         generator=torch.Generator().manual_seed(seed),
                         output_type="latent",
-                    ).frames
-            (kept,) = stack.accelerators
-            latents = np.stack([*kept.latents, last.flatten().numpy()])
-            sigmas = np.array([*kept.sigmas, 0.0])
-            found.append(step_costs(sigmas, latents, np.stack(kept.velocities)))
+                    )
+            found.append(step_costs(recorder.trajectory(prompt, seed)))
         return np.mean(found, axis=0)
 
 
@@ -159,7 +135,7 @@ def place(
     budgets: dict[str, Any] = {}
     larger: Positions = ()
     for budget in sorted(arguments.budgets, reverse=True):
-        path = shortest_path(costs, budget)
+        path = tuple(shortest_path(costs, budget))
         uniform = tuple(round(k * steps / budget) for k in range(budget))
         starts = [path, uniform, *_without_one(larger, budget)]
         first = max(starts, key=quality)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from diffusers import DDIMScheduler, WanPipeline
 from tiny_models import TEXT_DIM, tiny_pipeline
 
 import sraccel
-from sraccel.calibration.fitting import fitted
+from sraccel.accelerators.forecast.extrapolation import weights
+from sraccel.calibration.fitting import Predictor, fitted
 from sraccel.calibration.recording import recorded
 from sraccel.plugin import Accelerator, Step, hookimpl
 
@@ -68,8 +70,9 @@ def test_runs_are_kept_as_products_and_not_made_twice(worded: Any, tmp_path: Pat
         )
     rows = torch.stack([*seen.rows[::2], *seen.rows[1::2]]).double()
     np.testing.assert_allclose(first[0].matrix(), rows @ rows.T / rows.shape[1], rtol=1e-4)
-    for what in ("steps", "schedule"):
-        file = fitted(what, again, [3, 4], setup)
+    taylor = Predictor(partial(weights, "taylor", 1), 2, {"kind": "taylor", "order": 1})
+    for what, predictor in (("steps", None), ("schedule", taylor)):
+        file = fitted(again, [3, 4], setup, predictor)
         saved = str(file.save(tmp_path / f"{what}.json"))
         key = {"steps": "number", "schedule": "budget"}[what]
         with sraccel.compose(worded, [{"use": what, key: 3, "file": saved}]):

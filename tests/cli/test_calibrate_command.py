@@ -12,10 +12,12 @@ from sraccel.accelerators.teacache.calibration import fitting
 from sraccel.accelerators.teacache.calibration.runs import FullRun, Journal, count_runs, runs_path
 from sraccel.accelerators.teacache.calibration_file import CalibrationFile
 from sraccel.calibration.budgets import BudgetFile
+from sraccel.calibration.calibration import FitFile
 from sraccel.cli.calibrate import snippet
 from sraccel.composer import compose
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.demo.pipeline import DemoPipeline
+from sraccel.errors import ModelError
 from sraccel.models.loading import load_demo
 from sraccel.recipe.recipe import Recipe
 
@@ -162,7 +164,9 @@ def test_wrong_input_is_one_message(
     assert not (tmp_path / "c.json").exists()
 
 
-def test_steps_and_schedule_share_one_set_of_runs(sraccel: Sraccel, tmp_path: Path) -> None:
+def test_calibrations_share_one_set_of_runs_and_draw_what_they_found(
+    sraccel: Sraccel, tmp_path: Path
+) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("a red circle moving left\na blue square moving up\n")
     common = ("--model", "demo", "--prompts", prompts, "--steps", 5, "--budgets", "2-3")
@@ -175,6 +179,20 @@ def test_steps_and_schedule_share_one_set_of_runs(sraccel: Sraccel, tmp_path: Pa
         assert sorted(file.budgets) == [2, 3]
         assert file.guidance_scale == 5.0
         assert f"use: {what}" in result.output
+        assert out.with_suffix(".png").read_bytes()[1:4] == b"PNG"
+    assert file.settings["forecast"] == {"kind": "hermite", "order": 2, "of": "velocity"}
+    out = tmp_path / "blend.json"
+    result = sraccel("calibrate", "blend", *common[:6], *small, "-o", out)
+    assert result.exit_code == 0, result.output
+    fit = FitFile.load(out, "blend")
+    assert 0 <= fit.fit["alpha"] <= 2
+    assert fit.error_held_out is not None
+    assert out.with_suffix(".png").read_bytes()[1:4] == b"PNG"
+    assert f"alpha: {out}" in unframed(result.output)
     assert (tmp_path / "runs.jsonl").read_bytes().count(b"\n") == 3
+    predictor = {"use": "forecast", "kind": "blend", "alpha": str(out)}
+    compose(load_demo("transformer"), [{"use": "schedule", "steps": [0, 1]}, predictor])
+    with pytest.raises(ModelError, match="calibrated on"):
+        compose(load_demo("render"), [{"use": "schedule", "steps": [0]}, predictor])
     wrong = sraccel("calibrate", "steps", *common, "--budgets", "many", "-o", tmp_path / "x.json")
     assert wrong.exit_code == 2

@@ -48,6 +48,13 @@ def test_generate_writes_a_video_a_report_and_a_timeline(
         assert name in result.stdout
 
 
+def test_a_rival_is_for_a_comparison(sraccel: Sraccel, recipe: Path, tmp_path: Path):
+    command = ("generate", recipe, "--model", "demo", "--prompt", PROMPT, "--rival")
+    result = sraccel(*command, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "--rival goes with --compare" in unframed(result.output)
+
+
 def test_compare_adds_the_bare_video_the_measured_speedup_and_the_quality(
     sraccel: Sraccel, recipe: Path, tmp_path: Path
 ):

@@ -313,9 +313,12 @@ def test_models_on_the_hub_are_taken_at_their_commits_of_then(model: Path, tmp_p
         ((), "give a recipe, or an earlier run with --from"),
         (("demo", "--model", "demo"), "give a --prompt"),
         (("--from", "none.json"), "none.json: cannot be opened"),
+        (("--from", "a", "--resume", "b"), "--resume and --from do not go together"),
+        (("demo", "--until-switch", "a", "--compare"), "--until-switch makes half a run"),
+        (("demo", "--prompts", "a", "--prompt", "b"), "--prompts and --prompt do not go together"),
     ],
 )
-def test_what_is_missing_is_named(
+def test_what_is_missing_or_does_not_go_together_is_named(
     arguments: tuple[str, ...], message: str, sraccel: Sraccel, tmp_path: Path
 ) -> None:
     result = sraccel("generate", *arguments, "--out", tmp_path / "out")

@@ -11,7 +11,9 @@ from tiny_models import IDENTITY, call_arguments
 
 import sraccel
 from sraccel.comparison.comparison import Comparison
+from sraccel.comparison.rival import affordable_steps, placed
 from sraccel.comparison.verification import verify
+from sraccel.testing import load_demo_pipeline
 
 
 def recipe(render: WanTransformer3DModel) -> list[dict[str, Any]]:
@@ -81,6 +83,43 @@ def test_a_generator_of_ones_own_gives_both_the_same_noise(
     neutral = [{"use": "srdiffusion", "render": render, "switch_step": 99}]
     comparison = sraccel.compare(pipe, neutral, repeats=2, **call_arguments(steps=6, seed=11))
     assert torch.equal(comparison.bare.frames, comparison.accelerated.frames)
+
+
+def test_a_rival_takes_fewer_steps_at_the_cost_of_the_recipe(pipe: WanPipeline) -> None:
+    kept: list[str] = []
+    fewer = [{"use": "steps", "number": 3, "placement": "uniform"}]
+    comparison = sraccel.compare(
+        pipe,
+        fewer,
+        rival=True,
+        keep=lambda way, output, report: kept.append(way),
+        **pixels(steps=12),
+    )
+    report = comparison.report
+    assert kept == ["bare", "accelerated", "rival"]
+    assert report.rival is not None
+    assert report.rival.placement == "uniform", "a tiny model has no calibration beside it"
+    assert report.rival.steps == affordable_steps(report)
+    assert 1 <= report.rival.steps < 12
+    assert report.rival.quality is not None
+    assert set(report.rival.quality) >= {"psnr_db", "ssim"}
+    assert sraccel.Report.from_json(report.to_json()).rival == report.rival
+    assert "Rival: fewer steps" in str(report)
+    assert "uniform, uncalibrated" in str(report)
+
+
+def test_a_calibrated_rival_is_no_cheaper_than_the_recipe_if_it_can_be() -> None:
+    stack = sraccel.compose(load_demo_pipeline(), [])
+    assert placed(stack, 7) == (8, "calibrated")
+    assert placed(stack, 40) == (12, "calibrated"), "more steps are not calibrated"
+
+
+def test_a_recipe_that_is_no_faster_has_no_rival(pipe: WanPipeline) -> None:
+    idle = [{"use": "sageattention", "kernel": "emulated"}]
+    report = sraccel.compare(pipe, idle, rival=True, **pixels(steps=2)).report
+    if affordable_steps(report) is None:  # else the machine's noise made it seem faster
+        assert report.rival is None
+        assert any("no rival beside it" in warning for warning in report.warnings)
 
 
 def test_progress_is_reported_and_the_users_callback_still_called(

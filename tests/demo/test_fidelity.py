@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from sraccel.demo.captions import Description, Figure
 from sraccel.demo.fidelity import MISSING_PATH, Fidelity, fidelity, ideal_scene
 from sraccel.demo.observation import observe
 from sraccel.demo.score import score_video
@@ -17,8 +18,6 @@ from sraccel.demo.shapes import (
     NUM_FRAMES,
     SIZE,
     Clip,
-    Description,
-    Figure,
     Placement,
     Scene,
     background,

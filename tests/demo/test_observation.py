@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sraccel.demo.captions import COLOURS, MOTIONS, PATTERNS, SHAPES, Description, Figure
 from sraccel.demo.observation import (
     MIN_AREA,
     classify_motion,
@@ -20,17 +21,11 @@ from sraccel.demo.observation import (
     sighting,
 )
 from sraccel.demo.shapes import (
-    COLOURS,
-    MOTIONS,
     NUM_FRAMES,
     PATTERN_CONTRAST,
-    PATTERNS,
-    SHAPES,
     SIZE,
     SPEED,
     Clip,
-    Description,
-    Figure,
     Placement,
     Scene,
     background,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sraccel.demo.captions import Description, Figure
 from sraccel.demo.observation import observe
 from sraccel.demo.score import (
     ATTRIBUTES,
@@ -20,8 +21,6 @@ from sraccel.demo.score import (
 from sraccel.demo.shapes import (
     NUM_FRAMES,
     Clip,
-    Description,
-    Figure,
     Placement,
     Scene,
     background,

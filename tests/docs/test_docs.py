@@ -35,7 +35,7 @@ EXAMPLE = ROOT / "plugins/sraccel-example/src"
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOO_LONG = {"demo-pair"}
 """Pages whose snippets take a full run of 50 steps: they are compiled only."""
-TEST_COMMAND = re.compile(r"^python -m venv \.venv && .*/pytest$", re.MULTILINE)
+TEST_COMMAND = re.compile(r"^python -m venv \.venv && .*/pytest -n auto$", re.MULTILINE)
 
 has_weights = pytest.mark.skipif(
     not (DEMO_WEIGHTS / "teacache.json").is_file(),

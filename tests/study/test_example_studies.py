@@ -10,7 +10,7 @@ import pytest
 from small_study import CALL
 
 import sraccel
-from sraccel.demo.shapes import parse_caption
+from sraccel.demo.captions import parse_caption
 from sraccel.models.shared import shared_loading
 from sraccel.recipe.prompts import read_prompts
 from sraccel.study.measure import run_study
@@ -23,7 +23,7 @@ from sraccel.testing import load_demo_pipeline
 FOLDER = Path(__file__).parents[2] / "examples" / "studies"
 STUDIES = sorted(FOLDER.glob("*.yaml"))
 SWEEPS = {
-    "fixed-switch": ("switch_step", [0, 5, 10, 15, 20, 25, 30]),
+    "fixed-switch": ("switch_step", [0, 2, 4, 6, 8, 10, 15, 20]),
     "threshold-sweep": ("threshold", [0.005, 0.01, 0.02, 0.03]),
 }
 every_study = pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)

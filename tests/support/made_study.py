@@ -13,6 +13,7 @@ from made_video import video
 from sraccel.study.results import (
     Analysis,
     CellResult,
+    Combination,
     Effect,
     Effects,
     Estimate,
@@ -186,6 +187,19 @@ def pair(one: str, other: str, *, exact: bool) -> Pair:
     )
 
 
+def combination(names: Sequence[str], *, exact: bool) -> Combination:
+    """`speed` knows of pairs only: they predict all."""
+    together, product = speed(names), math.prod(FACTORS[name] for name in names)
+    return Combination(
+        accelerators=list(names),
+        together=estimate(together, 0.04, exact=exact),
+        product=estimate(product, 0.05, exact=exact),
+        from_pairs=estimate(together, 0.05, exact=exact),
+        beside_product=estimate(together / product, 0.02, exact=exact),
+        beside_pairs=estimate(1.0, 0.02, exact=exact),
+    )
+
+
 def timeline(cell: CellResult, draw: random.Random) -> Timeline:
     count = cell.num_inference_steps or STEPS
     switch = 24 if "srdiffusion" in cell.accelerators else None
@@ -237,6 +251,9 @@ def full(*, names: Sequence[str] = tuple(NAMES), exact: bool = False) -> StudyRe
             cells=cells,
             speed=effects_on_speed(names, exact=exact),
             pairs=pairs,
+            combinations=[
+                combination(part, exact=exact) for part in subsets(names) if len(part) > 2
+            ],
             losses={
                 name: effects_on_loss(names, scale, exact=exact) for name, scale in scales.items()
             },

@@ -8,7 +8,8 @@ import math
 import pytest
 import torch
 
-from sraccel.demo.shapes import Description, Figure, Placement, Scene, render
+from sraccel.demo.captions import Description, Figure
+from sraccel.demo.shapes import Placement, Scene, render
 from sraccel.video.metric import Metric
 from sraccel.video.metrics import (
     PSNR_CAP,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from sraccel_caches import EasyCache, FirstBlock, MagCache, SeaCache
+from sraccel_caches.mag_calibration import MagRatios, Ratios
 from sraccel_caches.mag_ratios import PUBLISHED
 from sraccel_caches.magcache import nearest
 from sraccel_caches.seacache import filtered
@@ -20,7 +23,9 @@ from tiny_models import call_arguments, tiny_pipeline
 from untouched import untouched
 
 import sraccel
-from sraccel.plugin import Accelerator
+from sraccel.calibration.fitting import calibrated
+from sraccel.calibration.recording import setup_of
+from sraccel.plugin import Accelerator, Trajectory
 
 STEPS = 14
 RATIOS = [1.003, 1.021, 0.987, 1.013, 1.004, 0.981, 1.027, 0.976, 1.006, 1.002, 0.993, 0.982]
@@ -239,6 +244,35 @@ def test_ratios_of_another_number_of_steps_are_the_nearest(steps: int, model: st
     assert set(found) <= set(ratios)
     assert found[-1] == ratios[-1]
     assert nearest(ratios, len(ratios)) == ratios
+
+
+def test_calibrated_ratios_are_those_that_diffusers_prints_and_a_file_of_them_serves(
+    wan: WanPipeline, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recorder = Ratios()
+    through(wan, recorder)
+    ours = recorder.recorded()
+    capsys.readouterr()
+    wan.transformer.enable_cache(MagCacheConfig(calibrate=True, num_inference_steps=STEPS))
+    generated(wan)
+    wan.transformer.disable_cache()
+    printed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("[1")]
+    assert ours == pytest.approx(ast.literal_eval(printed[0]), abs=1e-3)
+
+    runs = [
+        Trajectory(
+            prompt=prompt, seed=0, sigmas=[0.5] * STEPS, products=[], more={"magcache": ours}
+        )
+        for prompt in "ab"
+    ]
+    setup = setup_of(sraccel.compose(wan, []), wan, STEPS, {})
+    file = calibrated(MagRatios(), runs, setup)
+    assert file.fit["ratios"] == pytest.approx(ours)
+    assert (file.error, file.error_held_out) == pytest.approx((0, 0), abs=1e-9)
+    path = str(file.save(tmp_path / "magcache.json"))
+    same = [{"use": "magcache", "ratios": ratios, "retention": 0.1} for ratios in (ours, path)]
+    given, named = (through(wan, MagCache(MagCache.Options(**one)))[1] for one in same)
+    assert given == named
 
 
 def test_unknown_ratios_are_refused_with_what_is_known() -> None:

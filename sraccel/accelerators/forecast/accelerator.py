@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, FiniteFloat, model_validator
+from pydantic import Field, model_validator
 
 from sraccel.accelerators.forecast import noise
 from sraccel.accelerators.forecast.extrapolation import Kind, weights
@@ -24,6 +24,7 @@ from sraccel.plugin import (
     Column,
     Computed,
     Denoiser,
+    FitFile,
     ModelError,
     NoiseSpace,
     Run,
@@ -70,8 +71,10 @@ class ForecastPredictor(Accelerator):
             "index",
             description="By what: the step's `index`, the noise level `sigma`, or `log_snr`.",
         )
-        alpha: FiniteFloat = Field(
-            1.0, ge=0, le=2, description="Of `blend`: 0 is reuse, 1 is Taylor's order 1."
+        alpha: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | str = Field(
+            1.0,
+            description="Of `blend`: 0 is reuse, 1 is Taylor's order 1; or a file of `sraccel "
+            "calibrate blend`.",
         )
         noise: Literal["auto", "measure"] | Annotated[float, Field(ge=0, allow_inf_nan=False)] = (
             Field(
@@ -103,11 +106,15 @@ class ForecastPredictor(Accelerator):
         self.history_length = self.order + 1
         if self.options.of != "auto":
             self.levels = frozenset({"blocks" if self.options.of == "residual" else "call"})
+        self._alpha = 1.0  # of a file, until it is read
+        if not isinstance(self.options.alpha, str):
+            self._alpha = self.options.alpha
         self._noise: dict[str, float] = {}  # by role; as long as the stack lives
         self._seen: list[torch.Tensor] | None = None  # while noise is measured
 
     @hookimpl
     def check_stack(self, stack: Stack) -> None:
+        self._load_alpha(stack)
         if self.options.of in NEEDS_NO_LEVELS and self.options.variable == "index":
             return
         for denoiser in stack.denoisers.values():
@@ -116,6 +123,18 @@ class ForecastPredictor(Accelerator):
                     f"forecast: what the timesteps of the denoiser {denoiser.role!r} mean is not "
                     f"known: take `variable: index` and `of: auto`"
                 )
+
+    def _load_alpha(self, stack: Stack) -> None:
+        given = self.options.alpha
+        if not isinstance(given, str) or self.options.kind != "blend":
+            return
+        file = FitFile.load(given, "blend")
+        if not file.fits(stack.own):
+            raise ModelError(
+                f"forecast: {given} was calibrated on {file.class_name} with other weights than "
+                f"those of the denoiser {stack.own.role!r}: `sraccel calibrate blend`"
+            )
+        self._alpha = file.fit["alpha"]
 
     @hookimpl
     def run_started(self, run: Run) -> None:
@@ -160,7 +179,7 @@ class ForecastPredictor(Accelerator):
         history = call.history
         values = [item.value for item in history]
         factors = weights(
-            self.options.kind, self.order, self._times(call), self._now(call), self.options.alpha
+            self.options.kind, self.order, self._times(call), self._now(call), self._alpha
         )
         last = values[-1]
         if factors[-1] == 1.0 and not any(factors[:-1]):

@@ -11,17 +11,15 @@ if TYPE_CHECKING:
 
 
 def prediction_of(output: Any) -> torch.Tensor:
-    """The prediction in what a denoiser returns: a tensor, or it leads a tuple or `ModelOutput`."""
-    return tensor_in(output)
+    """The prediction in what a denoiser returns: a tensor, or the first of several, nested or not.
 
-
-def tensor_in(value: Any) -> torch.Tensor:
-    """A tensor, or the first of several (some models take and return a list for a batch)."""
+    (Some models return a list for a batch.)
+    """
     import torch
 
-    while not isinstance(value, torch.Tensor):
-        value = value[0]
-    return value
+    while not isinstance(output, torch.Tensor):
+        output = output[0]
+    return output
 
 
 class OutputForm:

@@ -132,9 +132,20 @@ def _recipe(item: Any) -> Offer:
     return Offer("recipe", path.stem, path)
 
 
+def _calibration(item: Any) -> Offer:
+    """`sraccel.calibration` lies above this room: so by what is needed of the class."""
+    name = getattr(item, "name", None)
+    if not isinstance(item, type) or not isinstance(name, str) or not hasattr(item, "fit"):
+        raise PluginError(
+            f"{shown(item)} is in sraccel_calibrations, which is for subclasses of Calibration"
+        )
+    return Offer("calibration", name, item)
+
+
 _OFFERED = {
     "sraccel_accelerators": _accelerator,
     "sraccel_denoiser_adapters": _family,
     "sraccel_metrics": _judge,
     "sraccel_recipes": _recipe,
+    "sraccel_calibrations": _calibration,
 }

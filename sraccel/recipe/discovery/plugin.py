@@ -8,7 +8,7 @@ from typing import Any, Literal
 from sraccel.errors import PluginError
 from sraccel.recipe.discovery.import_cost import ImportCost
 
-Kind = Literal["accelerator", "family", "metric", "score", "recipe"]
+Kind = Literal["accelerator", "family", "metric", "score", "recipe", "calibration"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Offer:
     Attributes:
         kind: what it is.
         name: how a recipe or a report names it; of a family, its name.
-        thing: the class, adapter, metric, score or path.
+        thing: the class, adapter, metric, score, path or calibration.
     """
 
     kind: Kind

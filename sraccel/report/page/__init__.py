@@ -38,7 +38,8 @@ def save_page(
     Args:
         report: of the run; parts that it lacks are called "not measured", or left out.
         path: the file to write, `report.html`.
-        videos: MP4 files by way of running (`bare`, `accelerated`); they are put into the page.
+        videos: MP4 files by way of running (`bare`, `accelerated`, `rival`), which are put into the
+            page.
         notes: what else a reader must know, besides the report's warnings.
 
     Raises:

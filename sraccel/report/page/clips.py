@@ -9,7 +9,11 @@ from pathlib import Path
 
 from sraccel.errors import OutputError
 
-LABELS = {"bare": "Bare", "accelerated": "Accelerated"}
+LABELS = {
+    "bare": "Bare",
+    "accelerated": "Accelerated",
+    "rival": "Rival: fewer steps, at the same cost",
+}
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,7 @@ class Clip:
     """A video that a page carries.
 
     Attributes:
-        way: of running: `bare` or `accelerated`, or a study's cell.
+        way: of running: `bare`, `accelerated` or `rival`, or a study's cell.
         uri: the whole file, as a `data:` URI.
         fps: frames per second.
     """

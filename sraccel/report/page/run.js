@@ -1,4 +1,4 @@
-/** |a - b| of both frames, doubled until it is amplified as chosen. */
+/** |a - b| of the first two frames, doubled until it is amplified as chosen. */
 class Difference {
   constructor(videos) {
     this.videos = videos;
@@ -18,7 +18,7 @@ class Difference {
     put(this.videos[0], "copy");
     put(this.videos[1], "difference");
     for (let factor = 1; factor < Number(this.amplify.value); factor *= 2) put(this.canvas, "lighter");
-    const label = `Difference of the two frames, amplified ${this.amplify.value} times`;
+    const label = `Difference of the first two frames, amplified ${this.amplify.value} times`;
     this.canvas.setAttribute("aria-label", label);
   }
 }

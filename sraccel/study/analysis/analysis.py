@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from sraccel.study.analysis.blocks import Loss, tabulate
 from sraccel.study.analysis.cell_results import describe_cells
+from sraccel.study.analysis.combinations import estimate_combinations
 from sraccel.study.analysis.effects import (
     Factorial,
     estimate_effects,
@@ -64,6 +65,7 @@ def analyse(
         cells=described,
         speed=speed,
         pairs=estimate_pairs(outcomes.speed, factorial),
+        combinations=estimate_combinations(outcomes.speed, factorial),
         losses={
             metric: estimate_effects(loss, factorial) for metric, loss in outcomes.losses.items()
         },

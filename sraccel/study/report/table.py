@@ -102,7 +102,13 @@ def table(report: StudyReport) -> RenderableType:
     report = harmless(report)
     names = metrics(report)
     facts = [("study", title(report)), ("runs", what_was_run(report)), ("device", on_what(report))]
-    found = [_cells(report, names), _pairs(report), _shares(report), _orders(report)]
+    found = [
+        _cells(report, names),
+        _pairs(report),
+        _combinations(report),
+        _shares(report),
+        _orders(report),
+    ]
     return Group(
         *warnings_panel(notices(report)),
         headline([fact for fact in facts if fact[1]], figures(report, names), []),
@@ -144,6 +150,21 @@ def _pairs(report: StudyReport) -> Columns:
     ]
     headings = ["pair", "index", "kept", "together", "product", "in words"]
     return Columns("Do they add up?", headings, rows, ("product", "together", "index", "kept"))
+
+
+def _combinations(report: StudyReport) -> Columns:
+    rows = [
+        [
+            chain(found.accelerators),
+            factor(known(found.together)),
+            factor(known(found.product)),
+            factor(known(found.from_pairs)),
+            str(times(found.beside_pairs, 3)),
+        ]
+        for found in report.analysis.combinations
+    ]
+    headings = ["combination", "together", "product", "from pairs", "together over from pairs"]
+    return Columns("Predicted from pairs", headings, rows, ("product", "together", "from pairs"))
 
 
 def _shares(report: StudyReport) -> Columns:

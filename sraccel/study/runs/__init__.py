@@ -3,7 +3,7 @@
 In: a pipeline, a `Study` and a folder. Out: records of runs (`CellRun`) in the folder's store, and
 the videos that are shown. `experiment` is the study on its pipeline, `cell_runner` runs one cell,
 `rounds` all of them; `judging` compares frames, and `store` keeps what was measured, under the
-`header` of what must not change.
+`header` of what must not change (`schema`: its tables; `damage`: what can be wrong with its file).
 
 Others use: `store`, `watcher`, and by way of `sraccel.study.measure` the rest.
 """

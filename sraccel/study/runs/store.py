@@ -15,39 +15,11 @@ from pydantic import ValidationError
 from sraccel.errors import ConflictError, OutputError
 from sraccel.report.model import Report
 from sraccel.study.cell import CellRun
+from sraccel.study.runs.damage import intact, unread_header, usable
 from sraccel.study.runs.header import Header
+from sraccel.study.runs.schema import COLUMNS, TABLES, drop_tables, make_tables, tables_of
 
 FILE = "study.sqlite"
-
-SCHEMA = """
-CREATE TABLE header (content TEXT NOT NULL);
-CREATE TABLE sessions (
-    id INTEGER PRIMARY KEY, started TEXT NOT NULL, facts TEXT NOT NULL
-);
-CREATE TABLE ends (
-    session INTEGER NOT NULL REFERENCES sessions, ended TEXT NOT NULL, why TEXT NOT NULL
-);
-CREATE TABLE runs (
-    id INTEGER PRIMARY KEY,
-    session INTEGER NOT NULL REFERENCES sessions,
-    cell TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL, repeat INTEGER NOT NULL,
-    outcome TEXT NOT NULL, error TEXT,
-    seconds REAL, call_seconds REAL, started TEXT NOT NULL,
-    frames_sha256 TEXT, reused_calls INTEGER NOT NULL, calls INTEGER NOT NULL,
-    switch_step INTEGER, steps INTEGER NOT NULL, warnings TEXT NOT NULL, report TEXT
-);
-CREATE UNIQUE INDEX one_finished ON runs (cell, prompt, seed, repeat, session)
-    WHERE outcome = 'finished';
-CREATE TABLE quality (
-    run INTEGER NOT NULL REFERENCES runs, metric TEXT NOT NULL, value REAL, lack TEXT,
-    UNIQUE (run, metric)
-);
-"""
-TABLES = ("header", "sessions", "ends", "runs", "quality")
-COLUMNS = (
-    "session", "cell", "prompt", "seed", "repeat", "outcome", "error", "seconds", "call_seconds",
-    "started", "frames_sha256", "reused_calls", "calls", "switch_step", "steps", "warnings",
-)  # fmt: skip
 
 
 class Store:
@@ -83,7 +55,7 @@ class Store:
             OutputError: another process runs the study, or the file cannot be written.
         """
         path = folder / FILE
-        with _as_ours(path):
+        with usable(path):
             connection = sqlite3.connect(path, timeout=1.0, isolation_level=None)
             # No statement of another process comes in between until this one ends.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -101,12 +73,11 @@ class Store:
         # The lock that this takes stays until the connection is closed.
         with self._transaction("EXCLUSIVE"):
             self.header = header
-            if not self._tables():
+            if not tables_of(self._connection):
                 return
             self.check(header)
             if not self._has_runs():
-                for table in reversed(TABLES):
-                    self._connection.execute(f"DROP TABLE {table}")
+                drop_tables(self._connection)
 
     def check(self, header: Header) -> None:
         """Refuse a header other than the file's, unless there is no run to lose.
@@ -135,9 +106,12 @@ class Store:
         Raises:
             OutputError: it cannot be written.
         """
-        with _as_ours(self.path), self._transaction():
-            if not self._tables():
-                self._make(self.header)
+        with usable(self.path), self._transaction():
+            if not tables_of(self._connection):
+                make_tables(self._connection)
+                self._connection.execute(
+                    "INSERT INTO header VALUES (?)", (self.header.model_dump_json(),)
+                )
             cursor = self._connection.execute(
                 "INSERT INTO sessions (started, facts) VALUES (?, ?)", (_now(), json.dumps(facts))
             )
@@ -163,48 +137,33 @@ class Store:
         path = folder / FILE
         if not path.is_file():
             return None
-        with _as_ours(path), ExitStack() as undo:
+        with usable(path), ExitStack() as undo:
             # Not `ro`: what a killed process left half done has to be rolled back first.
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=1)
             undo.callback(connection.close)
             store = cls(path, connection)
-            if not store._tables():
+            if not tables_of(connection):
                 return None
             store.header = store._header()
             undo.pop_all()
         return store
 
-    def _tables(self) -> set[str]:
-        rows = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        return {str(name) for (name,) in rows}
-
-    def _make(self, header: Header) -> None:
-        for statement in SCHEMA.split(";"):
-            self._connection.execute(statement)
-        for table in TABLES:  # append-only, whoever opens the file
-            for verb in ("UPDATE", "DELETE"):
-                self._connection.execute(
-                    f"CREATE TRIGGER no_{verb.lower()}_{table} BEFORE {verb} ON {table} "
-                    "BEGIN SELECT RAISE(ABORT, 'rows of a study are only added'); END"
-                )
-        self._connection.execute("INSERT INTO header VALUES (?)", (header.model_dump_json(),))
-
     def _header(self) -> Header:
-        if not self._tables() >= set(TABLES):
+        if not tables_of(self._connection) >= set(TABLES):
             raise ConflictError(f"{self.path} is not the file of a study: choose another output")
-        with _intact(self.path):
+        with intact(self.path):
             ((content,),) = self._connection.execute("SELECT content FROM header")
         try:
             return Header.model_validate_json(content)
         except ValidationError as error:
             raise ConflictError(
-                f"{self.path} {_why_unread(error)}: use the sraccel that wrote it, or choose "
+                f"{self.path} {unread_header(error)}: use the sraccel that wrote it, or choose "
                 "another output"
             ) from None
 
     def end_session(self, why: str) -> None:
         """Note why this process adds no more runs; errors as `start_session`."""
-        with _as_ours(self.path), self._transaction():
+        with usable(self.path), self._transaction():
             self._connection.execute(
                 "INSERT INTO ends VALUES (?, ?, ?)", (self.session, _now(), why)
             )
@@ -240,7 +199,7 @@ class Store:
         content = record.model_dump(mode="json")
         content["warnings"] = json.dumps(record.warnings)
         row = [*(content[name] for name in COLUMNS), report]
-        with _as_ours(self.path), self._transaction():
+        with usable(self.path), self._transaction():
             cursor = self._connection.execute(
                 f"INSERT INTO runs ({', '.join(COLUMNS)}, report) "
                 f"VALUES ({', '.join('?' * len(row))})",
@@ -260,7 +219,7 @@ class Store:
         """
         rows: list[tuple[object, ...]] = [(number, *item, None) for item in values.items()]
         rows += [(number, name, None, why) for name, why in lacks.items()]
-        with _as_ours(self.path), self._transaction():
+        with usable(self.path), self._transaction():
             self._connection.executemany("INSERT INTO quality VALUES (?, ?, ?, ?)", rows)
 
     def records(self) -> dict[int, CellRun]:
@@ -270,9 +229,9 @@ class Store:
         for number, metric, value in self._rows(
             "SELECT run, metric, value FROM quality WHERE value IS NOT NULL"
         ):
-            with _intact(self.path):
+            with intact(self.path):
                 found[number].setdefault("quality", {})[metric] = value
-        with _intact(self.path):
+        with intact(self.path):
             return {
                 number: CellRun.model_validate({**row, "warnings": json.loads(row["warnings"])})
                 for number, row in found.items()
@@ -282,7 +241,7 @@ class Store:
         """The report of a run, if it was kept."""
         rows = self._rows("SELECT report FROM runs WHERE id = ?", number)
         found = [content for (content,) in rows if content is not None]
-        with _intact(self.path):
+        with intact(self.path):
             return Report.from_json(found[0]) if found else None
 
     def judged(self) -> set[int]:
@@ -296,8 +255,9 @@ class Store:
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         """What a query finds; nothing before the first session."""
-        with _as_ours(self.path):
-            return self._connection.execute(query, values).fetchall() if self._tables() else []
+        with usable(self.path):
+            known = tables_of(self._connection)
+            return self._connection.execute(query, values).fetchall() if known else []
 
     @contextmanager
     def _transaction(self, kind: str = "IMMEDIATE") -> Iterator[None]:
@@ -314,7 +274,7 @@ class Store:
         """Let other processes have the file; one without a session is removed."""
         empty = False
         with suppress(sqlite3.Error):  # closed already, or not a database
-            empty = not self._tables()
+            empty = not tables_of(self._connection)
         self._connection.close()
         if empty:
             self.path.unlink(missing_ok=True)
@@ -324,41 +284,6 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _why_unread(error: ValidationError) -> str:
-    """What is wrong with a header."""
-    known = Header.model_fields["schema_version"].default
-    for problem in error.errors():
-        if problem["loc"] == ("schema_version",):
-            return f"has schema_version {problem['input']}, and this sraccel reads {known}"
-    return f"is damaged ({error.error_count()} problems in its header)"
-
-
-@contextmanager
-def _as_ours(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors into ours."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        reason = str(error)
-        if "locked" in reason:
-            reason = "another process is running this study"
-        elif "not a database" in reason or "malformed" in reason:
-            raise ConflictError(
-                f"{path} is damaged, or not the file of a study: {reason}"
-            ) from None
-        raise OutputError(f"cannot use {path}: {reason}", path=path, reason=reason) from error
-
-
-@contextmanager
-def _intact(path: Path) -> Iterator[None]:
-    """Turn what a row raises that cannot be read into our error; pydantic's is a ValueError."""
-    try:
-        yield
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ConflictError(f"{path} is damaged, or not the file of a study: {reason}") from None
 
 
 def _now() -> str:

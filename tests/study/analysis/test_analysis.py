@@ -135,6 +135,50 @@ class TestExactness:
         )
 
 
+class TestCombinations:
+    """What pairs predict of three or more."""
+
+    @settings(max_examples=20, deadline=None)
+    @given(tables(least=3))
+    def test_what_pairs_miss_is_the_interactions_of_three_or_more(
+        self, given: tuple[str, Table]
+    ) -> None:
+        names, table = given
+        found = of_table(names, table)
+        effects = effects_of(found.speed)
+        assert [tuple(each.accelerators) for each in found.combinations] == [
+            tuple(uses) for uses in subsets(names) if len(uses) > 2
+        ]
+        for each in found.combinations:
+            inside = [effect for uses, effect in effects.items() if {*uses} <= {*each.accelerators}]
+            missed = {
+                order: sum(
+                    logs_of(effect)[1] for effect in inside if len(effect.accelerators) > order
+                )
+                for order in (1, 2)
+            }
+            assert each.beside_pairs is not None
+            assert each.beside_product is not None
+            assert each.together is not None
+            assert math.log(each.beside_pairs.value) == pytest.approx(missed[2], abs=CLOSE)
+            assert math.log(each.beside_product.value) == pytest.approx(missed[1], abs=CLOSE)
+            assert math.log(each.together.value) == pytest.approx(table[key(each.accelerators)])
+
+    def test_a_study_of_pairs_predicts_its_full_stack(self) -> None:
+        logs = {"a": 0.5, "b": 0.7, "c": 0.3, "a + b": 1.1, "a + c": 0.8, "b + c": 0.9}
+        table = {"bare": 0.0, **logs, "a + b + c": 1.2}
+        cells = [cell for cell in factorial("abc") if cell.name in table]
+        (found,) = analyse(runs_of(table, blocks=3), cells, "abc", design="pairs").combinations
+        assert found.from_pairs is not None
+        assert math.log(found.from_pairs.value) == pytest.approx(1.1 + 0.8 + 0.9 - 1.5)
+
+    def test_a_part_that_never_finished_is_named(self) -> None:
+        table = {key(uses): 0.1 for uses in subsets("abc") if uses != ("a", "b")}
+        (found,) = of_table("abc", table).combinations
+        assert found.together is None
+        assert found.why == "a + b was not run"
+
+
 class TestPairs:
     """How two go together."""
 

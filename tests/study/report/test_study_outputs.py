@@ -123,4 +123,5 @@ def test_words_are_shown_as_they_are_but_for_what_a_terminal_would_obey():
 def test_print_and_str_of_a_report_show_the_table_and_repr_is_short():
     report = full()
     assert "Do they add up?" in str(report)
+    assert "Predicted from pairs" in str(report)
     assert repr(report) == "StudyReport(demo factorial: 19 cells in 6 blocks, 228 of 228 runs)"

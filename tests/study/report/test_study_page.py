@@ -148,6 +148,15 @@ def test_without_pairs_there_is_a_page_that_says_so(names: tuple[str, ...]):
     assert "No pair of accelerators was run" in text
 
 
+def test_what_pairs_predict_of_each_combination_stands_beside_what_was_measured():
+    report = full()
+    text = page(report).text
+    assert "Do pairs predict the rest?" in text
+    for found in report.analysis.combinations:
+        for estimate in (found.together, found.product, found.from_pairs):
+            assert f"{estimate.value:.2f}{TIMES}" in text
+
+
 def test_an_empty_study_has_a_page():
     text = page(empty()).text
     assert "There are no cells" in text

@@ -8,7 +8,17 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from sraccel.plugin import Accelerator, Call, RuleOptions, Run, did_you_mean, hookimpl
+from sraccel.plugin import (
+    Accelerator,
+    Call,
+    FitFile,
+    ModelError,
+    RuleOptions,
+    Run,
+    Stack,
+    did_you_mean,
+    hookimpl,
+)
 from sraccel_caches.mag_ratios import PUBLISHED
 
 Ratio = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -33,7 +43,8 @@ class MagCache(Accelerator):
 
         ratios: str | Annotated[list[Ratio], Field(min_length=1)] = Field(
             description="Magnitude of the residual over that of the step before: the name of a "
-            "model for which it was published, or a list with a value a step.",
+            "model for which it was published, a file of `sraccel calibrate magcache`, or a list "
+            "with a value a step.",
         )
         threshold: float = Field(
             0.06, ge=0, allow_inf_nan=False, description="Skip while the accumulated error is less."
@@ -46,11 +57,11 @@ class MagCache(Accelerator):
         @field_validator("ratios")
         @classmethod
         def _is_known(cls, given: str | list[float]) -> str | list[float]:
-            if isinstance(given, str) and given not in PUBLISHED:
+            if isinstance(given, str) and given not in PUBLISHED and not _is_file(given):
                 raise ValueError(
                     f"no ratios are published for {given!r}{did_you_mean(given, PUBLISHED)} "
-                    f"(known: {', '.join(PUBLISHED)}); measure a list by diffusers' "
-                    f"MagCacheConfig(calibrate=True)"
+                    f"(known: {', '.join(PUBLISHED)}); measure them by `sraccel calibrate "
+                    f"magcache` and name its file"
                 )
             return given
 
@@ -62,10 +73,19 @@ class MagCache(Accelerator):
     options: Options
 
     @hookimpl
+    def check_stack(self, stack: Stack) -> None:
+        given = self.options.ratios
+        if not isinstance(given, str):
+            self._source = list(given)
+        elif not _is_file(given):
+            self._source = PUBLISHED[given]
+        else:
+            self._source = _calibrated(given, stack)
+
+    @hookimpl
     def run_started(self, run: Run) -> None:
         given = self.options.ratios
-        source = PUBLISHED[given] if isinstance(given, str) else given
-        self._ratios = nearest(source, run.num_solver_steps)
+        self._ratios = nearest(self._source, run.num_solver_steps)
         self._first = int(self.options.retention * run.num_solver_steps + 0.5)
         run.note(self, ratios=given if isinstance(given, str) else "given by the recipe")
 
@@ -82,6 +102,21 @@ class MagCache(Accelerator):
             seen.ratio, seen.error, seen.steps = 1.0, 0.0, 0
             return False
         return True
+
+
+def _is_file(given: str) -> bool:
+    return given.endswith(".json")
+
+
+def _calibrated(path: str, stack: Stack) -> list[float]:
+    file = FitFile.load(path, "magcache")
+    if not file.fits(stack.own):
+        raise ModelError(
+            f"magcache: {path} was calibrated on {file.class_name} with other weights than those "
+            f"of the denoiser {stack.own.role!r}"
+        )
+    ratios: list[float] = file.fit["ratios"]
+    return ratios
 
 
 def nearest(ratios: Sequence[float], steps: int) -> list[float]:

@@ -27,7 +27,13 @@ from sraccel.study.report.page.matrix import loss_matrix, speed_matrix
 from sraccel.study.report.page.pareto import plots
 from sraccel.study.report.page.shares import loss_shares, speed_shares
 from sraccel.study.report.page.showcases import takes
-from sraccel.study.report.page.tables import cell_table, effect_tables, order_rows, pair_rows
+from sraccel.study.report.page.tables import (
+    cell_table,
+    combination_rows,
+    effect_tables,
+    order_rows,
+    pair_rows,
+)
 
 if TYPE_CHECKING:
     from sraccel.study.results import StudyReport
@@ -63,6 +69,7 @@ def render_page(report: StudyReport, folder: Path) -> str:
         speed_matrix=speed_matrix(report),
         loss_matrices=[matrix for name in names if (matrix := loss_matrix(report, name))],
         pairs=pair_rows(report),
+        combinations=combination_rows(report),
         speed_shares=speed_shares(report),
         loss_shares=[shares for name in names if (shares := loss_shares(report, name))],
         effects=effect_tables(report, names),

@@ -184,6 +184,33 @@ def _kept(pair: Pair) -> float:
 
 
 @dataclass(frozen=True)
+class CombinationRow:
+    """Three accelerators or more; `why` says what is missing."""
+
+    name: str
+    figures: list[Written]
+    why: str
+
+
+def combination_rows(report: StudyReport) -> list[CombinationRow]:
+    """In the order of the analysis: three together, then four, ..."""
+    return [
+        CombinationRow(
+            chain(found.accelerators),
+            [
+                times(found.together),
+                times(found.product),
+                times(found.beside_product, 3),
+                times(found.from_pairs),
+                times(found.beside_pairs, 3),
+            ],
+            found.why or "",
+        )
+        for found in report.analysis.combinations
+    ]
+
+
+@dataclass(frozen=True)
 class EffectRow:
     """An effect; `why` says what is missing."""
 

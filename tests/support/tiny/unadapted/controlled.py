@@ -38,17 +38,15 @@ from tiny.unadapted.images import (
     HUNYUAN_DIT_CALL,
     HUNYUAN_DIT_CONFIG,
     HUNYUAN_DIT_TEXT,
-    PHOTO,
     SANA_CALL,
     SANA_CONFIG,
     plain_vae,
     shifted,
 )
-from tiny.unadapted.made import family, lively
+from tiny.unadapted.made import SMALL, family, lively
 from tiny.unadapted.unets import (
     ANIMATE_DIFF,
     CONDITIONED,
-    SMALL,
     animate_diff,
     motion_adapter,
     stable_diffusion,
@@ -59,16 +57,7 @@ UNET_CONTROLNET: dict[str, Any] = {
     **{
         key: value
         for key, value in CONDITIONED.items()
-        if key
-        in (
-            "block_out_channels",
-            "layers_per_block",
-            "norm_num_groups",
-            "in_channels",
-            "down_block_types",
-            "cross_attention_dim",
-            "attention_head_dim",
-        )
+        if key not in ("sample_size", "out_channels", "up_block_types")
     },
     "conditioning_embedding_out_channels": (2, 4),
 }
@@ -93,7 +82,7 @@ ANIMATE_DIFF_CONTROLNET = animate_diff(
 SDXL_CONTROLNET = variant(
     StableDiffusionXLControlNetPipeline,
     SDXL,
-    {"height": 16, "width": 16, "image": IMAGE},
+    {**SMALL, "image": IMAGE},
     parts={
         "controlnet": partial(
             unet_controlnet,
@@ -130,7 +119,7 @@ def sd3_controlnet() -> nn.Module:
 SD3_CONTROLNET = variant(
     StableDiffusion3ControlNetPipeline,
     SD3,
-    {"height": 16, "width": 16, "control_image": IMAGE},
+    {**SMALL, "control_image": IMAGE},
     parts={"controlnet": sd3_controlnet},
 )
 sana_vae = partial(
@@ -153,7 +142,6 @@ SANA_CONTROLNET = family(
     SanaControlNetPipeline,
     SanaTransformer2DModel,
     SANA_CONFIG,
-    smaller={"num_layers": 1},
     size={**SANA_CALL, "height": 32, "width": 32, "control_image": IMAGE},
     parts={"vae": sana_vae, "controlnet": sana_controlnet},
 )
@@ -161,8 +149,9 @@ HUNYUAN_DIT_CONTROLNET = family(
     HunyuanDiTControlNetPipeline,
     HunyuanDiT2DModel,
     HUNYUAN_DIT_CONFIG,
+    smaller={},
     scheduler=DDIMScheduler,
-    size={**HUNYUAN_DIT_CALL, "height": 16, "width": 16, "control_image": IMAGE},
+    size={**HUNYUAN_DIT_CALL, **SMALL, "control_image": IMAGE},
     text=HUNYUAN_DIT_TEXT,
     settings={"requires_safety_checker": False},
     parts={
@@ -180,22 +169,21 @@ COGVIEW4_CONTROL = family(
     CogView4ControlPipeline,
     CogView4Transformer2DModel,
     {**COGVIEW_CONFIG, "in_channels": 8, "rope_axes_dim": (16, 16)},
-    smaller={"num_layers": 1},
     scheduler=shifted,
-    size={"height": 16, "width": 16, "control_image": IMAGE},
+    size={**SMALL, "control_image": IMAGE},
     parts={"vae": plain_vae},
 )
 FLUX_CONTROL = variant(
     FluxControlPipeline,
     FLUX,
-    {"height": 16, "width": 16, "control_image": IMAGE},
+    {**SMALL, "control_image": IMAGE},
     config={"in_channels": 32, "out_channels": 16},
     negatives=False,
 )
 COGVIDEOX_CONTROL = variant(
     CogVideoXFunControlPipeline,
     COGVIDEOX_DDIM,
-    {"height": 16, "width": 16, "control_video": [PHOTO.resize((16, 16))] * 5},
+    {**SMALL, "control_video": [IMAGE] * 5},
     config={"in_channels": 8},
 )
 

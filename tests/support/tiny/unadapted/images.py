@@ -63,12 +63,9 @@ from tiny_models import TEXT_DIM, frozen
 
 from tiny.family import IMAGE, PROMPT
 from tiny.sd3 import image_vae
-from tiny.unadapted.made import SQUARE, family, masks
+from tiny.unadapted.made import HEADS, ROPE, SMALL, SQUARE, family, masks
 
-HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
-ROPE = (4, 6, 6)
 MASKED = {**SQUARE, **masks("prompt_attention_mask")}
-PHOTO = IMAGE.resize((64, 64))
 shifted = partial(FlowMatchEulerDiscreteScheduler, use_dynamic_shifting=True)
 plain_vae = partial(image_vae, scaling_factor=0.5, shift_factor=0.1)
 
@@ -100,7 +97,6 @@ AURA_FLOW = family(
         "caption_projection_dim": 32,
         "pos_embed_max_size": 64,
     },
-    smaller={"num_mmdit_layers": 1, "num_single_dit_layers": 1},
     size=MASKED,
 )
 BRIA = family(
@@ -114,7 +110,6 @@ BRIA = family(
         "joint_attention_dim": TEXT_DIM,
         "axes_dims_rope": list(ROPE),
     },
-    smaller={"num_layers": 1},
     scheduler=EulerDiscreteScheduler,
     size={"height": 32, "width": 32},
     parts={"vae": plain_vae},
@@ -134,15 +129,13 @@ CHROMA = family(
     ChromaPipeline,
     ChromaTransformer2DModel,
     CHROMA_CONFIG,
-    smaller={"num_layers": 1, "num_single_layers": 1},
     size=MASKED,
 )
 CHROMA_IMAGE_TO_IMAGE = family(
     ChromaImg2ImgPipeline,
     ChromaTransformer2DModel,
     CHROMA_CONFIG,
-    smaller={"num_layers": 1, "num_single_layers": 1},
-    size={"height": 16, "width": 16, "image": IMAGE, **masks("prompt_attention_mask")},
+    size={**SMALL, "image": IMAGE, **masks("prompt_attention_mask")},
     strength=0.5,
     parts={"vae": plain_vae},
 )
@@ -161,7 +154,6 @@ COGVIEW3 = family(
     CogView3PlusPipeline,
     CogView3PlusTransformer2DModel,
     COGVIEW_CONFIG,
-    smaller={"num_layers": 1},
     scheduler=partial(CogVideoXDDIMScheduler, prediction_type="v_prediction"),
     text={"prompt_embeds": (1, 224, TEXT_DIM)},
 )
@@ -169,7 +161,6 @@ COGVIEW4 = family(
     CogView4Pipeline,
     CogView4Transformer2DModel,
     {**COGVIEW_CONFIG, "rope_axes_dim": (16, 16)},
-    smaller={"num_layers": 1},
     scheduler=shifted,
 )
 DIT = family(
@@ -183,7 +174,6 @@ DIT = family(
         "sample_size": 8,
         "num_embeds_ada_norm": 1000,
     },
-    smaller={"num_layers": 1},
     scheduler=DDIMScheduler,
     size={"class_labels": [3]},
     text={},
@@ -203,7 +193,6 @@ ERNIE = family(
         "text_in_dim": TEXT_DIM,
         "rope_axes_dim": ROPE,
     },
-    smaller={"num_layers": 1},
 )
 FLUX2_CONFIG: dict[str, Any] = {
     **HEADS,
@@ -218,7 +207,6 @@ FLUX2 = family(
     Flux2Pipeline,
     Flux2Transformer2DModel,
     FLUX2_CONFIG,
-    smaller={"num_layers": 1, "num_single_layers": 1},
     scheduler=shifted,
     negatives=False,
 )
@@ -226,9 +214,8 @@ FLUX2_KLEIN = family(
     Flux2KleinPipeline,
     Flux2Transformer2DModel,
     {**FLUX2_CONFIG, "guidance_embeds": False},
-    smaller={"num_layers": 1, "num_single_layers": 1},
     scheduler=shifted,
-    size={"height": 16, "width": 16},
+    size=SMALL,
     calls_per_step=2,
     parts={"vae": flux2_vae},
 )
@@ -256,6 +243,7 @@ HUNYUAN_DIT = family(
     HunyuanDiTPipeline,
     HunyuanDiT2DModel,
     HUNYUAN_DIT_CONFIG,
+    smaller={},
     scheduler=DDPMScheduler,
     size=HUNYUAN_DIT_CALL,
     text=HUNYUAN_DIT_TEXT,
@@ -276,7 +264,6 @@ HUNYUAN_IMAGE = family(
         "rope_axes_dim": (8, 8),
         "patch_size": (1, 1),
     },
-    smaller={"num_layers": 1, "num_single_layers": 1},
     size={"height": 128, "width": 128, **masks("prompt_embeds_mask", "prompt_embeds_mask_2")},
     text={**PROMPT, "prompt_embeds_2": (1, 6, TEXT_DIM)},
     guidance=None,
@@ -303,7 +290,6 @@ KREA2 = family(
         "text_intermediate_size": 32,
         "axes_dims_rope": ROPE,
     },
-    smaller={"num_layers": 1},
     scheduler=shifted,
     size={**SQUARE, **masks("prompt_embeds_mask")},
     text={"prompt_embeds": (1, 6, 2, TEXT_DIM)},
@@ -321,7 +307,6 @@ LUMINA = family(
         "multiple_of": 16,
         "cross_attention_dim": TEXT_DIM,
     },
-    smaller={"num_layers": 1},
     size=MASKED,
 )
 NUCLEUS = family(
@@ -339,7 +324,6 @@ NUCLEUS = family(
         "moe_intermediate_dim": 16,
         "moe_enabled": False,
     },
-    smaller={"num_layers": 1},
     scheduler=shifted,
     size={**SQUARE, **masks("prompt_embeds_mask", dtype=torch.int64)},
 )
@@ -355,7 +339,6 @@ OVIS = family(
         "joint_attention_dim": TEXT_DIM,
         "axes_dims_rope": ROPE,
     },
-    smaller={"num_layers": 1, "num_single_layers": 1},
     scheduler=shifted,
     size={**SQUARE, "negative_prompt": None},
 )
@@ -373,7 +356,6 @@ PIXART_ALPHA = family(
     PixArtAlphaPipeline,
     PixArtTransformer2DModel,
     PIXART_CONFIG,
-    smaller={"num_layers": 1},
     scheduler=DPMSolverMultistepScheduler,
     size=PIXART_CALL,
 )
@@ -381,7 +363,6 @@ PIXART_SIGMA = family(
     PixArtSigmaPipeline,
     PixArtTransformer2DModel,
     PIXART_CONFIG,
-    smaller={"num_layers": 1},
     scheduler=DPMSolverMultistepScheduler,
     size=PIXART_CALL,
 )
@@ -396,7 +377,6 @@ PRX = family(
         "depth": 2,
         "axes_dim": [8, 8],
     },
-    smaller={"depth": 1},
     size={**MASKED, "use_resolution_binning": False},
     parts={"vae": plain_vae},
 )
@@ -412,17 +392,12 @@ SANA_CONFIG: dict[str, Any] = {
     "sample_size": 8,
 }
 SANA_CALL = {**PIXART_CALL, "complex_human_instruction": None}
-SANA = family(
-    SanaPipeline, SanaTransformer2DModel, SANA_CONFIG, smaller={"num_layers": 1}, size=SANA_CALL
-)
-SANA_PAG = family(
-    SanaPAGPipeline, SanaTransformer2DModel, SANA_CONFIG, smaller={"num_layers": 1}, size=SANA_CALL
-)
+SANA = family(SanaPipeline, SanaTransformer2DModel, SANA_CONFIG, size=SANA_CALL)
+SANA_PAG = family(SanaPAGPipeline, SanaTransformer2DModel, SANA_CONFIG, size=SANA_CALL)
 SANA_SPRINT = family(
     SanaSprintPipeline,
     SanaTransformer2DModel,
     {**SANA_CONFIG, "guidance_embeds": True, "qk_norm": "rms_norm_across_heads"},
-    smaller={"num_layers": 1},
     scheduler=partial(SCMScheduler, prediction_type="trigflow", sigma_data=0.5),
     size={
         **SQUARE,
@@ -453,7 +428,6 @@ Z_IMAGE = family(
     ZImagePipeline,
     ZImageTransformer2DModel,
     Z_IMAGE_CONFIG,
-    smaller={"n_layers": 1},
     size=Z_IMAGE_CALL,
     text={},
 )
@@ -461,8 +435,7 @@ Z_IMAGE_TO_IMAGE = family(
     ZImageImg2ImgPipeline,
     ZImageTransformer2DModel,
     Z_IMAGE_CONFIG,
-    smaller={"n_layers": 1},
-    size={**Z_IMAGE_CALL, "height": 16, "width": 16, "image": IMAGE},
+    size={**Z_IMAGE_CALL, **SMALL, "image": IMAGE},
     text={},
     strength=0.5,
     parts={"vae": plain_vae},

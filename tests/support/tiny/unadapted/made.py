@@ -8,14 +8,30 @@ from typing import Any
 
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
+from PIL import Image
 from tiny_models import assembled, frozen
 from torch import nn
 
-from tiny.family import PROMPT, TinyFamily
+from tiny.family import IMAGE, PROMPT, TinyFamily
 
+HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
+ROPE = (4, 6, 6)
+PHOTO = IMAGE.resize((64, 64))
+MASK = Image.new("L", (16, 16), 255)
+SMALL = {"height": 16, "width": 16}
 SQUARE = {"height": 64, "width": 64}
 """Output of a pipeline without a VAE, which then takes the compression to be 8x."""
 VIDEO = {**SQUARE, "num_frames": 5}
+COUNTS = (
+    "num_layers",
+    "num_single_layers",
+    "num_mmdit_layers",
+    "num_single_dit_layers",
+    "num_visual_blocks",
+    "n_layers",
+    "depth",
+)
+"""Names of a transformer's numbers of blocks."""
 flow_scheduler = partial(FlowMatchEulerDiscreteScheduler, shift=3.0)
 
 
@@ -48,7 +64,7 @@ def family(
         kind: class of the pipeline.
         model: class of its denoiser.
         config: of the denoiser.
-        smaller: what of it is another in the small model.
+        smaller: what of it is another in the small model; by default, one block of each kind.
         size: arguments of a call that never change.
         text: shapes of the prompt embeddings.
         scheduler: makes the scheduler.
@@ -58,13 +74,16 @@ def family(
         more: of the `TinyFamily`.
     """
 
+    if smaller is None:
+        smaller = {name: 1 for name in COUNTS if name in config}
+
     def pipeline(**changed: Any) -> Any:
         components = {name: build() for name, build in (parts or {}).items()}
         components[attribute] = lively(model, 0, **{**config, **changed})
         return assembled(kind, scheduler=scheduler(), **components, **(settings or {}))
 
     def render(seed: int = 7, **changed: Any) -> nn.Module:
-        return lively(model, seed, **{**config, **(smaller or {}), **changed})
+        return lively(model, seed, **{**config, **smaller, **changed})
 
     name = getattr(kind, "__name__", str(kind))
     return TinyFamily(

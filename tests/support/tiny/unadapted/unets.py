@@ -40,13 +40,12 @@ from diffusers import (
     UNetSpatioTemporalConditionModel,
     VQModel,
 )
-from PIL import Image
 from tiny_models import TEXT_DIM, frozen
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from tiny.family import IMAGE, PROMPT
 from tiny.sd3 import image_vae
-from tiny.unadapted.made import SQUARE, family
+from tiny.unadapted.made import MASK, SMALL, SQUARE, family
 
 UNET: dict[str, Any] = {
     "sample_size": 8,
@@ -72,11 +71,9 @@ PLAIN: dict[str, Any] = {
     "out_channels": 3,
 }
 SMALLER = {"layers_per_block": 2}
-SMALL = {"height": 16, "width": 16}
 vae = partial(image_vae, scaling_factor=0.18215)
 scaled = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
 WITHOUT_CHECKER = {"requires_safety_checker": False}
-MASK = Image.new("L", (16, 16), 255)
 
 
 def stable_diffusion(kind: Any, **more: Any) -> Any:
@@ -149,41 +146,28 @@ ANIMATE_DIFF_PAG = animate_diff(AnimateDiffPAGPipeline)
 ANIMATE_DIFF_VIDEO = animate_diff(
     AnimateDiffVideoToVideoPipeline, size={**SMALL, "video": [IMAGE] * 4}, strength=0.5
 )
-DDIM = family(
-    DDIMPipeline,
-    UNet2DModel,
-    PLAIN,
-    smaller=SMALLER,
-    scheduler=DDIMScheduler,
-    size={},
-    text={},
-    attribute="unet",
-    guidance=None,
-    output="np",
-)
-DDPM = family(
-    DDPMPipeline,
-    UNet2DModel,
-    PLAIN,
-    smaller=SMALLER,
-    scheduler=DDPMScheduler,
-    size={},
-    text={},
-    attribute="unet",
-    guidance=None,
-    output="np",
-)
-CONSISTENCY = family(
-    ConsistencyModelPipeline,
-    UNet2DModel,
-    PLAIN,
-    smaller=SMALLER,
-    scheduler=partial(CMStochasticIterativeScheduler, num_train_timesteps=40),
-    size={},
-    text={},
-    attribute="unet",
-    guidance=None,
-    output="np",
+
+
+def unconditional(kind: Any, scheduler: Any) -> Any:
+    """A pipeline that takes neither a prompt nor a size."""
+    return family(
+        kind,
+        UNet2DModel,
+        PLAIN,
+        smaller=SMALLER,
+        scheduler=scheduler,
+        size={},
+        text={},
+        attribute="unet",
+        guidance=None,
+        output="np",
+    )
+
+
+DDIM = unconditional(DDIMPipeline, DDIMScheduler)
+DDPM = unconditional(DDPMPipeline, DDPMScheduler)
+CONSISTENCY = unconditional(
+    ConsistencyModelPipeline, partial(CMStochasticIterativeScheduler, num_train_timesteps=40)
 )
 DEEP_FLOYD = stable_diffusion(
     IFPipeline,

@@ -19,7 +19,6 @@ from diffusers import (
     StableDiffusionXLInpaintPipeline,
     StableDiffusionXLPAGPipeline,
 )
-from PIL import Image
 from tiny_models import assembled
 
 from tiny.family import IMAGE, TinyFamily
@@ -28,10 +27,7 @@ from tiny.ltx import LTX
 from tiny.qwen_image import QWEN_IMAGE
 from tiny.sd3 import SD3
 from tiny.sdxl import SDXL
-from tiny.unadapted.made import flow_scheduler
-
-MASK = Image.new("L", (16, 16), 255)
-SMALL = {"height": 16, "width": 16}
+from tiny.unadapted.made import MASK, SMALL, flow_scheduler
 
 
 def variant(

@@ -45,13 +45,9 @@ from tiny_models import TEXT_DIM, frozen, wan_scheduler, wan_settings, wan_vae
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
 from tiny.family import IMAGE, PROMPT
-from tiny.unadapted.made import VIDEO, family, masks
+from tiny.unadapted.made import HEADS, PHOTO, ROPE, VIDEO, family, masks
 
-HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
-ROPE = (4, 6, 6)
-SMALLER = {"num_layers": 1}
 MASKED = {**VIDEO, **masks("prompt_attention_mask")}
-PHOTO = IMAGE.resize((64, 64))
 IMAGE_DIM = 16
 VISION = CLIPVisionConfig(
     hidden_size=IMAGE_DIM,
@@ -109,7 +105,6 @@ ALLEGRO = family(
         "sample_width": 8,
         "sample_frames": 2,
     },
-    smaller=SMALLER,
     scheduler=EulerAncestralDiscreteScheduler,
     size={**MASKED, "negative_prompt": None, "num_frames": 8},
 )
@@ -126,7 +121,6 @@ ANYFLOW = family(
         "num_layers": 2,
         "rope_max_seq_len": 32,
     },
-    smaller=SMALLER,
     scheduler=FlowMapEulerDiscreteScheduler,
     size=VIDEO,
     parts={"vae": video_vae},
@@ -140,7 +134,6 @@ CHRONO_EDIT = family(
         "image_dim": IMAGE_DIM,
         "added_kv_proj_dim": 32,
     },
-    smaller=SMALLER,
     scheduler=sky_scheduler,
     size={**VIDEO, "image": PHOTO},
     text={"prompt_embeds": (1, 512, TEXT_DIM)},
@@ -162,7 +155,6 @@ EASY_ANIMATE = family(
         "text_embed_dim": TEXT_DIM,
         "norm_eps": 1e-5,
     },
-    smaller=SMALLER,
     size={**MASKED, "height": 32, "width": 32},
     parts={"vae": magvit},
 )
@@ -181,7 +173,6 @@ HUNYUAN_VIDEO_15 = family(
         "rope_axes_dim": ROPE,
         "task_type": "t2v",
     },
-    smaller=SMALLER,
     size={**VIDEO, **masks("prompt_embeds_mask", "prompt_embeds_mask_2", dtype=torch.int64)},
     text={**PROMPT, "prompt_embeds_2": (1, 6, TEXT_DIM)},
     guidance=None,
@@ -210,7 +201,6 @@ KANDINSKY5 = family(
     Kandinsky5T2VPipeline,
     Kandinsky5Transformer3DModel,
     {**KANDINSKY5_CONFIG, "visual_cond": True},
-    smaller={"num_visual_blocks": 1},
     size={**VIDEO, **CU_SEQLENS},
     text=KANDINSKY5_TEXT,
     calls_per_step=2,
@@ -234,7 +224,6 @@ LATTE = family(
         "attention_bias": True,
         "video_length": 2,
     },
-    smaller=SMALLER,
     scheduler=DDIMScheduler,
     size={"height": 64, "width": 64, "video_length": 2, "negative_prompt": None},
 )
@@ -242,7 +231,6 @@ LUCY = family(
     LucyEditPipeline,
     WanTransformer3DModel,
     {**wan_settings(2), "in_channels": 8},
-    smaller=SMALLER,
     scheduler=wan_scheduler,
     size={**VIDEO, "video": [PHOTO] * 5},
     parts={"vae": video_vae},
@@ -260,7 +248,6 @@ MOTIF = family(
         "text_embed_dim": TEXT_DIM,
         "rope_axes_dim": ROPE,
     },
-    smaller={"num_layers": 1, "num_single_layers": 1},
     size=MASKED,
     guidance=None,
     calls_per_step=2,
@@ -284,7 +271,6 @@ SANA_VIDEO = family(
         "sample_size": 8,
         "rope_max_seq_len": 32,
     },
-    smaller=SMALLER,
     size={
         "height": 64,
         "width": 64,
@@ -300,7 +286,6 @@ SKY_REELS = family(
     SkyReelsV2Pipeline,
     SkyReelsV2Transformer3DModel,
     SKY_REELS_CONFIG,
-    smaller=SMALLER,
     scheduler=sky_scheduler,
     size=VIDEO,
     calls_per_step=2,
@@ -315,7 +300,6 @@ SKY_REELS_IMAGE = family(
         "image_dim": IMAGE_DIM,
         "added_kv_proj_dim": 32,
     },
-    smaller=SMALLER,
     scheduler=sky_scheduler,
     size={**VIDEO, "image": PHOTO},
     text={"prompt_embeds": (1, 512, TEXT_DIM)},
@@ -326,7 +310,6 @@ SKY_REELS_FORCING = family(
     SkyReelsV2DiffusionForcingPipeline,
     SkyReelsV2Transformer3DModel,
     {**SKY_REELS_CONFIG, "inject_sample_info": True},
-    smaller=SMALLER,
     scheduler=sky_scheduler,
     size={**VIDEO, "prompt": None, "base_num_frames": 5},
     calls_per_step=2,

@@ -1,0 +1,67 @@
+"""Linear layers are int8 while the stack is attached, and what they were afterwards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from diffusers import WanPipeline
+from sraccel_torchao import TorchaoInt8
+from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
+from untouched import untouched
+
+import sraccel
+
+pytest.importorskip("torchao", reason="torchao is not installed: `pip install torchao`")
+
+
+@pytest.fixture(scope="module")
+def wan() -> WanPipeline:
+    torch.set_grad_enabled(False)
+    return tiny_pipeline()
+
+
+def made(**options: Any) -> TorchaoInt8:
+    return TorchaoInt8(TorchaoInt8.Options(**options))
+
+
+@pytest.mark.parametrize("inputs", ["float", "int8"])
+def test_it_is_near_the_bare_run_and_nothing_stays(inputs: Any, wan: WanPipeline) -> None:
+    bare = wan(**call_arguments(4)).frames
+    weight = wan.transformer.blocks[0].attn1.to_q.weight
+    with untouched(wan), sraccel.compose(wan, [made(inputs=inputs)]) as stack:
+        assert type(wan.transformer.blocks[0].attn1.to_q.weight) is not torch.nn.Parameter
+        first, second = wan(**call_arguments(4)).frames, wan(**call_arguments(4)).frames
+    assert wan.transformer.blocks[0].attn1.to_q.weight is weight
+    assert torch.equal(first, second)
+    assert not torch.equal(first, bare)
+    assert float((first - bare).abs().mean() / bare.abs().mean()) < 0.05
+    assert stack.report.accelerators[0].notes["layers"] == {"transformer": 10 * 3}
+
+
+def test_without_layers_no_bit_changes_and_it_says_so(wan: WanPipeline) -> None:
+    bare = wan(**call_arguments(3)).frames
+    with sraccel.compose(wan, [made(smallest=10_000)]) as stack:
+        assert torch.equal(wan(**call_arguments(3)).frames, bare)
+    assert any("does nothing" in warning for warning in stack.report.warnings)
+
+
+def test_weights_are_restored_after_an_error(wan: WanPipeline) -> None:
+    with untouched(wan), pytest.raises(KeyboardInterrupt), sraccel.compose(wan, [made()]):
+        raise KeyboardInterrupt
+
+
+def test_beside_a_switch_and_a_cache_both_models_are_quantised(wan: WanPipeline) -> None:
+    render = tiny_transformer(seed=7, layers=2)
+    both = {"transformer": IDENTITY, "render": IDENTITY}
+    recipe: list[Any] = [
+        made(),
+        {"use": "srdiffusion", "render": render, "switch_step": 3},
+        {"use": "teacache", "threshold": 3.0, "coefficients": both},
+    ]
+    with untouched(wan, render), sraccel.compose(wan, recipe) as stack:
+        wan(**call_arguments(6))
+    record = stack.report.accelerators
+    assert record[0].notes["layers"] == {"transformer": 30, "render": 20}
+    assert record[2].reused_calls > 0
