@@ -15,6 +15,7 @@ from sraccel.loop.stack import Stack
 from sraccel.models.partners import check_partners
 from sraccel.noise.space import noise_space_of
 from sraccel.recipe.catalogue import installed
+from sraccel.recipe.discovery.requirements import unmet
 from sraccel.recipe.recipe import Recipe
 from sraccel.report.build import build_report
 
@@ -57,8 +58,10 @@ def compose(
         RecipeError: the recipe is not valid.
         ConflictError: its accelerators contradict each other or the target.
         ModelError: a model is missing, unknown, or does not fit its partner.
+        PluginError: an accelerator needs a package that is not installed here.
     """
     recipe, accelerators = instances(recipe)
+    check_requirements(accelerators)
     known = [*adapters, *installed().adapters]
     hooks = LoopHooks(accelerators)
     check_claims(accelerators, hooks)
@@ -81,6 +84,19 @@ def instances(recipe: Any) -> tuple[Recipe, list[Accelerator]]:
     items = [item.options if isinstance(item, Accelerator) else item for item in recipe]
     recipe = Recipe.load(items)
     return recipe, [made.get(id(item)) or item.accelerator(item) for item in recipe.accelerators]
+
+
+def check_requirements(accelerators: list[Accelerator]) -> None:
+    """Refuse accelerators whose `requires` do not hold here.
+
+    Raises:
+        PluginError: naming the first, what it lacks, and what to install.
+    """
+    for accelerator in accelerators:
+        for lack in unmet(accelerator.requires):
+            raise PluginError(
+                f"{accelerator.name!r} cannot run here: {lack}", accelerator=accelerator.name
+            )
 
 
 def check_families(accelerators: list[Accelerator], denoisers: list[Denoiser]) -> None:

@@ -25,6 +25,8 @@ from sraccel.loop.finding import Finding
 from sraccel.loop.forecast import Forecast
 from sraccel.loop.history import Computed, History
 from sraccel.loop.hookspecs import hookimpl
+from sraccel.loop.intercept import Interception
+from sraccel.loop.obstacle import Obstacle, no_cuda
 from sraccel.loop.placement import Placement
 from sraccel.loop.run import Run
 from sraccel.loop.scope import Scope
@@ -70,6 +72,7 @@ __all__ = [
     "FlowSchedule",
     "Forecast",
     "History",
+    "Interception",
     "Level",
     "LoopError",
     "Metric",
@@ -77,6 +80,7 @@ __all__ = [
     "ModelSource",
     "NoiseSpace",
     "NonFiniteError",
+    "Obstacle",
     "OutputError",
     "Placement",
     "PluginError",
@@ -108,6 +112,7 @@ __all__ = [
     "flow_shift",
     "hookimpl",
     "name_or",
+    "no_cuda",
     "noise_space_of",
     "output_folder",
     "read_text",

@@ -25,6 +25,15 @@ FluxOnly = made("flux-only", families=frozenset({"flux"}))
 Lost = made("lost", select_denoiser=hookimpl(lambda self, step: "nowhere"))
 
 
+NeedsMuch = made("needs-much", requires=("nothing-of-the-kind>=2", "pluggy>=1"))
+
+
+def test_an_accelerator_that_lacks_a_package_is_refused_with_what_to_install() -> None:
+    expected = r"'needs-much' cannot run here: it needs nothing-of-the-kind>=2, .*: pip install"
+    with pytest.raises(sraccel.PluginError, match=expected):
+        sraccel.compose(tiny_transformer(), [NeedsMuch.Options()])
+
+
 def test_what_is_no_pipeline_and_no_denoiser_is_refused() -> None:
     with pytest.raises(sraccel.ModelError, match="cannot accelerate a str"):
         sraccel.compose("Wan-AI/Wan2.1-T2V-14B-Diffusers", [])

@@ -4,5 +4,5 @@ In: a recipe, maybe a model's name. Out: `Finding`s: errors, warnings, notes. No
 
 Others use: `recipe_check.check_recipe` (without torch), `model_check.check_model` (with the model:
 fit, memory, speedup by arithmetic), `schema.recipe_schema` (for editors),
-`matrix` (which accelerators go together).
+`matrix` (which accelerators go together), `inventory` (what is installed, and whether it can run).
 """

@@ -13,8 +13,10 @@ from sraccel.cli.calibrate_budgets import calibrate
 from sraccel.cli.check import check
 from sraccel.cli.compare import compare
 from sraccel.cli.demo import demo
+from sraccel.cli.disable_plugin import switched_off
 from sraccel.cli.failures import INTERRUPTED, set_loudness
 from sraccel.cli.generate import generate
+from sraccel.cli.new_plugin import new_plugin
 from sraccel.cli.pairs import pairs
 from sraccel.cli.plugins import plugins
 from sraccel.cli.recipes import recipes
@@ -34,6 +36,7 @@ app.command()(check)
 app.command()(compare)
 app.command()(demo)
 app.command()(generate)
+app.command("new-plugin")(new_plugin)
 app.command()(pairs)
 app.command()(plugins)
 app.command()(recipes)
@@ -55,6 +58,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
     _: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
@@ -65,8 +69,19 @@ def _root(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Show what is logged, decision by decision.")
     ] = False,
+    disable_plugin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--disable-plugin",
+            metavar="NAME",
+            help="Leave out a plugin, or all of a package, as SRACCEL_DISABLE_PLUGINS does. May be "
+            "repeated.",
+        ),
+    ] = None,
 ) -> None:
     set_loudness(quiet=quiet, verbose=verbose)
+    if disable_plugin:
+        context.with_resource(switched_off(disable_plugin))
 
 
 def main() -> None:

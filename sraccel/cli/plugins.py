@@ -1,4 +1,4 @@
-"""`sraccel plugins`: what is installed, what failed to import, and an accelerator's options."""
+"""`sraccel plugins`: what is installed, what is wrong with it, and an accelerator's options."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ def plugins(
     ] = False,
     debug: Debug = False,
 ) -> None:
-    """List what a recipe can name, where it comes from, and what failed to import."""
+    """List what plugins bring, where it comes from, whether it can run here, and what is wrong.
+
+    `sraccel --disable-plugin NAME plugins` leaves a plugin out, as for any command; so does the
+    environment variable SRACCEL_DISABLE_PLUGINS.
+    """
     with reported(debug):
         from sraccel.recipe.catalogue import installed
 
@@ -45,58 +49,18 @@ def plugins(
 
             show_matrix(sorted(catalogue.accelerators), as_json)
         elif name is None:
-            described = describe(catalogue)
+            from sraccel.check.inventory import inventory
+
+            described = inventory(catalogue)
             _print_json(described) if as_json else _print_catalogue(described)
         else:
             one = _describe_one(catalogue, name)
             _print_json(one) if as_json else _print_one(one)
 
 
-def describe(catalogue: Catalogue) -> dict[str, Any]:
-    """Everything that is installed, as plain data."""
-    return {
-        "accelerators": [_row(catalogue, name) for name in sorted(catalogue.accelerators)],
-        "metrics": sorted(catalogue.metrics),
-        "scores": sorted(catalogue.scores),
-        "recipes": sorted(catalogue.recipes),
-        "families": sorted(adapter.family for adapter in catalogue.adapters),
-        "failed": [
-            {
-                "plugin": plugin.name,
-                "distribution": plugin.distribution,
-                "error": f"{type(plugin.error).__name__}: {plugin.error}",
-            }
-            for plugin in catalogue.plugins
-            if plugin.error is not None
-        ],
-    }
-
-
-def _row(catalogue: Catalogue, name: str) -> dict[str, Any]:
-    from sraccel.loop.claims import claims_of
-
-    accelerator = catalogue.accelerators[name]
-    hooks = _hooks(accelerator)
-    brought_by = (item.name for item in catalogue.plugins if name in item.accelerators)
-    return {
-        "name": name,
-        "summary": accelerator.summary(),
-        "plugin": next(brought_by, None),
-        "distribution": catalogue.origin(name),
-        "claims": [claim.name for claim in claims_of(accelerator, hooks)],
-        "families": sorted(accelerator.families) if accelerator.families is not None else None,
-        "hooks": hooks,
-    }
-
-
-def _hooks(accelerator: type[Accelerator]) -> list[str]:
-    """The loop hooks that it implements, in the order in which a run asks."""
-    from sraccel.loop.hooks import HOOKS, is_implemented
-
-    return [name for name in HOOKS if is_implemented(accelerator, name)]
-
-
 def _describe_one(catalogue: Catalogue, name: str) -> dict[str, Any]:
+    from sraccel.check.inventory import accelerator_row
+
     try:
         accelerator = catalogue.accelerator(name)
     except KeyError:
@@ -104,7 +68,7 @@ def _describe_one(catalogue: Catalogue, name: str) -> dict[str, Any]:
         raise typer.BadParameter(
             f"no accelerator is called {name!r} (installed: {known})"
         ) from None
-    return {**_row(catalogue, name), "options": list(_options(accelerator))}
+    return {**accelerator_row(catalogue, name), "options": list(_options(accelerator))}
 
 
 def _options(accelerator: type[Accelerator]) -> Iterator[dict[str, Any]]:
@@ -161,10 +125,10 @@ def _print_catalogue(data: dict[str, Any]) -> None:
         )
         rows.add_section()
     console.print(rows if data["accelerators"] else "no accelerators installed")
-    for label in ("families", "metrics", "scores", "recipes"):
-        console.print(Text(f"\n{label}: ", style="bold").append(_listed(data[label]), "not bold"))
-    for failure in data["failed"]:
-        console.print(_failure(failure))
+    for label in ("families", "metrics", "scores", "recipes", "calibrations"):
+        _print_list(console, label, data[label])
+    for text, style in troubles(data):
+        console.print(Text(f"\n{text}", style=style))
     console.print("\n`sraccel plugins NAME` lists an accelerator's options.")
 
 
@@ -172,20 +136,54 @@ def _from(item: dict[str, Any]) -> str:
     return str(item["distribution"]) + (f"\nplugin {item['plugin']}" if item["plugin"] else "")
 
 
-def _listed(names: list[str]) -> str:
-    return ", ".join(names) or "none"
+def _print_list(console: Console, label: str, items: list[dict[str, Any]]) -> None:
+    """Names by the distribution that they come from."""
+    by_origin: dict[str, list[str]] = {}
+    for item in items:
+        by_origin.setdefault(item["distribution"], []).append(item["name"])
+    console.print(Text(f"\n{label}", style="bold").append("" if items else ": none", "not bold"))
+    for origin, names in by_origin.items():
+        console.print(Padding(Text(f"from {origin}: {', '.join(names)}"), (0, 0, 0, 2)))
 
 
-def _failure(failure: dict[str, str]) -> Text:
-    where = f"{failure['plugin']} ({failure['distribution']})"
-    return Text(f"\ncannot be imported: {where}: {failure['error']}", style="red")
+def troubles(data: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is not as it should be, each in one sentence, with the style to print it in."""
+    from sraccel.check.inventory import LISTS
+
+    for label in LISTS.values():
+        for item in data[label]:
+            for obstacle in item["obstacles"]:
+                yield f"does not run here: {item['name']}: {_obstacle(obstacle)}", "yellow"
+    for heavy in data["heavy_imports"]:
+        yield (
+            f"slow to import: {_plugin(heavy)} imports {', '.join(heavy['imports'])} when it is "
+            f"imported, which took {heavy['seconds']:.1f} s and is added to every command: its "
+            f"author can import them inside functions",
+            "yellow",
+        )
+    for fault in data["faults"]:
+        what = "" if fault["what"] == "plugin" else f"{fault['what']} cannot be used: "
+        yield f"{_plugin(fault)}: {what}{fault['message']}", "red"
+    for plugin in data["disabled"]:
+        yield f"switched off: {_plugin(plugin)}", "yellow"
+
+
+def _plugin(item: dict[str, Any]) -> str:
+    return f"{item['plugin']} ({item['distribution']})"
+
+
+def _obstacle(obstacle: dict[str, str]) -> str:
+    reason, remedy = obstacle["reason"], obstacle["remedy"]
+    return f"{reason}; what would help: {remedy}" if remedy else reason
 
 
 def _print_one(data: dict[str, Any]) -> None:
     console = Console(highlight=False)
-    families = "every family" if data["families"] is None else _listed(data["families"])
+    families = "every family" if data["families"] is None else ", ".join(data["families"])
     console.print(Text(data["name"], style="bold").append(f"  {data['summary']}", "not bold"))
     console.print(Text(f"from {data['distribution']}, for {families}"))
+    for obstacle in data["obstacles"]:
+        console.print(Text(f"does not run here: {_obstacle(obstacle)}", style="yellow"))
     if not data["options"]:
         console.print("It has no options.")
     for option in data["options"]:

@@ -9,6 +9,6 @@ is met; `skipping` asks a stack's rule and predictor; `stack` attaches all of it
 target. The way of one call through these files is in docs/explanation/how-it-works.md.
 
 Others use: accelerator, answers, call, claims, clean_latents, clock, column, continuation,
-denoiser, denoiser_adapter, finding, forecast, history, hooks, hookspecs, intercept, numbers_only,
-placement, run, scope, stack, step, step_plan.
+denoiser, denoiser_adapter, edition, finding, forecast, history, hooks, hookspecs, intercept,
+numbers_only, obstacle, placement, run, scope, stack, step, step_plan.
 """

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sraccel.loop.denoiser import Denoiser
     from sraccel.loop.finding import Finding
     from sraccel.loop.forecast import Forecast
+    from sraccel.loop.obstacle import Obstacle
     from sraccel.loop.stack import Stack
     from sraccel.models.source import ModelSource
     from sraccel.recipe.sampling import Sampling
@@ -95,6 +96,8 @@ class Accelerator:
         claims: what it owns in a stack beyond what its hooks say: names of
             `sraccel.loop.claims.CLAIMS` (`attention`, say), or a `Claim` that can be shared.
         families: the denoiser families it works with; None means every family.
+        requires: packages that it needs beyond those of its distribution (an optional extra, say),
+            as in `triton>=3`; without them it is refused when composing.
         columns: what it measures at steps, by name; see `Step.measure`.
         scope: of a rule: whether each guidance branch decides for itself.
         block_span: of a rule: the blocks that may be skipped, as a slice of the stack. Those before
@@ -112,6 +115,7 @@ class Accelerator:
     api: ClassVar[int] = API
     claims: ClassVar[Collection[str | Claim]] = frozenset()
     families: ClassVar[frozenset[str] | None] = None
+    requires: ClassVar[Collection[str]] = ()
     columns: ClassVar[Mapping[str, Column]] = {}
     scope: Scope = "each"
     block_span: tuple[int, int | None] = (0, None)
@@ -139,6 +143,14 @@ class Accelerator:
         self.options: Any = type(self).Options() if options is None else options
         if isinstance(options, RuleOptions):
             self.scope, self.cache_device = options.scope, options.cache_device
+
+    @classmethod
+    def obstacles(cls) -> Iterable[Obstacle]:
+        """What keeps it from running on this machine, beyond `requires`; for `sraccel plugins`.
+
+        Must not import torch; `sraccel.plugin.no_cuda()` says whether there is a GPU.
+        """
+        return ()
 
     def span_of(self, denoiser: Denoiser) -> tuple[int, int | None]:
         """The `block_span` in this denoiser; to be overridden where models differ in depth."""

@@ -53,6 +53,7 @@ class DenoiserAdapter(ABC):
             timestep cannot be read is taken to be of the watched loop.
         predicts_for_scheduler: whether the family's pipelines hand the model's prediction to the
             scheduler as it is (guidance aside); False where they negate or rescale it.
+        requires: packages that the family's models need, as in `diffusers>=0.42`.
     """
 
     family: ClassVar[str]
@@ -69,6 +70,7 @@ class DenoiserAdapter(ABC):
     of_one_model: ClassVar[Mapping[str, str]] = {}
     timesteps_known: ClassVar[bool] = True
     predicts_for_scheduler: ClassVar[bool] = True
+    requires: ClassVar[Sequence[str]] = ()
 
     def recognises(self, module: nn.Module) -> bool:
         """Whether this module is a denoiser of the family."""

@@ -24,8 +24,8 @@ GONE = {"reuse_residual": 2}
 """Hooks of earlier editions, and the edition that took them away."""
 
 
-def check_edition(accelerator: Accelerator) -> None:
-    """Refuse an accelerator of another edition.
+def check_edition(accelerator: Accelerator | type[Accelerator]) -> None:
+    """Refuse an accelerator (or its class) of another edition.
 
     Raises:
         PluginError: it says so itself, or implements a hook that is gone.

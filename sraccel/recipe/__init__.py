@@ -4,5 +4,6 @@ In: a YAML, TOML or JSON file, the name of an installed recipe, or Python. Out: 
 `RecipeError` that lists everything that is wrong with its place. Imports no torch.
 
 Others use: `recipe.Recipe`, `sampling.Sampling` (the pipeline's call in it), `catalogue.installed`
-(what plugins bring), `prompts.read_prompts`, and of `reading` what its docstring names.
+(what plugins bring), `discovery` (how they are found), `prompts.read_prompts`, and of `reading`
+what its docstring names.
 """

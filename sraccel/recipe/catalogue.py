@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from dataclasses import dataclass, field, replace
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pluggy
 from pydantic_core import PydanticCustomError
 
 from sraccel.errors import PluginError, SraccelError
 from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
-from sraccel.loop.hookspecs import PROJECT, Discovery
+from sraccel.recipe.discovery.disabled import disabled_names, names_of
+from sraccel.recipe.discovery.entry_points import found_entry_points, load, unloaded
+from sraccel.recipe.discovery.plugin import Fault, Kind, Offer, Plugin
 from sraccel.text import did_you_mean
 from sraccel.video.metric import Metric
 from sraccel.video.score import Score
@@ -22,23 +22,6 @@ from sraccel.video.score import Score
 if TYPE_CHECKING:
     from sraccel.calibration.calibration import Calibration
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """One entry point of the group, imported or not.
-
-    Attributes:
-        name: the entry point's name.
-        distribution: name and version of the package that it comes from.
-        error: why it cannot be used, or None.
-        accelerators: names of the accelerators that it brings.
-    """
-
-    name: str
-    distribution: str
-    error: BaseException | None = None
-    accelerators: tuple[str, ...] = ()
 
 
 @dataclass
@@ -52,92 +35,98 @@ class Catalogue:
     scores: dict[str, Score] = field(default_factory=dict)
     recipes: dict[str, Path] = field(default_factory=dict)
     calibrations: dict[str, type[Calibration]] = field(default_factory=dict)
-    _origin: dict[str, str] = field(default_factory=dict, repr=False)
+    _origin: dict[tuple[str, ...], str] = field(default_factory=dict, repr=False)
 
     def accelerator(self, name: str) -> type[Accelerator]:
         """The accelerator of this name.
 
         Raises:
-            PluginError: its plugin is installed but cannot be imported.
+            PluginError: it, or the plugin of this name, is installed but cannot be used.
             KeyError: no plugin brings it.
         """
         if name in self.accelerators:
             return self.accelerators[name]
         for plugin in self.plugins:
-            if plugin.error is not None and plugin.name == name:
-                raise PluginError(
-                    f"the plugin {name!r} ({plugin.distribution}) is installed but cannot be "
-                    f"imported: {type(plugin.error).__name__}: {plugin.error}",
-                    plugin=name,
-                ) from plugin.error
+            if (reason := _lack(plugin, name)) is not None:
+                raise PluginError(reason, plugin=plugin.name) from plugin.error
         raise KeyError(name)
 
-    def origin(self, accelerator: str) -> str:
-        """The distribution that brings an accelerator, as in `sraccel 0.1.0`."""
-        return self._origin.get(accelerator, "this program")
+    def origin(self, name: str, kind: Kind = "accelerator") -> str:
+        """The distribution that brings something, as in `sraccel 0.1.0`."""
+        return self._origin.get((kind, name), "this program")
 
-    def load(self, entry_point: EntryPoint) -> None:
-        """Import one entry point and add what it brings; a failure is listed, not raised."""
-        distribution = _distribution(entry_point)
-        try:
-            implementation = entry_point.load()
-            brought = self._add(entry_point.name, implementation, distribution)
-        except (Exception, SystemExit) as error:  # a third party's import may raise anything
-            self.plugins.append(Plugin(entry_point.name, distribution, error))
+    @property
+    def disabled(self) -> list[str]:
+        """Names of the plugins that are switched off."""
+        return [plugin.name for plugin in self.plugins if plugin.disabled]
+
+    def load(self, entry_point: EntryPoint, *, disabled: bool = False) -> None:
+        """Import one entry point and add what it brings; what fails is listed, not raised."""
+        plugin = unloaded(entry_point, disabled=True) if disabled else load(entry_point)
+        kept, faults = [], list(plugin.faults)
+        for offer in plugin.offers:
+            if offer.key in self._origin:
+                faults.append(self._taken(offer, plugin.distribution))
+            else:
+                self._add(offer, plugin.distribution)
+                kept.append(offer)
+        self.plugins.append(replace(plugin, offers=tuple(kept), faults=tuple(faults)))
+
+    def _taken(self, offer: Offer, distribution: str) -> Fault:
+        """What to say of a name that is there already."""
+        kind, other = offer.key[0], self._origin[offer.key]
+        advice = (
+            "give one of them another name"
+            if other == distribution
+            else ("uninstall one of them, or switch its plugin off (SRACCEL_DISABLE_PLUGINS)")
+        )
+        article = "an" if kind == "accelerator" else "a"
+        return Fault(
+            offer.name,
+            f"{article} {kind} {offer.name!r} is brought by {distribution} and by {other}, whose "
+            f"is used: {advice}",
+            offer.name,
+        )
+
+    def _add(self, offer: Offer, distribution: str) -> None:
+        self._origin[offer.key] = self._origin[offer.kind, offer.name] = distribution
+        by_kind: dict[Kind, dict[str, Any]] = {
+            "accelerator": self.accelerators,
+            "metric": self.metrics,
+            "score": self.scores,
+            "recipe": self.recipes,
+            "calibration": self.calibrations,
+        }
+        if offer.kind == "family":
+            self.adapters.append(offer.thing)
         else:
-            self.plugins.append(Plugin(entry_point.name, distribution, None, tuple(brought)))
+            by_kind[offer.kind][offer.name] = offer.thing
 
-    def _add(self, name: str, implementation: object, distribution: str) -> list[str]:
-        """Add all that a plugin brings, or nothing of it if something is wrong."""
-        ask = _discovery_hooks(name, implementation)
-        accelerators = {accelerator.name: accelerator for accelerator in ask("accelerators")}
-        for taken in accelerators.keys() & self.accelerators.keys():
-            raise PluginError(
-                f"an accelerator {taken!r} is brought by {distribution} and by "
-                f"{self.origin(taken)}: uninstall one of them",
-                accelerator=taken,
-                plugin=name,
-            )
-        judges = self._judges(name, ask("metrics"), distribution)
-        adapters = ask("denoiser_adapters")
-        recipes = {path.stem: path for path in ask("recipes")}
-        calibrations = {found.name: found for found in ask("calibrations")}
-        self.adapters.extend(adapters)
-        for judge in judges:
-            known: dict[str, Any] = self.metrics if isinstance(judge, Metric) else self.scores
-            known[judge.name] = judge
-        self.recipes.update(recipes)
-        self.calibrations.update(calibrations)
-        self.accelerators.update(accelerators)
-        self._origin.update(dict.fromkeys(accelerators, distribution))
-        return list(accelerators)
 
-    def _judges(self, name: str, brought: list[Any], distribution: str) -> list[Metric | Score]:
-        """Metrics and scores that a plugin brings; errors for other things and taken names."""
-        taken = {*self.metrics, *self.scores}
-        for judge in brought:
-            if not isinstance(judge, (Metric, Score)):
-                raise PluginError(
-                    f"{distribution} brings a {type(judge).__name__} in sraccel_metrics, which is "
-                    f"for Metric and Score",
-                    plugin=name,
-                )
-            if judge.name in taken:
-                raise PluginError(
-                    f"{distribution} brings a metric or score {judge.name!r}, which is there "
-                    f"already: give it another name",
-                    plugin=name,
-                )
-            taken.add(judge.name)
-        return brought
+def _lack(plugin: Plugin, name: str) -> str | None:
+    """Why a plugin, or the accelerator of this name in it, cannot be used; None: not known here."""
+    where = f"({plugin.distribution}) is installed but"
+    if plugin.name == name and (plugin.error is not None or plugin.disabled):
+        return f"the plugin {name!r} {where} {plugin.refusal or 'switched off'}"
+    for fault in plugin.faults:
+        if fault.name == name:
+            return f"{name!r} {where} cannot be used: {fault.message}"
+    return None
+
+
+def installed() -> Catalogue:
+    """The catalogue of this environment, without plugins that are switched off now.
+
+    Read once for each choice of those: what is installed does not change in a process.
+    """
+    return _without(disabled_names())
 
 
 @functools.cache
-def installed() -> Catalogue:
-    """The catalogue of this environment; read once: it does not change in a process."""
+def _without(disabled: frozenset[str]) -> Catalogue:
     catalogue = Catalogue()
-    for entry_point in sorted(entry_points(group=PROJECT), key=lambda found: found.name):
-        catalogue.load(entry_point)
+    for entry_point in found_entry_points():
+        catalogue.load(entry_point, disabled=bool(names_of(entry_point) & disabled))
     return catalogue
 
 
@@ -182,27 +171,10 @@ def _unknown(name: str) -> PydanticCustomError:
     """Pydantic's error for an unknown name; it lists the known ones."""
     known = sorted(installed().accelerators)
     hint, listed = did_you_mean(name, known), ", ".join(known)
+    if off := ", ".join(installed().disabled):
+        listed += f"; plugins that are switched off: {off}"
     return PydanticCustomError(
         "unknown_accelerator",
         "no accelerator is called {quoted}{hint} (installed: {listed})",
         {"name": name, "known": known, "quoted": repr(name), "hint": hint, "listed": listed},
     )
-
-
-def _discovery_hooks(name: str, implementation: object) -> Callable[[str], list[Any]]:
-    """Validate a plugin's discovery hooks; return a function that calls one of them."""
-    manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(Discovery)
-    manager.register(implementation, name)
-    manager.check_pending()
-
-    def ask(what: str) -> list[Any]:
-        answers: list[Iterable[Any]] = getattr(manager.hook, f"sraccel_{what}")()
-        return [item for answer in answers for item in answer]
-
-    return ask
-
-
-def _distribution(entry_point: EntryPoint) -> str:
-    dist = entry_point.dist
-    return f"{dist.name} {dist.version}" if dist is not None else "unknown distribution"

@@ -21,9 +21,11 @@ class Metric:
         loss: turns a value into what is lost: 0 for identical videos, more for worse ones, such
             that losses can be added. None: the bare video's value minus it.
         limits: the least and the greatest value that it can give; None: any number.
+        requires: packages that it needs, as in `lpips>=0.1`.
     """
 
     name: str
     compare: Callable[[torch.Tensor, torch.Tensor], float]
     loss: Callable[[float], float] | None = None
     limits: tuple[float, float] | None = None
+    requires: tuple[str, ...] = ()

@@ -20,8 +20,10 @@ class Score:
             the prompt that it was made for; returns one number, or None where it cannot judge
             this prompt or this video.
         limits: the least and the greatest value that it can give; None: any number.
+        requires: packages that it needs, as in `lpips>=0.1`.
     """
 
     name: str
     judge: Callable[[torch.Tensor, str], float | None]
     limits: tuple[float, float] | None = None
+    requires: tuple[str, ...] = ()

@@ -130,7 +130,7 @@ def test_a_problem_names_the_distribution_that_brings_the_accelerator(
             by: int
 
     register(Halver)
-    monkeypatch.setitem(installed()._origin, "halver", "halver-package 2.0")
+    monkeypatch.setitem(installed()._origin, ("accelerator", "halver"), "halver-package 2.0")
     with pytest.raises(RecipeError) as refused:
         Recipe(accelerators=[{"use": "halver"}])
     (problem,) = refused.value.problems

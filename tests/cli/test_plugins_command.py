@@ -10,6 +10,8 @@ import pytest
 from command import Sraccel
 from distribution import make_distribution
 
+from sraccel.cli.plugins import troubles
+
 RUN = """
 import sys
 from sraccel.cli import main
@@ -56,9 +58,14 @@ def test_plugins_lists_every_accelerator_with_its_origin_and_hooks(sraccel: Srac
     assert {"skip_blocks", "residual_computed"} <= set(teacache["hooks"])
     assert teacache["summary"]
     assert "attention" in accelerators["sageattention"]["claims"]
-    assert {"psnr_db", "ssim"} <= set(listed["metrics"])
-    assert "demo" in listed["recipes"]
-    assert "wan" in listed["families"]
+    for kind, name in [
+        *(("metrics", "psnr_db"), ("metrics", "ssim"), ("scores", "semantic")),
+        *(("recipes", "demo"), ("families", "wan")),
+    ]:
+        (found,) = [item for item in listed[kind] if item["name"] == name]
+        assert found["distribution"].startswith("sraccel ")
+        assert found["runs_here"]
+    assert (listed["faults"], listed["heavy_imports"], listed["disabled"]) == ([], [], [])
 
 
 def test_plugins_prints_the_same_as_a_table(sraccel: Sraccel):
@@ -104,9 +111,68 @@ def sraccel_accelerators():
 def test_a_third_party_s_plugin_is_listed_beside_one_that_cannot_be_imported(tmp_path: Path):
     make_distribution(tmp_path, "halver", THIRD_PARTY)
     make_distribution(tmp_path, "broken", "import a_module_that_is_missing")
+    make_distribution(tmp_path, "second", THIRD_PARTY)
+    make_distribution(tmp_path, "newer", THIRD_PARTY, requires=["sraccel>=9"])
     done = in_a_fresh_process("plugins", path=tmp_path)
     assert done.returncode == 0
-    assert "Halves [everything]." in done.stdout
-    assert "halver 9.9" in done.stdout
-    assert "cannot be imported: broken (broken 9.9): ModuleNotFoundError" in done.stdout
-    assert "a_module_that_is_missing" in done.stdout
+    shown = " ".join(done.stdout.split())
+    assert "Halves [everything]." in shown
+    assert "halver 9.9" in shown
+    assert "broken (broken 9.9): cannot be imported: ModuleNotFoundError" in shown
+    assert "a_module_that_is_missing" in shown
+    assert shown.count("cannot be imported") == 1
+    assert "'halver' is brought by second 9.9 and by halver 9.9, whose is used: uninst" in shown
+    assert "newer (newer 9.9): cannot be used: it needs sraccel>=9, and sraccel 0" in shown
+
+
+HEAVY = """
+import torch
+from sraccel.plugin import Accelerator, Obstacle, hookimpl
+
+class Heavy(Accelerator):
+    name = "{name}"
+    requires = ("nothing-of-the-kind>=2",)
+
+    @classmethod
+    def obstacles(cls):
+        return [Obstacle("it is Sunday", "wait")]
+
+@hookimpl
+def sraccel_accelerators():
+    return [Heavy]
+"""
+
+
+def test_what_keeps_a_plugin_from_running_and_what_importing_it_costs_is_said(tmp_path: Path):
+    for name in ("heavy", "later"):
+        source = HEAVY.format(name=name)
+        make_distribution(tmp_path, name, source, requires=["numpy<1", "sraccel"])
+    done = in_a_fresh_process("plugins", "--json", path=tmp_path)
+    listed = json.loads(done.stdout)
+    (heavy,) = [item for item in listed["accelerators"] if item["name"] == "heavy"]
+    assert not heavy["runs_here"]
+    first, *others = [one["reason"] for one in heavy["obstacles"]]
+    assert first.startswith("it needs numpy<1, and numpy ")
+    assert others == ["it needs nothing-of-the-kind>=2, which is not installed", "it is Sunday"]
+    remedies = [one["remedy"] for one in heavy["obstacles"]]
+    assert remedies == ["pip install 'numpy<1'", "pip install 'nothing-of-the-kind>=2'", "wait"]
+    costs = {item["plugin"]: item for item in listed["heavy_imports"]}
+    assert costs.keys() == {"heavy", "later"}  # torch was there already when `later` asked for it
+    assert all("torch" in cost["imports"] and cost["seconds"] > 0 for cost in costs.values())
+    said = [text for text, _ in troubles(listed)]
+    assert "does not run here: heavy: it is Sunday; what would help: wait" in said
+    assert any(text.startswith("slow to import: later (later 9.9) imports torch") for text in said)
+
+
+def test_a_plugin_is_switched_off_for_one_command(sraccel: Sraccel):
+    before = dict(os.environ)
+    shown = sraccel("--disable-plugin", "teacache", "plugins").stdout
+    assert "switched off: teacache (sraccel" in shown
+    result = sraccel("--disable-plugin", "TeaCache", "check", "demo")
+    assert result.exit_code == 2
+    assert "'teacache'" in result.stdout
+    assert os.environ == before
+    assert sraccel("check", "demo").exit_code == 0
+    unknown = sraccel("--disable-plugin", "teacash", "plugins")
+    assert unknown.exit_code == 2
+    assert "did you mean 'teacache'" in " ".join(unknown.stderr.replace("│", " ").split())

@@ -8,10 +8,12 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 import pytest
+from distribution import make_distribution
 
+from sraccel.errors import PluginError, RecipeError
 from sraccel.recipe.catalogue import Catalogue, installed
-
-DIST_INFO = "Metadata-Version: 2.1\nName: {name}\nVersion: 9.9\n"
+from sraccel.recipe.discovery.requirements import unmet
+from sraccel.recipe.recipe import Recipe
 
 
 def test_built_ins_are_found_by_entry_point() -> None:
@@ -19,15 +21,6 @@ def test_built_ins_are_found_by_entry_point() -> None:
     for name in ("srdiffusion", "teacache", "sageattention"):
         assert names[name].accelerators == (name,)
         assert names[name].distribution.startswith("sraccel ")
-
-
-def make_distribution(folder: Path, name: str, module: str, source: str) -> None:
-    """A distribution as an installer leaves it: a module, and metadata with an entry point."""
-    (folder / f"{module}.py").write_text(source)
-    info = folder / f"{name}-9.9.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(DIST_INFO.format(name=name))
-    (info / "entry_points.txt").write_text(f"[sraccel]\n{name} = {module}\n")
 
 
 GOOD = """
@@ -52,7 +45,7 @@ def in_a_fresh_process(folder: Path, program: str) -> str:
 
 
 def test_a_third_party_is_found_like_a_built_in(tmp_path: Path) -> None:
-    make_distribution(tmp_path, "thirdparty", "thirdparty_module", GOOD)
+    make_distribution(tmp_path, "thirdparty", GOOD)
     program = (
         "import sraccel; from sraccel.recipe.catalogue import installed\n"
         "print(installed().origin('mine'), sraccel.Recipe(accelerators=[{'use': 'mine'}]))"
@@ -61,7 +54,7 @@ def test_a_third_party_is_found_like_a_built_in(tmp_path: Path) -> None:
 
 
 def test_a_plugin_that_fails_to_import_stops_nothing_until_asked_for(tmp_path: Path) -> None:
-    make_distribution(tmp_path, "broken", "broken_module", "import a_module_that_is_not_there")
+    make_distribution(tmp_path, "broken", "import a_module_that_is_not_there")
     program = """
 import sraccel
 from sraccel.recipe.catalogue import installed
@@ -80,24 +73,24 @@ except sraccel.PluginError as error:
 
 
 def test_an_accelerator_name_taken_twice_is_listed_with_both_claimants(tmp_path: Path) -> None:
-    make_distribution(tmp_path, "usurper", "usurper_module", GOOD.replace('"mine"', '"teacache"'))
+    make_distribution(tmp_path, "usurper", GOOD.replace('"mine"', '"teacache"'))
     program = """
 from sraccel.recipe.catalogue import installed
 (plugin,) = [plugin for plugin in installed().plugins if plugin.name == "usurper"]
-print(plugin.error)
+print(plugin.error, plugin.faults[0].message)
 print(installed().origin("teacache"))
 """
     shown = in_a_fresh_process(tmp_path, program)
-    assert "'teacache' is brought by usurper 9.9 and by sraccel" in shown
+    assert "None an accelerator 'teacache' is brought by usurper 9.9 and by sraccel" in shown
     assert shown.splitlines()[1].startswith("sraccel ")
 
 
 def test_a_hook_with_an_unknown_argument_is_listed_as_an_error(tmp_path: Path) -> None:
     source = GOOD.replace("def sraccel_accelerators()", "def sraccel_accelerators(nonsense)")
-    make_distribution(tmp_path, "wrong", "wrong_module", source)
+    make_distribution(tmp_path, "wrong", source)
     program = """
 from sraccel.recipe.catalogue import installed
-print([str(p.error) for p in installed().plugins if p.name == "wrong"][0])
+print([p.faults[0].message for p in installed().plugins if p.name == "wrong"][0])
 """
     shown = in_a_fresh_process(tmp_path, program)
     assert "sraccel_accelerators" in shown
@@ -114,33 +107,35 @@ def sraccel_metrics():
 LIST_JUDGES = """
 from sraccel.recipe.catalogue import installed
 print(sorted(installed().metrics), sorted(installed().scores))
-print([str(p.error) for p in installed().plugins if p.name == "witness"][0])
+print([fault.message for p in installed().plugins if p.name == "witness" for fault in p.faults])
 """
 
 
 def test_metrics_and_scores_come_by_one_hook_and_are_kept_apart(tmp_path: Path) -> None:
     brought = 'Metric("likeness", max), Score("beauty", max)'
-    make_distribution(tmp_path, "witness", "witness_module", JUDGES.format(brought=brought))
+    make_distribution(tmp_path, "witness", JUDGES.format(brought=brought))
     shown = in_a_fresh_process(tmp_path, LIST_JUDGES).splitlines()
-    assert shown == ["['likeness', 'psnr_db', 'ssim'] ['beauty', 'figure_iou', 'semantic']", "None"]
+    assert shown == ["['likeness', 'psnr_db', 'ssim'] ['beauty', 'figure_iou', 'semantic']", "[]"]
 
 
 @pytest.mark.parametrize(
-    ("brought", "message"),
+    ("brought", "message", "kept"),
     [
-        ('Metric("fine", max), Score("ssim", max)', "a metric or score 'ssim', which is there"),
-        ('Metric("semantic", max)', "a metric or score 'semantic', which is there already"),
-        ('Metric("new", max), Score("new", max)', "a metric or score 'new', which is there"),
-        ('Score("fine", max), max', "witness 9.9 brings a builtin_function_or_method"),
+        ('Metric("ssim", min), Score("fine", max)', "metric or score 'ssim' is brought by", "fine"),
+        ('Score("fine", max), Metric("semantic", max)', "score 'semantic' is brought by", "fine"),
+        ('Metric("new", max), Score("new", max)', "give one of them another name", "new"),
+        ('Score("fine", max), max', "a builtin_function_or_method is in sraccel_metrics", "fine"),
     ],
 )
-def test_a_name_taken_twice_and_what_judges_nothing_are_refused_whole(
-    tmp_path: Path, brought: str, message: str
+def test_a_name_taken_twice_and_what_judges_nothing_are_refused_and_the_rest_is_kept(
+    tmp_path: Path, brought: str, message: str, kept: str
 ) -> None:
-    make_distribution(tmp_path, "witness", "witness_module", JUDGES.format(brought=brought))
-    kept, error = in_a_fresh_process(tmp_path, LIST_JUDGES).splitlines()
-    assert kept == "['psnr_db', 'ssim'] ['figure_iou', 'semantic']"
-    assert message in error
+    make_distribution(tmp_path, "witness", JUDGES.format(brought=brought))
+    shown, faults = in_a_fresh_process(tmp_path, LIST_JUDGES).splitlines()
+    assert kept in shown
+    assert message in faults
+    if "is brought by" in message:
+        assert "witness 9.9 and by sraccel" in faults
 
 
 @pytest.mark.parametrize(
@@ -164,18 +159,138 @@ def test_importing_imports_neither_torch_nor_numpy(module: str) -> None:
     assert in_a_fresh_process(Path(), program).strip() == "set()"
 
 
-def test_a_plugin_that_fails_in_a_later_hook_brings_nothing(
+MANY = """
+from sraccel.plugin import Accelerator, DenoiserAdapter, Metric, hookimpl
+
+class Mine(Accelerator):
+    name = "mine"
+
+class WrongClaim(Accelerator):
+    name = "wrong-claim"
+    claims = {"atention"}
+
+class Nameless(DenoiserAdapter):
+    model_class = "Model"
+    modulated_inputs = ("x",)
+    def modulated_input(self, call, name): ...
+
+@hookimpl
+def sraccel_accelerators():
+    yield Mine
+    yield Mine()
+    yield WrongClaim
+    yield "teacache"
+    1 / 0
+
+@hookimpl
+def sraccel_metrics(nonsense):
+    return [Metric("lost", max)]
+
+def sraccel_recipes():
+    return []
+
+@hookimpl
+def sraccel_denoiser_adapter():
+    return []
+
+@hookimpl
+def sraccel_denoiser_adapters():
+    return [Nameless()]
+"""
+
+
+def test_of_a_plugin_with_many_faults_each_is_named_and_what_is_good_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failing = "@hookimpl\ndef sraccel_recipes():\n    yield from (1 / 0 for _ in 'x')\n"
-    judges = JUDGES.format(brought='Metric("likeness", max)').partition("\n\n")[2]
-    source = GOOD.replace("import", "import Metric,") + judges + failing
-    (tmp_path / "half_module.py").write_text(source)
+    (tmp_path / "many_faults.py").write_text(MANY)
     monkeypatch.syspath_prepend(tmp_path)
     catalogue = Catalogue()
-    catalogue.load(EntryPoint("half", "half_module", "sraccel"))
-    assert isinstance(catalogue.plugins[0].error, ZeroDivisionError)
-    assert not {**catalogue.accelerators, **catalogue.metrics}
+    catalogue.load(EntryPoint("many", "many_faults", "sraccel"))
+    (plugin,) = catalogue.plugins
+    assert plugin.error is None
+    assert (plugin.accelerators, [*catalogue.accelerators]) == (("mine",), ["mine"])
+    assert not catalogue.metrics
+    messages = " | ".join(fault.message for fault in plugin.faults)
+    for part in (
+        "a Mine is in sraccel_accelerators, which is for subclasses of Accelerator (the classes",
+        "accelerator 'wrong-claim' claims 'atention', which is none of the known claims; did you",
+        "a str is in sraccel_accelerators",
+        "sraccel_accelerators raised ZeroDivisionError",
+        "nonsense",
+        "sraccel_recipes is not marked @hookimpl",
+        "no hook of discovery is called 'sraccel_denoiser_adapter'; did you mean 'sraccel_denois",
+        "the adapter Nameless needs a text as its 'family'",
+    ):
+        assert part in messages
+    assert len(plugin.faults) == 8
+    with pytest.raises(PluginError, match=r"'wrong-claim' .* cannot be used: .*atention"):
+        catalogue.accelerator("wrong-claim")
+
+
+def test_a_plugin_that_brings_nothing_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "brings_nothing.py").write_text("def accelerators(): return []")
+    monkeypatch.syspath_prepend(tmp_path)
+    catalogue = Catalogue()
+    catalogue.load(EntryPoint("nothing", "brings_nothing", "sraccel"))
+    (fault,) = catalogue.plugins[0].faults
+    assert "it has no function marked @hookimpl" in fault.message
+
+
+def test_a_plugin_for_another_sraccel_is_not_imported_and_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_distribution(tmp_path, "newer", "raise ValueError('imported')", requires=["sraccel>=9"])
+    monkeypatch.syspath_prepend(tmp_path)
+    catalogue = Catalogue()
+    (entry_point,) = [e for e in entry_points(group="sraccel") if e.name == "newer"]
+    catalogue.load(entry_point)
+    (plugin,) = catalogue.plugins
+    assert plugin.refusal.startswith("cannot be used: it needs sraccel>=9, and sraccel 0")
+    assert plugin.refusal.endswith("pip install 'sraccel>=9'")
+
+
+@pytest.mark.parametrize("given", ["teacache", "Some_Thing, teacache ", "a,,TeaCache"])
+def test_a_plugin_that_is_switched_off_is_not_imported_and_an_error_says_so(
+    given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = installed()
+    monkeypatch.setenv("SRACCEL_DISABLE_PLUGINS", given)
+    assert "teacache" not in installed().accelerators
+    assert installed().disabled == ["teacache"]
+    with pytest.raises(
+        PluginError, match=r"'teacache' \(sraccel .*\) is installed but switched off"
+    ):
+        Recipe(accelerators=[{"use": "teacache"}])
+    with pytest.raises(RecipeError, match="plugins that are switched off: teacache"):
+        Recipe(accelerators=[{"use": "teacash"}])
+    monkeypatch.delenv("SRACCEL_DISABLE_PLUGINS")
+    assert installed() is before
+
+
+def test_a_whole_distribution_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRACCEL_DISABLE_PLUGINS", "SRAccel")
+    assert {"teacache", "srdiffusion", "recipes"} <= {*installed().disabled}
+    assert not {"teacache", "srdiffusion"} & {*installed().accelerators}
+
+
+@pytest.mark.parametrize(
+    ("requirement", "expected"),
+    [
+        ("pluggy", None),
+        ("pluggy>=1; platform_system == 'Nowhere'", None),
+        ("nothing-of-the-kind; extra == 'sage'", None),
+        ("nothing-of-the-kind>=2", "it needs nothing-of-the-kind>=2, which is not installed: pip "),
+        ("pluggy>=99", "it needs pluggy>=99, and pluggy 1"),
+        ("not a requirement!", "its requirement 'not a requirement!' cannot be read"),
+    ],
+)
+def test_requirements_are_compared_with_what_is_installed(
+    requirement: str, expected: str | None
+) -> None:
+    found = [str(one) for one in unmet([requirement])]
+    assert found == [] if expected is None else found[0].startswith(expected)
 
 
 def test_loading_is_per_catalogue() -> None:

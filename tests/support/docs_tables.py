@@ -38,6 +38,7 @@ from sraccel.cli.plugins import _options
 from sraccel.cli.plugins import _type_name as _type_name_of_option
 from sraccel.loop.claims import BY_HOOK, CLAIMS
 from sraccel.loop.denoiser_adapter import DenoiserAdapter
+from sraccel.loop.edition import CHANGES
 from sraccel.loop.hookspecs import Discovery, Loop
 from sraccel.models.known_pairs import EVIDENCE, HANDOFFS, PAIRS
 from sraccel.plugin import Accelerator, Sampling
@@ -370,6 +371,12 @@ def faults_table() -> str:
     return markdown("the accelerator | invariant | the check says", cells)
 
 
+def editions_table() -> str:
+    """What changed with each edition of the hooks."""
+    rows = [(str(edition), changed) for edition, changed in sorted(CHANGES.items())]
+    return markdown("edition | what changed", rows)
+
+
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Every key of a model's JSON with its type: `steps[].index`, `int`."""
     for name, field in model.model_fields.items():
@@ -427,6 +434,7 @@ def written() -> Iterator[tuple[str, str, str]]:
         "invariants",
         markdown("invariant | what must hold", ((f"`{k}`", v) for k, v in INVARIANTS.items())),
     )
+    yield "reference/compatibility.md", "editions", editions_table()
     yield "reference/hooks.md", "loop", hooks_reference(Loop)
     yield "reference/hooks.md", "discovery", hooks_reference(Discovery)
 

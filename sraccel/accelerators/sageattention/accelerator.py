@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field, model_validator
@@ -14,8 +15,10 @@ from sraccel.plugin import (
     Finding,
     Forecast,
     ModelError,
+    Obstacle,
     Sampling,
     hookimpl,
+    no_cuda,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +72,16 @@ class SageAttention(Accelerator):
         self.claims_speed = self.options.kernel != "emulated"
         self._choice: Choice | None = None
         self._tallies: dict[str, Tally] = {}
+
+    @classmethod
+    def obstacles(cls) -> Iterable[Obstacle]:
+        """No kernel but the emulated one; without torch, so a GPU's age is not asked for."""
+        remedy = "`kernel: emulated` shows its effect on quality, without the speed"
+        if lack := no_cuda():
+            yield Obstacle(f"no kernel is usable: {lack.reason}", remedy)
+        elif not any(map(find_spec, ("sageattention", "kernels"))):
+            reason = "no kernel is usable: the package sageattention is not installed"
+            yield Obstacle(reason, f"pip install 'sraccel[sage]'; or {remedy}")
 
     @hookimpl
     def prepare_denoiser(self, denoiser: Denoiser) -> AbstractContextManager[object] | None:
