@@ -23,6 +23,7 @@ from sraccel.loop.finding import Finding
 from sraccel.loop.forecast import Forecast
 from sraccel.loop.history import Computed, History
 from sraccel.loop.hookspecs import hookimpl
+from sraccel.loop.intercept import Interception
 from sraccel.loop.placement import Placement
 from sraccel.loop.run import Run
 from sraccel.loop.scope import Scope
@@ -66,6 +67,7 @@ __all__ = [
     "FlowSchedule",
     "Forecast",
     "History",
+    "Interception",
     "Level",
     "LoopError",
     "Metric",
