@@ -84,7 +84,7 @@ def _without_emulation(report: Report) -> Iterator[KeyFigure]:
     if measured is None or not costs or report.speedup.verdict in ("idle", "indistinguishable"):
         return
     names = ", ".join(costs)
-    detail = f"the measured one without the {decimals(math.prod(costs.values()), 2)}x of {names}"
+    detail = f"the measured one without the {factor(math.prod(costs.values()))} of {names}"
     yield KeyFigure("Without emulating", factor(measured / math.prod(costs.values())), detail)
 
 
