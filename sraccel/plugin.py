@@ -45,7 +45,7 @@ from sraccel.noise.space import (
     scheduled_sigma,
 )
 from sraccel.recipe.sampling import Sampling
-from sraccel.text import did_you_mean, shortened
+from sraccel.text import did_you_mean, plain_complaint, shortened
 from sraccel.video.metric import Metric
 from sraccel.video.score import Score
 
@@ -106,6 +106,7 @@ __all__ = [
     "name_or",
     "noise_space_of",
     "output_folder",
+    "plain_complaint",
     "read_text",
     "recognise",
     "rel_l1_distance",

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sraccel.errors import ModelError
 from sraccel.files import replacing
 from sraccel.models.checksum import weights_checksum
+from sraccel.text import first_complaint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -105,10 +106,8 @@ class BudgetFile(_Strict):
         except OSError as error:
             raise ModelError(f"cannot read {path}: {error.strerror}; {_advice(what)}") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
             raise ModelError(
-                f"{path} is not a calibration of {what!r} ({where}: {first['msg']}): "
+                f"{path} is not a calibration of {what!r} ({first_complaint(error.errors())}): "
                 f"{_advice(what)}"
             ) from None
         except ValueError as error:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sraccel.cli.failures import Debug, reported
+from sraccel.text import first_complaint
 
 if TYPE_CHECKING:
     from sraccel.report.side_by_side import Row, Side, SideBySide
@@ -70,10 +71,8 @@ def _study_side(path: Path, name: str) -> Side:
     try:
         report = StudyReport.model_validate_json(report_text(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise typer.BadParameter(
-            f"{path} is not a study's report: {where}: {first['msg']}"
+            f"{path} is not a study's report: {first_complaint(error.errors())}"
         ) from None
     return side_of_study(report, name)
 

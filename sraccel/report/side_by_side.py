@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -145,7 +145,8 @@ def short_names(one: Path, other: Path) -> tuple[str, str]:
     paths = [place.parent if place.name == REPORT else place for place in (one, other)]
     if paths[0] == paths[1]:
         return str(one), str(other)
-    shared = len(os.path.commonprefix([path.parts[:-1] for path in paths]))
+    pairs = zip(*(path.parts[:-1] for path in paths), strict=False)
+    shared = len([*takewhile(lambda pair: pair[0] == pair[1], pairs)])
     names = [str(Path(*path.parts[shared:])) for path in paths]
     return (names[0], names[1])
 

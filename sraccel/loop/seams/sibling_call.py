@@ -45,7 +45,9 @@ def call_sibling(
         output = module(**arguments)
     # In one precision, under autocast too, both models answer in the same one.
     alike = _dtype(module) == _dtype(requested.module)
-    return _as_requested(output, call.model_input, change, None if alike else call.model_input.dtype)
+    return _as_requested(
+        output, call.model_input, change, None if alike else call.model_input.dtype
+    )
 
 
 def _change_of_variables(

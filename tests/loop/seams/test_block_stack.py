@@ -201,7 +201,7 @@ def test_a_change_of_the_blocks_while_attached_is_an_error(
             blocks.append(copy.deepcopy(blocks[1]))
         else:
             del blocks[1]
-        with pytest.raises(sraccel.LoopError, match="blocks .* were changed while"):
+        with pytest.raises(sraccel.LoopError, match="were changed while"):
             generate(pipe)
 
 
