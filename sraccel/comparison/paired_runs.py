@@ -16,6 +16,7 @@ from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose
 from sraccel.errors import LoopError
 from sraccel.loop.stack import Stack
+from sraccel.models.step_callback import WARMING_UP
 from sraccel.report.model import Report, Timing
 from sraccel.video.frames import frames_of
 
@@ -95,7 +96,7 @@ class PairedRuns:
         self.stack.logs_warnings = False
         for warmed in (self.bare_stack(), self.stack):
             with warmed:
-                self.call("warming up", num_inference_steps=steps)
+                self.call(WARMING_UP, num_inference_steps=steps)
         self.stack.logs_warnings = True
 
     def run_pair(self, repeat: int, repeats: int) -> None:

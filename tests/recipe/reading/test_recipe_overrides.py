@@ -96,7 +96,7 @@ def test_a_mapping_that_is_given_is_not_changed(tmp_path: Path) -> None:
         ("sampling.hight=1", "sampling has no 'hight'; did you mean 'height'?", "height"),
         ("teacache.threshold=high", "must be a number", None),
         ("teacache.start=alway", "did you mean 'always'?", "always"),
-        ("sampling.num_inference_steps=0", "greater than or equal to 1", None),
+        ("sampling.num_inference_steps=0", "must be 1 or more", None),
         ("teacache.threshold", "give NAME.OPTION=VALUE", None),
         ("teacache.threshold=", "give NAME.OPTION=VALUE", None),
         ("=3", "give NAME.OPTION=VALUE", None),
