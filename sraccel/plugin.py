@@ -48,7 +48,7 @@ from sraccel.noise.space import (
     scheduled_sigma,
 )
 from sraccel.recipe.sampling import Sampling
-from sraccel.text import did_you_mean, shortened
+from sraccel.text import did_you_mean, plain_complaint, shortened
 from sraccel.video.metric import Metric
 from sraccel.video.score import Score
 
@@ -115,6 +115,7 @@ __all__ = [
     "no_cuda",
     "noise_space_of",
     "output_folder",
+    "plain_complaint",
     "read_text",
     "recognise",
     "rel_l1_distance",

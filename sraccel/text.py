@@ -3,11 +3,49 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 KEPT = "\n\t"
 NEAR = 0.75
 """How alike two names must be, from 0 to 1, for one to have been meant by the other."""
+
+
+COMPLAINTS = {
+    "^Value error, ": "",
+    "^Field required": "is missing",
+    "^Extra inputs are not permitted": "is not known here",
+    " after validation": "",
+    "^(Input|List|Dictionary|Tuple|String|Data|Value) should ": "must ",
+    "must be a valid integer(, .*)?$": "must be a whole number",
+    "must be a valid boolean(, .*)?$": "must be true or false",
+    "must be a valid number(, .*)?$": "must be a number",
+    "must be a valid string(, .*)?$": "must be a text",
+    "must be (a valid dictionary( or instance of .*)?|an object|a valid mapping)$": (
+        "must be a mapping"
+    ),
+    "must be a valid (list|tuple)$": "must be a list",
+    "must be None$": "must be null",
+    "must be greater than or equal to (.*)": r"must be \1 or more",
+    "must be less than or equal to (.*)": r"must be \1 or less",
+}
+"""What pydantic says of a value, and what people say."""
+
+
+def plain_complaint(message: str) -> str:
+    """What is wrong with a value, of pydantic's words in plain ones: `must be a list`."""
+    for theirs, ours in COMPLAINTS.items():
+        message = re.sub(theirs, ours, message)
+    return message
+
+
+def first_complaint(errors: Sequence[Mapping[str, Any]]) -> str:
+    """Where the first of pydantic's errors is, and what is wrong there: `steps: must be a list`."""
+    first = errors[0]
+    where = ".".join(map(str, first["loc"]))
+    said = plain_complaint(first["msg"])
+    return f"{where}: {said}" if where else said
 
 
 def nearest(given: object, known: Iterable[str]) -> str | None:

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 
 from sraccel.errors import Problem, RecipeError
 from sraccel.recipe.sampling import Sampling
+from sraccel.text import plain_complaint
 
 ID = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 LONGEST_ID = 100
@@ -98,7 +99,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 def _problem(path: Path, number: int, error: Any) -> Problem:
     where = ".".join(map(str, error["loc"]))
     given = None if error["type"] == "missing" else repr(error["input"])
-    return Problem(where, error["msg"], given=given, file=str(path), line=number)
+    return Problem(where, plain_complaint(error["msg"]), given=given, file=str(path), line=number)
 
 
 def _job(line: PromptLine, call: dict[str, Any], seed: int) -> PromptJob:

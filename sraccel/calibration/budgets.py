@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sraccel.calibration.provenance import Provenance
 from sraccel.errors import ModelError
+from sraccel.text import first_complaint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,10 +77,8 @@ class BudgetFile(Provenance):
         except OSError as error:
             raise ModelError(f"cannot read {path}: {error.strerror}; {_advice(what)}") from error
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
             raise ModelError(
-                f"{path} is not a calibration of {what!r} ({where}: {first['msg']}): "
+                f"{path} is not a calibration of {what!r} ({first_complaint(error.errors())}): "
                 f"{_advice(what)}"
             ) from None
         except ValueError as error:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sraccel.cli.failures import Debug, reported
+from sraccel.text import first_complaint
 
 if TYPE_CHECKING:
     from sraccel.report.side_by_side import Row, Side, SideBySide
@@ -36,16 +37,17 @@ def compare(
     they were made.
     """
     with reported(debug):
-        from sraccel.report.side_by_side import save_side_by_side, side_by_side
+        from sraccel.report.side_by_side import save_side_by_side, short_names, side_by_side
 
-        pair = side_by_side(_side(one), _side(other))
+        names = short_names(one, other)
+        pair = side_by_side(_side(one, names[0]), _side(other, names[1]))
         Console().print(_table(pair, everything))
         if out is not None:
             path = save_side_by_side(pair, out)
             Console().print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
 
 
-def _side(place: Path) -> Side:
+def _side(place: Path, name: str) -> Side:
     from sraccel.cli.report import read_report, report_in, report_text
     from sraccel.report.side_by_side import side_of
 
@@ -55,8 +57,8 @@ def _side(place: Path) -> Side:
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"{path} is not JSON: {error}") from None
     if isinstance(content, dict) and "analysis" in content:
-        return _study_side(path, str(place))
-    return side_of(read_report(path), str(place))
+        return _study_side(path, name)
+    return side_of(read_report(path), name)
 
 
 def _study_side(path: Path, name: str) -> Side:
@@ -69,10 +71,8 @@ def _study_side(path: Path, name: str) -> Side:
     try:
         report = StudyReport.model_validate_json(report_text(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise typer.BadParameter(
-            f"{path} is not a study's report: {where}: {first['msg']}"
+            f"{path} is not a study's report: {first_complaint(error.errors())}"
         ) from None
     return side_of_study(report, name)
 
@@ -97,7 +97,8 @@ def _section(heading: str, rows: list[Row], pair: SideBySide) -> Table:
         table.add_column(_plain(name), overflow="fold")
     for row in rows:
         style = "" if row.same else "bold"
-        table.add_row(_plain(row.name), _plain(row.one, style), _plain(row.other, style))
+        said = (_plain(str(one), style) for one in (row.one, row.other))
+        table.add_row(_plain(row.name), *said)
     return table
 
 

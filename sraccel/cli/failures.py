@@ -69,7 +69,8 @@ def reported(debug: bool) -> Iterator[None]:
             stderr().print(_panel(error))
             raise typer.Exit(_exit_code(error)) from None
         except SystemExit as error:  # of a plugin: no command of ours ends so
-            if debug:
+            # But for rich, where nobody reads on (`| head`).
+            if debug or isinstance(error.__context__, BrokenPipeError):
                 raise
             message = f"something called sys.exit({error.code!r}): a plugin must raise an error"
             stderr().print(_panel(PluginError(message)))

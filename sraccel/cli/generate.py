@@ -255,7 +255,7 @@ class Generation:
         return Outputs(self.out, origin, {**self.call, "seed": self.seed}, recipe, self.names)
 
     def _compare(self, pipes: list[Any], recipe: Recipe, outputs: Outputs) -> Report:
-        from sraccel.cli.progress import denoising
+        from sraccel.cli.progress import Outlook, denoising
         from sraccel.comparison.compare import compare
         from sraccel.reencode.comparison import compare_handoff
 
@@ -266,7 +266,7 @@ class Generation:
                 recipe,
                 seed=self.seed,
                 repeats=self.repeats,
-                progress=progress,
+                progress=Outlook(progress, 2 * self.repeats * self.call[STEPS]),
                 keep=outputs.keep,
                 broken_off=outputs.keep_pairs,
                 rival=self.rival,

@@ -12,6 +12,8 @@ from annotated_types import Ge
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from sraccel.text import plain_complaint
+
 Command = Callable[..., None]
 
 
@@ -56,7 +58,9 @@ def _check(model: type[BaseModel], values: dict[str, Any], names: Mapping[str, s
     except ValidationError as error:
         first = error.errors()[0]
         name = names.get(str(first["loc"][0]), str(first["loc"][0])) if first["loc"] else ""
-        raise typer.BadParameter(f"--{name.replace('_', '-')}: {first['msg']}") from None
+        raise typer.BadParameter(
+            f"--{name.replace('_', '-')}: {plain_complaint(first['msg'])}"
+        ) from None
 
 
 def options_of(kind: Callable[..., Any], into: str) -> Callable[[Command], Command]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,9 +17,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sraccel.cli.failures import asides
+from sraccel.cli.failures import asides, note
+from sraccel.models.step_callback import WARMING_UP, takes_callback
 from sraccel.models.step_callback import Progress as StepProgress
-from sraccel.models.step_callback import takes_callback
+from sraccel.report.words import waiting
 
 
 @contextmanager
@@ -68,6 +70,33 @@ def denoising(*pipes: Any) -> Iterator[StepProgress]:
             bars.update(tasks[description], completed=done, total=total)
 
         yield update
+
+
+class Outlook:
+    """Passes progress on; after the warm-up it says how long the denoising takes at most.
+
+    Args:
+        progress: what is called in turn.
+        steps: how many are to come.
+    """
+
+    def __init__(self, progress: StepProgress, steps: int) -> None:
+        self._progress = progress
+        self._steps = steps
+        self._last: float | None = None
+        self._slowest = 0.0  # step of the warm-up, in seconds
+        self._said = False
+
+    def __call__(self, description: str, done: int, total: int) -> None:
+        self._progress(description, done, total)
+        now, before = time.monotonic(), self._last
+        if description == WARMING_UP:
+            self._last = now
+            if done > 1 and before is not None:
+                self._slowest = max(self._slowest, now - before)
+        elif not self._said and self._slowest:
+            self._said = True
+            note(f"by the warm-up, denoising takes {waiting(self._slowest * self._steps)} at most")
 
 
 @contextmanager

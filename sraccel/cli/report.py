@@ -12,7 +12,7 @@ from rich.console import Console
 from sraccel.cli.failures import BAD_INPUT, Debug, note, reported
 from sraccel.cli.options import Open, open_page
 from sraccel.files import read_text
-from sraccel.text import printable
+from sraccel.text import first_complaint, printable
 
 if TYPE_CHECKING:
     from sraccel.report.model import Report
@@ -110,9 +110,9 @@ def read_report(path: Path) -> Report:
     try:
         return Report.from_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise typer.BadParameter(f"{path} is not a report: {where}: {first['msg']}") from None
+        raise typer.BadParameter(
+            f"{path} is not a report: {first_complaint(error.errors())}"
+        ) from None
 
 
 def report_text(path: Path) -> str:

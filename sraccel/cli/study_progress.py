@@ -51,8 +51,7 @@ class StudyProgress(Watcher):
         notes = [f"round {position.repeat + 1}"]
         if self._failed:
             notes.append(f"{self._failed} failed")
-        if position.seconds_left is not None:
-            notes.append(f"{waiting(position.seconds_left)} left in it")
+        notes += _left(position)
         self._show("runs", position.done, position.planned, ", ".join(notes))
         self._show("step", 0, 1, position.cell)
 
@@ -68,6 +67,14 @@ class StudyProgress(Watcher):
         if name not in self._tasks:
             self._tasks[name] = self._bars.add_task(name, total=total, note=note)
         self._bars.update(self._tasks[name], completed=done, total=total, note=note)
+
+
+def _left(position: Position) -> list[str]:
+    """How long it takes still: to the end of the round, or of the budget if that comes first."""
+    of_round, of_budget = position.seconds_left, position.budget_left
+    if of_budget is not None and (of_round is None or of_budget < of_round):
+        return [f"{waiting(of_budget)} left of the budget"]
+    return [] if of_round is None else [f"{waiting(of_round)} left in it"]
 
 
 def forecast_table(forecast: StudyForecast) -> RenderableType:

@@ -17,6 +17,7 @@ from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose
 from sraccel.errors import ConflictError, LoopError, ModelError
 from sraccel.loop.stack import Stack
+from sraccel.models.step_callback import WARMING_UP
 from sraccel.report.model import Report, RivalRecord, Timing
 from sraccel.video.frames import frames_of
 
@@ -100,7 +101,7 @@ class PairedRuns:
         self.stack.logs_warnings = False
         for warmed in (self.bare_stack(), self.stack):
             with warmed:
-                self.call("warming up", num_inference_steps=steps)
+                self.call(WARMING_UP, num_inference_steps=steps)
         self.stack.logs_warnings = True
 
     def run_pair(self, repeat: int, repeats: int) -> None:

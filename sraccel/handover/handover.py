@@ -14,6 +14,7 @@ from sraccel.handover.container import packed, unpacked
 from sraccel.loop.continuation import Continuation
 from sraccel.report.model import Report
 from sraccel.report.origin import Origin
+from sraccel.text import first_complaint
 
 if TYPE_CHECKING:
     import torch
@@ -129,9 +130,9 @@ class Handover:
         try:
             return cls(Content.model_validate(content), tensors)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise HandoverError(f"{name} cannot be read: {where}: {first['msg']}") from error
+            raise HandoverError(
+                f"{name} cannot be read: {first_complaint(error.errors())}"
+            ) from error
 
     def save(self, path: str | Path) -> Path:
         """Write it to a file, whole or not at all.

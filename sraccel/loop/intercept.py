@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 Layer = Callable[..., Any]
 """Called as `layer(inner, *args, **kwargs)` in place of `inner(*args, **kwargs)`."""
@@ -47,10 +47,15 @@ class _Link:
 
 
 class Interception:
-    """A layer around `obj.attr`, from construction until `undo`.
+    """A layer around `obj.attr`, from construction until `undo`, or for a `with` block.
 
     Layers can be taken away in any order: one that is covered by another, or by a foreign wrapper,
-    turns transparent instead.
+    turns transparent instead. Copies of the object (`copy.deepcopy`, `torch.save`) have none.
+
+    Args:
+        obj: a module, or any object that has its attributes in a `__dict__`.
+        attr: name of a method of it, `forward` say.
+        layer: called as `layer(inner, *args, **kwargs)` in place of `inner(*args, **kwargs)`.
     """
 
     def __init__(self, obj: object, attr: str, layer: Layer) -> None:
@@ -82,6 +87,12 @@ class Interception:
         if current is not self._link:
             self._link.layer = None
             self._install()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.undo()
 
     def undo(self) -> None:
         """Take the layer away; a second call does nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
+from sraccel.loop.denoiser import denoisers_in
 from sraccel.loop.denoiser_adapter import named
 from sraccel.loop.evaluations import Evaluation, evaluations_of
 from sraccel.noise.space import scheduled_sigma
@@ -159,6 +160,16 @@ class Schedule:
             raise LoopError(
                 f"pipeline.{' and '.join(replaced)} was replaced while the stack is attached, so "
                 f"the recipe would no longer act: detach first, replace, then compose again"
+            )
+
+    def check_whole(self) -> None:
+        """The same, and that there is no denoiser which was not there (a second expert)."""
+        self.check_target()
+        new = [name for name in denoisers_in(self._pipeline) if name not in self._denoisers]
+        if new:
+            raise LoopError(
+                f"pipeline.{' and '.join(new)} was set while the stack is attached, so the recipe "
+                "would not act there: detach first, set it, then compose again"
             )
 
     def _begin_index(self, denoiser: Denoiser, timestep: Any) -> int:

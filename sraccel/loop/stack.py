@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sraccel.errors import ConflictError, LoopError
 from sraccel.loop.foreign_caches import foreign_cache_on
+from sraccel.loop.ownership import runs
 from sraccel.loop.placement import execution_device, on_device
 from sraccel.loop.run import Run
 from sraccel.loop.schedule import Schedule
@@ -79,9 +80,10 @@ class Stack:
         self._requested = requested  # by attribute of the pipeline
         self.contributions: dict[str, Contribution] = {}
         self._undo: ExitStack | None = None
+        self._block_seams: list[BlockStackSeam] = []
         self._interceptions: list[Interception | Bypass | Later] = []
         self.skipping = Skipping(hooks, accelerators)
-        self.tracker = Tracker(self._new_run)
+        self.tracker = Tracker(self._new_run, pipeline)
 
     @property
     def report(self) -> Report:
@@ -172,14 +174,11 @@ class Stack:
 
     def _check_at_rest(self) -> None:
         """Refuse to attach in the middle of the pipeline's call: from a callback of it, say."""
-        frame: Any = sys._getframe(1) if self.pipeline is not None else None
-        while frame is not None:
-            if frame.f_code.co_name == "__call__" and frame.f_locals.get("self") is self.pipeline:
-                raise LoopError(
-                    f"{self.target_name} is running: a stack that is attached in the middle of a "
-                    "run would change the rest of it unseen; attach it before the call"
-                )
-            frame = frame.f_back
+        if runs(self.pipeline, sys._getframe(1)) or self.tracker.ownership.others_run():
+            raise LoopError(
+                f"{self.target_name} is running: a stack that is attached in the middle of a "
+                "run would change the rest of it unseen; attach it before the call"
+            )
 
     def _check_foreign_caches(self) -> None:
         rule = self.skipping.rule
@@ -222,7 +221,8 @@ class Stack:
         """Where this stack meets the target, innermost first."""
         watched = self.denoisers.values() if self._watches_blocks else ()
         blocks = {denoiser.role: self._block_seam(denoiser) for denoiser in watched}
-        yield from blocks.values()
+        self._block_seams = list(blocks.values())
+        yield from self._block_seams
         for denoiser in self._requested.values():
             yield DenoiserCallSeam(denoiser, self.tracker, blocks, self.skipping)
         if self.pipeline is not None:
@@ -259,7 +259,7 @@ class Stack:
             num_solver_steps: how many steps of the solver these are, if not as many.
 
         Raises:
-            LoopError: the stack is not attached.
+            LoopError: the stack is not attached, or a denoiser's blocks have changed since.
             ConflictError: somebody has put a cache of another kind on a denoiser.
         """
         if not self.attached:
@@ -276,6 +276,8 @@ class Stack:
     ) -> Run:
         self.reapply()
         self._check_foreign_caches()
+        for seam in self._block_seams:
+            seam.check_unchanged()
         for denoiser in self.denoisers.values():
             denoiser.calls.clear()  # Ctrl-C may have left one
         return Run(self, num_inference_steps, num_solver_steps, continuation)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
+from sraccel.loop.ownership import Ownership
 
 if TYPE_CHECKING:
     from sraccel.loop.continuation import Continuation
@@ -28,11 +29,15 @@ class Tracker:
     Attributes:
         schedule: of the attached pipeline; None if the stack has none.
         continuation: the steps that were taken before the pipeline's next run; None: none.
+        ownership: which thread that is.
     """
 
-    def __init__(self, new_run: Callable[[int, int, Continuation | None], Run]) -> None:
+    def __init__(
+        self, new_run: Callable[[int, int, Continuation | None], Run], pipeline: Any
+    ) -> None:
         self.schedule: Schedule | None = None
         self.continuation: Continuation | None = None
+        self.ownership = Ownership(pipeline)
         self._run: Run | None = None
         self._new_run = new_run
         self._announced: int | None = None  # thread that set the timesteps
@@ -56,8 +61,6 @@ class Tracker:
                 the pipeline's parts are not those that were composed.
         """
         run, schedule = self.run, self.schedule
-        if run is not None and run.thread != threading.get_ident():
-            self.check_thread()
         if schedule is None or (run is not None and not self._by_pipeline):
             return _users_step(run)
         schedule.check_target()
@@ -124,8 +127,7 @@ class Tracker:
         self.check_thread()
         if self.run is not None:
             raise LoopError(f"a run is open already ({self.run!r}): one at a time per stack")
-        # No lock, which Ctrl-C could leave closed: of two threads that come here at the same time,
-        # the first call of the slower one is refused.
+        self.ownership.take(run)
         self._run, self._by_pipeline = run, by_pipeline
         _log.debug("%r begins, driven by %s", run, "the pipeline" if by_pipeline else "the user")
         run.start()
@@ -139,24 +141,40 @@ class Tracker:
         """Forget an announcement."""
         self._announced = None
 
+    def begin_anew(self) -> None:
+        """The pipeline is about to set its timesteps: end what it has left open.
+
+        Raises:
+            LoopError: another thread has the stack.
+        """
+        self.ownership.take(self.run if self.driven_by_user else None)
+        self._end_pipelines_run(None)
+
     def end_pipelines_run(self, error: BaseException | None = None) -> None:
         """End what the pipeline has announced or begun; a run of the user's own goes on."""
-        if self.driven_by_user:
-            self.withdraw()
-        else:
-            self.end(error)
+        self._end_pipelines_run(error)
+        if not self.driven_by_user:
+            self.ownership.release()
+
+    def _end_pipelines_run(self, error: BaseException | None) -> None:
+        self.withdraw()
+        if self.run is not None and not self.driven_by_user:
+            self.run.close(error)
 
     def end(self, error: BaseException | None = None) -> None:
         """End whatever is open."""
         self.withdraw()
         if self.run is not None:
             self.run.close(error)
+        self.ownership.release()
 
     def let_go(self, run: Run) -> None:
         """Forget a run that has ended."""
         _log.debug("%r has ended", run)
         if self._run is run:
-            self._run = None
+            by_user, self._run = not self._by_pipeline, None
+            if by_user:
+                self.ownership.release()
 
     def check_thread(self) -> None:
         """Raise LoopError if another thread, still alive, has a run open."""

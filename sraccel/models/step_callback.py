@@ -13,6 +13,9 @@ CALLBACK_INPUTS = "callback_on_step_end_tensor_inputs"
 Progress = Callable[[str, int, int], object]
 """Called as `progress(description, steps_done, steps_in_all)` after each denoising step."""
 
+WARMING_UP = "warming up"
+"""Description of the steps before those that are timed."""
+
 StepReport = Callable[[Any, int], object]
 """Called as `report(pipe, steps_done)` after each denoising step."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sraccel.comparison.comparison import Comparison
 from sraccel.comparison.paired_runs import BrokenOff, Keep, PairedRuns
 from sraccel.comparison.timed_call import TimedCall
-from sraccel.models.step_callback import Progress
+from sraccel.models.step_callback import WARMING_UP, Progress
 from sraccel.recipe.recipe import Recipe
 from sraccel.reencode.handoff import Handoff, PipelinePair
 from sraccel.reencode.srdiffusion import switching_at_once
@@ -84,9 +84,9 @@ class _HandoffRuns(PairedRuns):
     def warm_up(self) -> None:
         with self.bare_stack() as stack:
             stack.logs_warnings = False
-            self.call("warming up", num_inference_steps=FEW_STEPS)
+            self.call(WARMING_UP, num_inference_steps=FEW_STEPS)
         self._brief.logs_warnings = False
-        self._run("warming up", self._brief)
+        self._run(WARMING_UP, self._brief)
 
     def run_accelerated(self, description: str) -> None:
         made, seconds = self._run(description, self._pair)

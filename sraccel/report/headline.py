@@ -84,7 +84,7 @@ def _without_emulation(report: Report) -> Iterator[KeyFigure]:
     if measured is None or not costs or report.speedup.verdict in ("idle", "indistinguishable"):
         return
     cost = math.prod(costs.values())
-    detail = f"the measured one without the {decimals(cost, 2)}x of {', '.join(costs)}"
+    detail = f"the measured one without the {factor(cost)} of {', '.join(costs)}"
     yield KeyFigure("Without emulating", factor(measured / cost), detail)
 
 

@@ -15,6 +15,7 @@ from sraccel.files import read_text
 from sraccel.recipe.catalogue import installed
 from sraccel.recipe.sampling import Sampling
 from sraccel.report.origin import TAG, Origin, Source
+from sraccel.text import first_complaint
 
 if TYPE_CHECKING:
     from sraccel.recipe.recipe import Recipe
@@ -176,9 +177,9 @@ def read_repetition(path: str | Path) -> Repetition:
     try:
         repetition = Repetition.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RecipeError(f"cannot be repeated: {where}: {first['msg']}", str(path)) from None
+        raise RecipeError(
+            f"cannot be repeated: {first_complaint(error.errors())}", str(path)
+        ) from None
     _check_call(repetition.call, path)
     for name, kind in (("prompt", str), ("seed", int)):
         if not isinstance(repetition.call.get(name), kind):
@@ -192,9 +193,7 @@ def _check_call(call: dict[str, Any], path: Path) -> None:
     try:
         Sampling.model_validate(known, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = f"cannot be repeated: call.{where}: {first['msg']}"
+        message = f"cannot be repeated: call.{first_complaint(error.errors())}"
         raise RecipeError(message, str(path)) from None
 
 

@@ -484,7 +484,7 @@ def test_keys_that_another_version_of_diffusers_adds_say_nothing() -> None:
         ("{", "is not JSON"),
         ("[]", "is not a calibration file"),
         ('{"schema_version": 2, "models": {}}', "has schema_version 2, this sraccel reads 1"),
-        ('{"schema_version": 1, "models": {"a": {}}}', r"(?s)models.a.role: Field required"),
+        ('{"schema_version": 1, "models": {"a": {}}}', r"(?s)models.a.role: is missing"),
         ('{"models": {}}', "has schema_version None"),
     ],
 )

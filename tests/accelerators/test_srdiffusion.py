@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Callable
@@ -304,6 +305,16 @@ def test_another_dtype_of_the_render_model_is_cast_in_and_out(
     assert torch.allclose(half, single, atol=0.1)
 
 
+def test_under_autocast_an_identical_render_model_changes_no_bit(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    twin = copy.deepcopy(pipe.transformer)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        bare = generate(pipe, steps=4)
+        with sraccel.compose(pipe, [{"use": "srdiffusion", "render": twin, "switch_step": 2}]):
+            assert torch.equal(generate(pipe, steps=4), bare)
+
+
 def test_the_report_holds_what_the_per_step_rule_saw(
     pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
 ) -> None:
@@ -361,7 +372,7 @@ def test_a_switch_beyond_the_run_is_a_warning_and_the_run_is_bare(
         ({"min_step": 9, "max_step": 3}, "max_step 3 is before min_step 9"),
         ({"threshold": 0}, "greater than 0"),
         ({"threshold": float("nan")}, "finite"),
-        ({"switch_step": -1}, "greater than or equal to 0"),
+        ({"switch_step": -1}, "must be 0 or more"),
         ({"switch_sigma": 0.5, "switch_step": 3}, "both fix the switch"),
         ({"switch_sigma": 0.5, "threshold": 0.02}, "switch_sigma fixes the switch, so threshold"),
         ({"switch_sigma": 0.0}, "greater than 0"),

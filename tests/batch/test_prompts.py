@@ -106,7 +106,7 @@ def test_a_failing_prompt_is_recorded_and_passed_by_and_only_it_is_tried_again(
     [
         ('{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}', "'a' is in line 1 already"),
         ('{"id": "../a", "prompt": "x"}', "should match pattern"),
-        ('{"prompt": "x"}', "id: Field required"),
+        ('{"prompt": "x"}', "id: is missing"),
         ('{"id": "a", "prompt": "x", "sede": 3}', "sede"),
         ("a red circle", "not JSON"),
         ("\n", "holds no prompts"),

@@ -40,6 +40,8 @@ def test_figures_and_differences_stand_side_by_side(sraccel: Sraccel, tmp_path: 
     assert "Call: 2 more are the same" in said
     text = page.read_text()
     assert "teacache.threshold" in text
+    assert str(tmp_path) not in text + said.partition("wrote ")[0]  # short names: `one`, `other`
+    assert "The other 2 are the same in both" in text
     assert "<b>red</b>" not in text
     assert "default-src &#39;none&#39;" in text
 

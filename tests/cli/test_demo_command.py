@@ -28,6 +28,7 @@ def test_the_demo_writes_both_videos_the_report_and_the_timeline_and_prints_the_
     assert [item.name for item in report.accelerators] == uses
     for shown in (*uses, *names):
         assert shown in result.stdout
+    assert "by the warm-up, denoising takes" in unframed(result.stderr)
     assert "Note" not in result.stderr  # the example is of the demo pair's world
 
 

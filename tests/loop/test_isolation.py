@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
 from diffusers import WanPipeline, WanTransformer3DModel
-from tiny_models import IDENTITY, call_arguments, tiny_pipeline
+from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
 
 import sraccel
 from sraccel.plugin import Accelerator, Call, Step, hookimpl
@@ -199,6 +200,106 @@ def test_a_thread_that_is_refused_does_not_end_the_other_ones_run(
         pipe.progress_bar = after_the_other_left
         generate(pipe)
     assert [report.outcome for report in stack.reports] == ["finished"]
+
+
+def test_threads_that_call_a_pipeline_at_once_get_the_right_video_or_an_error(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    """Whoever comes first, and whatever the refused call has set on the pipeline by then."""
+    outcomes: list[str] = []
+    with sraccel.compose(pipe, [CACHE]):
+        right = {scale: generate(pipe, guidance=scale) for scale in (5.0, 1.0)}
+
+        def in_a_thread(scale: float, begin: threading.Barrier, delay: float) -> None:
+            torch.set_grad_enabled(False)
+            begin.wait(timeout=60)
+            time.sleep(delay)
+            try:
+                outcomes.append(f"{torch.equal(generate(pipe, guidance=scale), right[scale])}")
+            except sraccel.LoopError as error:
+                outcomes.append("refused" if "for each" in str(error) else str(error))
+
+        for delay in (0.0, 0.0, 0.005, 0.01, 0.02, 0.04):
+            begin = threading.Barrier(2)
+            given = [(5.0, begin, 0.0), (1.0, begin, delay)]
+            threads = [threading.Thread(target=in_a_thread, args=each) for each in given]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        assert len(outcomes) == 12
+        assert set(outcomes) <= {"True", "refused"}
+        assert torch.equal(generate(pipe, guidance=5.0), right[5.0])
+
+
+def test_a_refused_call_that_changed_what_the_run_goes_on_with_ends_that_run(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    refused: list[BaseException] = []
+
+    def in_a_thread() -> None:
+        try:
+            generate(pipe, guidance=1.0)
+        except sraccel.LoopError as error:
+            refused.append(error)
+
+    def callback(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        if index == 2:
+            thread = threading.Thread(target=in_a_thread)
+            thread.start()
+            thread.join()
+        return {}
+
+    with sraccel.compose(pipe, []) as stack:
+        with pytest.raises(sraccel.LoopError, match="changed what it runs with"):
+            generate(pipe, callback_on_step_end=callback)
+        assert len(refused) == 1
+        assert generate(pipe) is not None
+
+        def own_change(pipe: Any, *_: Any) -> dict[str, Any]:
+            pipe._guidance_scale = 2.0
+            return {}
+
+        generate(pipe, callback_on_step_end=own_change)  # one's own callback may
+    assert stack.report.outcome == "finished"
+
+
+def test_another_thread_may_use_the_render_model_but_not_its_skipped_blocks(
+    pipe: WanPipeline, generate: Generate
+) -> None:
+    """In the middle of a call of the stack: it gets the bare answer, or an error."""
+    render = tiny_transformer(seed=7, layers=3)
+    given = {
+        "hidden_states": torch.ones(1, 4, 2, 8, 8),
+        "timestep": torch.tensor([7]),
+        "encoder_hidden_states": call_arguments()["prompt_embeds"],
+    }
+    bare, answers = render(**given)[0], []
+
+    def use() -> None:
+        torch.set_grad_enabled(False)
+        try:
+            answers.append(torch.equal(render(**given)[0], bare))
+        except sraccel.LoopError as error:
+            answers.append("two threads" in str(error))
+
+    def in_a_thread(*_: Any) -> None:
+        if threading.current_thread() is threading.main_thread():
+            thread = threading.Thread(target=use)
+            thread.start()
+            thread.join()
+
+    cache = {**CACHE, "coefficients": {"transformer": IDENTITY, "render": IDENTITY}}
+    with sraccel.compose(
+        pipe, [{"use": "srdiffusion", "render": render, "switch_step": 4}, cache]
+    ) as stack:
+        right = generate(pipe, steps=12)
+        handle = render.proj_out.register_forward_pre_hook(in_a_thread)
+        assert torch.equal(generate(pipe, steps=12), right)
+        handle.remove()
+    assert {any(step) for step in skipped(stack.report)[4:]} == {True, False}
+    assert answers
+    assert all(answers)
 
 
 def test_a_thread_that_comes_later_is_welcome(pipe: WanPipeline, generate: Generate) -> None:

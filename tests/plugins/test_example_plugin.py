@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,6 +102,17 @@ def test_bf16_linear_leaves_the_pipeline_as_it_was(pipe: WanPipeline, generate: 
     assert torch.equal(generate(pipe), bare)
     assert stack.reports[0].accelerators[0].notes["layers"]["transformer"] > 0
     assert stack.reports[0].warnings == []
+
+
+def test_a_copy_or_a_file_of_a_model_with_bf16_linear_is_plain(pipe: WanPipeline) -> None:
+    with sraccel.compose(pipe, BF16):
+        copied, kept = copy.deepcopy(pipe.transformer), io.BytesIO()
+        torch.save(pipe.transformer, kept)
+    kept.seek(0)
+    loaded = torch.load(kept, weights_only=False)
+    block, given = pipe.transformer.blocks[0].attn1, torch.ones(1, 2, 32)
+    for other in (copied, loaded):
+        assert torch.equal(other.blocks[0].attn1.to_q(given), block.to_q(given))
 
 
 def test_bf16_linear_says_so_where_there_is_nothing_to_do(

@@ -60,7 +60,7 @@ def test_every_error_of_a_recipe_made_in_python_is_reported_at_once() -> None:
     ]
     text = str(refused.value)
     assert "accelerators[0].threshold: " in text
-    assert "greater than or equal to 0 (given: -1)" in text
+    assert "must be 0 or more (given: -1)" in text
     assert "no accelerator is called 'teacash'; did you mean 'teacache'?" in text
     assert "srdiffusion has no 'rendr'; did you mean 'render'?" in text
 

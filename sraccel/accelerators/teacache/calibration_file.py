@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, PrivateAttr, ValidationError
 
 from sraccel.accelerators.teacache.rule import COEFFICIENT_COUNT, Variant
-from sraccel.plugin import Denoiser, ModelError, read_text, replacing, shortened
+from sraccel.plugin import Denoiser, ModelError, plain_complaint, read_text, replacing, shortened
 
 SCHEMA_VERSION = 1
 NOT_OF_THE_MODEL = frozenset({"quantization_config"})
@@ -179,7 +179,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _problems(error: ValidationError) -> str:
     return "".join(
-        f"\n  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()
+        f"\n  {'.'.join(map(str, item['loc']))}: {plain_complaint(item['msg'])}"
+        for item in error.errors()
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,14 @@ class BlockStackSeam:
         self._adapter = denoiser.adapter
         self._hooks = hooks
         self._skipping = skipping
-        self._call: Call | None = None
+        self._announced: Call | None = None
+        self._thread = 0  # that it was announced in
         self._residual: torch.Tensor | None = None
         self._entered = False  # the first block of the span, in this forward
         self._reached = False  # where the residual ends
         self._bypass = Bypass((), self._skip)  # of the blocks that no layer watches
         self._probes = False  # whether blocks come before the span
+        self._watched: list[Any] = []  # the blocks as they are now, and are to remain
         self._sole = False  # whether the first block of the span is the last one, too
 
     def install(self) -> Iterator[Interception | Bypass | Later]:
@@ -48,6 +51,7 @@ class BlockStackSeam:
         module = self._denoiser.module
         check_block_stack(self._denoiser, self._hooks, self._skipping)
         blocks = self._adapter.blocks(module)
+        self._watched = list(blocks)
         span = blocks[self._skipping.span_of(self._denoiser)]
         tail = self._adapter.tail(module) if span[-1] is blocks[-1] else None
         if tail is None:
@@ -64,15 +68,29 @@ class BlockStackSeam:
         self._bypass = Bypass(span[1:] if tail is not None else span[1:-1], self._skip)
         yield self._bypass
 
+    @property
+    def _call(self) -> Call | None:
+        """The call whose forward this is; another thread's is none of the stack's."""
+        return self._announced if threading.get_ident() == self._thread else None
+
     def begin(self, call: Call) -> None:
-        """The next forward of this denoiser is this call."""
-        self._call, self._residual = call, None
+        """The next forward of this denoiser, in this thread, is this call."""
+        self._thread, self._announced, self._residual = threading.get_ident(), call, None
         self._entered = self._reached = False
 
     def end(self) -> None:
         """The forward is over (or has raised)."""
-        self._call = self._residual = None
+        self._announced = self._residual = None
         self._bypass.close()
+
+    def check_unchanged(self) -> None:
+        """Raise LoopError if the model has other blocks than were watched."""
+        blocks = self._adapter.blocks(self._denoiser.module) if self._watched else []
+        if [*map(id, blocks)] != [*map(id, self._watched)]:
+            raise LoopError(
+                f"the blocks of the denoiser {self._denoiser.role!r} were changed while the stack "
+                "is attached, so the recipe would act on others: detach first, then compose again"
+            )
 
     def check_reached(self) -> None:
         """Raise LoopError if the forward did not pass the block stack where it was watched."""
@@ -99,8 +117,10 @@ class BlockStackSeam:
         call.block_input = self._adapter.block_input(args, kwargs)
 
     def _head(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
-        self._bypass.close()  # it is open if Ctrl-C broke off `end`
         call = self._call
+        if call is None and self._announced is not None:  # another thread's
+            return inner(*args, **kwargs)
+        self._bypass.close()  # it is open if Ctrl-C broke off `end`
         if call is None:
             return inner(*args, **kwargs)
         if self._entered:
@@ -125,6 +145,11 @@ class BlockStackSeam:
         )
 
     def _skip(self, *args: Any, **kwargs: Any) -> Any:
+        if self._call is None:
+            raise LoopError(
+                f"two threads use the model of the denoiser {self._denoiser.role!r} at a time: "
+                "give each a copy"
+            )
         return self._adapter.unchanged(args, kwargs)
 
     def _last_block(self, inner: Any, *args: Any, **kwargs: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,8 @@ class DenoiserCallSeam:
     may be skipped; what is not skipped goes to the model, whose blocks are watched if anybody asks.
 
     Attributes:
-        context: name that the pipeline gave the call by `cache_context`, while one is open.
+        context: name that the pipeline gave the call by `cache_context`, while one is open, in this
+            thread.
     """
 
     def __init__(
@@ -55,7 +57,12 @@ class DenoiserCallSeam:
         self._watches = skipping.calls or skipping.answers
         self._form = OutputForm()
         self._like: Like | None = None  # of the predictions
-        self.context: str | None = None
+        self._contexts = threading.local()
+
+    @property
+    def context(self) -> str | None:
+        name: str | None = getattr(self._contexts, "name", None)
+        return name
 
     def install(self) -> Iterator[Interception]:
         """Put the layers in place, one after the other."""
@@ -67,13 +74,14 @@ class DenoiserCallSeam:
     @contextmanager
     def _context_layer(self, inner: Any, name: str, *args: Any, **kwargs: Any) -> Iterator[Any]:
         with inner(name, *args, **kwargs) as value:
-            outer, self.context = self.context, name
+            outer, self._contexts.name = self.context, name
             try:
                 yield value
             finally:
-                self.context = outer
+                self._contexts.name = outer
 
     def _layer(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
+        self._tracker.check_thread()
         serving = self._denoiser.current_call
         if serving is not None and serving.step.run is self._tracker.run:
             return inner(*args, **kwargs)

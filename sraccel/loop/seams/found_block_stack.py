@@ -42,14 +42,14 @@ class FoundBlockStackSeam(BlockStackSeam):
         if self._call is None or self._later:
             return inner(*args, **kwargs)
         if self._family.found is None:
-            call, self._call = self._call, None
+            call, self._announced = self._announced, None
             self._family.found = find_blocks(
                 self._denoiser.module,
                 lambda: inner(
                     *map(_fresh, args), **{name: _fresh(value) for name, value in kwargs.items()}
                 ),
             )
-            self._call = call
+            self._announced = call
         if self._family.found is None:
             raise self._not_found()
         self._later.extend(super().install())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
 from sraccel.loop.intercept import Interception
+from sraccel.loop.seams.pipeline_state import PipelineState
 from sraccel.loop.step_plan import StepPlan, impose
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class PipelineSeam:
         self._reapply = reapply  # the stack's layers
         self._step_signature = inspect.signature(type(pipeline.scheduler).step)
         self._schedule_signature = inspect.signature(type(pipeline.scheduler).set_timesteps)
+        self._state = PipelineState(pipeline)
+        self._disturbed = False  # by a thread that was refused
         self._latest = threading.local()  # `bar`: a token of this thread's latest progress bar
 
     def install(self) -> Iterator[Interception]:
@@ -56,9 +59,8 @@ class PipelineSeam:
         yield Interception(self._pipeline, "progress_bar", self._progress_bar)
 
     def _set_timesteps(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
-        self._schedule.check_target()
-        self._tracker.check_thread()
-        self._tracker.end_pipelines_run()
+        self._schedule.check_whole()
+        self._take()
         self._check_steps(args, kwargs)
         result = inner(*args, **kwargs)
         self._schedule.timesteps_set()
@@ -69,6 +71,25 @@ class PipelineSeam:
         _ = self._stepping.copied  # of earlier runs
         self._tracker.announce()
         return result
+
+    def _take(self) -> None:
+        try:
+            self._tracker.begin_anew()
+        except LoopError:
+            self._disturbed = bool(self._state.changed)
+            raise
+        self._disturbed = False
+        self._state.look()
+
+    def _check_undisturbed(self) -> None:
+        """Refuse to go on with what another thread's call of the pipeline has changed."""
+        changed = self._state.look()
+        if self._disturbed or (changed and self._tracker.ownership.others_run()):
+            self._disturbed = False
+            raise LoopError(
+                f"another thread called this {type(self._pipeline).__name__} in the middle of a "
+                "run and changed what it runs with: compose a copy of the pipeline for each thread"
+            )
 
     def _plan(self) -> None:
         """Ask which noise levels are taken, and set the scheduler to them."""
@@ -89,6 +110,8 @@ class PipelineSeam:
     def _step(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         given = self._step_arguments(args, kwargs)
         self._schedule.by_copies = False
+        if self._tracker.announced:
+            self._check_undisturbed()
         step = self._tracker.pipelines_step
         if step is None:
             self._check_followed(given)

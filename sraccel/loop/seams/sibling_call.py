@@ -43,7 +43,11 @@ def call_sibling(
     context = getattr(module, "cache_context", None)
     with context(call.branch) if context is not None else nullcontext():
         output = module(**arguments)
-    return _as_requested(output, call.model_input, change)
+    # In one precision, under autocast too, both models answer in the same one.
+    alike = _dtype(module) == _dtype(requested.module)
+    return _as_requested(
+        output, call.model_input, change, None if alike else call.model_input.dtype
+    )
 
 
 def _change_of_variables(
@@ -85,7 +89,7 @@ def _moved(arguments: dict[str, Any], denoiser: Denoiser, noisy: torch.Tensor) -
     parameter = next(module.parameters())
     offloaded = parameter.is_meta  # sequentially: its hooks bring weights to the loop's device
     device = noisy.device if offloaded else parameter.device
-    dtype = getattr(module, "dtype", parameter.dtype)
+    dtype = _dtype(module)
 
     def moved(value: Any) -> Any:
         import torch
@@ -105,19 +109,34 @@ def _moved(arguments: dict[str, Any], denoiser: Denoiser, noisy: torch.Tensor) -
     }
 
 
-def _as_requested(output: Any, noisy: torch.Tensor, change: Exchange | None) -> Any:
-    """The prediction in the requested model's terms, on the device and in the dtype of the loop."""
+def _dtype(module: Any) -> torch.dtype:
+    dtype: torch.dtype = getattr(module, "dtype", None) or next(module.parameters()).dtype
+    return dtype
+
+
+def _as_requested(
+    output: Any, noisy: torch.Tensor, change: Exchange | None, dtype: torch.dtype | None
+) -> Any:
+    """The prediction in the requested model's terms, on the device of the loop.
+
+    Args:
+        output: of the answering model.
+        noisy: what the loop gave.
+        change: of variables, if the noise spaces differ.
+        dtype: that the prediction is to have; None: its own.
+    """
     import torch
 
     prediction = output[0]
     if not isinstance(prediction, torch.Tensor):  # one for each of a batch (Z-Image)
-        return type(output)([one.to(noisy.device, noisy.dtype) for one in prediction])
-    if change is None and prediction.device == noisy.device and prediction.dtype == noisy.dtype:
+        return type(output)([one.to(noisy.device, dtype) for one in prediction])
+    dtype = dtype or prediction.dtype
+    if change is None and prediction.device == noisy.device and prediction.dtype == dtype:
         return output
     prediction = prediction.to(noisy.device)
     if change is not None:
         prediction = change.prediction(noisy, prediction)
-    prediction = prediction.to(noisy.dtype)
+    prediction = prediction.to(dtype)
     if isinstance(output, tuple):
         return (prediction, *output[1:])
     return type(output)(sample=prediction)

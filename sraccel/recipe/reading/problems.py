@@ -18,7 +18,7 @@ from sraccel.errors import PluginError, Problem
 from sraccel.recipe.catalogue import installed
 from sraccel.recipe.reading.merged import INCLUDE, Merged
 from sraccel.recipe.reading.place import Location
-from sraccel.text import did_you_mean, nearest, printable, shortened
+from sraccel.text import did_you_mean, nearest, plain_complaint, printable, shortened
 
 MISSING = object()
 STUDY = ("study",)
@@ -149,7 +149,7 @@ def _message(group: list[_Found], recipe: type[BaseModel], content: Any) -> tupl
         return _no_such_key(location, recipe, content)
     if item["type"] == "unknown_accelerator":
         return item["msg"], nearest(context["name"], context["known"])
-    messages = [one.item["msg"].removeprefix("Value error, ") for one in group]
+    messages = [plain_complaint(one.item["msg"]) for one in group]
     message = " or ".join(dict.fromkeys(_shortened(messages)))
     if item["type"] != "literal_error":
         return message, None
@@ -182,7 +182,7 @@ def _no_such_key(
 
 def _shortened(messages: list[str]) -> Iterator[str]:
     """What several messages begin with is said once."""
-    start = "Input should be "
+    start = "must be "
     for index, message in enumerate(messages):
         yield message.removeprefix(start) if index else message
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sraccel.report.side_by_side import Side, in_words, made_by
+from sraccel.report.side_by_side import Said, Side, in_words, made_by, said
 from sraccel.report.words import metric
 from sraccel.study.report.cells import metrics, quality
 from sraccel.study.report.estimates import number, times
@@ -31,19 +31,18 @@ def side_of_study(report: StudyReport, name: str) -> Side:
         title(report),
         notices(report),
         {
-            "Figures": {**in_words(figures(report, names)), "On": on_what(report)},
+            "Figures": {**in_words(figures(report, names)), "On": Said(on_what(report))},
             "Cells": {cell.name: _cell(cell, names) for cell in report.analysis.cells},
             "Pairs": {
-                " and ".join(pair.accelerators): f"kept {number(pair.kept, 3)}: {verdict(pair)}"
+                " and ".join(pair.accelerators): Said(f"kept {number(pair.kept, 3)}", verdict(pair))
                 for pair in report.analysis.pairs
             },
-            "Design": dict(design_facts(report)),
+            "Design": said(dict(design_facts(report))),
             **made_by(report.recipe, report.call, report.model, report),
         },
     )
 
 
-def _cell(cell: CellResult, names: list[str]) -> str:
-    parts = [str(times(cell.speedup))]
-    parts += [f"{metric(name).label} {quality(cell, name).value}" for name in names]
-    return "; ".join(parts)
+def _cell(cell: CellResult, names: list[str]) -> Said:
+    qualities = [f"{metric(name).label} {quality(cell, name).value}" for name in names]
+    return Said(str(times(cell.speedup)), "; ".join(qualities))

@@ -168,7 +168,13 @@ class Rounds:
             done=len(wanted) - left.total(),
             planned=len(wanted),
             seconds_left=None if math.isnan(sum(seconds)) else sum(seconds),
+            budget_left=self._budget_left,
         )
+
+    @property
+    def _budget_left(self) -> float | None:
+        left = self._deadline - time.monotonic()
+        return None if math.isinf(left) else max(0.0, left)
 
     def _run(self, wanted: Wanted) -> None:
         try:

@@ -74,6 +74,7 @@ class Position:
         done: runs of all rounds so far that are on disk.
         planned: runs of all rounds so far, this one included.
         seconds_left: of this round, by what runs of each cell took so far; None: not known yet.
+        budget_left: seconds until the budget is spent; None: there is no limit.
     """
 
     cell: str
@@ -82,6 +83,7 @@ class Position:
     done: int
     planned: int
     seconds_left: float | None
+    budget_left: float | None = None
 
 
 class Watcher:

@@ -112,6 +112,17 @@ def test_a_part_replaced_inside_the_block_is_an_error_not_a_bare_run(
             generate(pipe)
 
 
+def test_a_second_expert_set_inside_the_block_is_an_error(
+    pipe: WanPipeline, render: WanTransformer3DModel, generate: Generate
+) -> None:
+    with sraccel.compose(pipe, []):
+        pipe.transformer_2 = render
+        with pytest.raises(sraccel.LoopError, match="transformer_2 was set while"):
+            generate(pipe)
+        pipe.transformer_2 = None
+        generate(pipe)
+
+
 def test_the_schedulers_signature_can_still_be_inspected(pipe: WanPipeline) -> None:
     before = inspect.signature(pipe.scheduler.step)
     with sraccel.compose(pipe, []):

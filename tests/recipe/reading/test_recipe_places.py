@@ -194,7 +194,7 @@ def test_each_kind_of_mistake_says_what_is_allowed_who_says_so_and_what_may_be_m
     assert (kernel.given, kernel.plugin) == ("'Tritn'", threshold.plugin)
     assert key.suggestion == "smooth_k"
     assert "(it has: kernel, smooth_k)" in key.message
-    assert "valid number" in threshold.message
+    assert threshold.message == "must be a number"
     assert threshold.suggestion is None
     assert threshold.plugin is not None
     assert threshold.plugin.startswith("sraccel ")
@@ -211,9 +211,7 @@ def test_a_union_is_one_problem_in_the_branch_that_was_meant(tmp_path: Path) -> 
     )
     coefficients, render = problems(path)
     assert coefficients.path == "accelerators[0].coefficients"
-    assert coefficients.message == (
-        "Input should be a valid string or a valid list or a valid dictionary"
-    )
+    assert coefficients.message == ("must be a text or a list or a mapping")
     assert (render.path, render.suggestion) == ("accelerators[1].render.dtpye", "dtype")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import MethodType
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sraccel.plugin import Accelerator, AcceleratorOptions, Denoiser, Run, hookimpl
+from sraccel.plugin import Accelerator, AcceleratorOptions, Denoiser, Interception, Run, hookimpl
 
 if TYPE_CHECKING:
     import torch
@@ -28,13 +28,10 @@ class Bf16Linear(Accelerator):
     def prepare_denoiser(self, denoiser: Denoiser) -> Iterator[None]:
         layers = list(plain_layers(denoiser))
         self._layers[denoiser.role] = len(layers)
-        try:
-            for layer in layers:
-                vars(layer)["forward"] = Bf16Forward(layer)
+        with ExitStack() as undo:
+            for layer in layers:  # a copy of the model that somebody makes meanwhile is plain
+                undo.enter_context(Interception(layer, "forward", partial(bf16_forward, layer)))
             yield
-        finally:
-            for layer in layers:
-                vars(layer).pop("forward", None)
 
     @hookimpl
     def run_started(self, run: Run) -> None:
@@ -64,25 +61,8 @@ def is_plain(layer: nn.Linear) -> bool:
     return own_forward and type(layer.weight) is nn.Parameter and layer.weight.dtype == float32
 
 
-class Bf16Forward:
-    """A layer's forward in bfloat16; a copy of the layer, or one that is saved, is plain again."""
-
-    def __init__(self, layer: nn.Linear) -> None:
-        self._layer = layer
-
-    def __call__(self, given: torch.Tensor) -> torch.Tensor:
-        return bf16_forward(self._layer, given)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        copied = memo.get(id(self._layer), self._layer)
-        return MethodType(type(copied).forward, copied)
-
-    def __reduce__(self) -> Any:
-        return getattr, (self._layer, "forward")
-
-
-def bf16_forward(layer: nn.Linear, given: torch.Tensor) -> torch.Tensor:
-    """As `nn.Linear.forward`.
+def bf16_forward(layer: nn.Linear, _: Any, given: torch.Tensor) -> torch.Tensor:
+    """As `nn.Linear.forward`, in its place.
 
     The weights are cast in each call, which costs little beside the product: so they remain where
     and what they are, for everything that moves them, adds to them or asks for their precision.
