@@ -96,7 +96,7 @@ def cache_costs(run: Trajectory, weights: Extrapolate, memory: int) -> Costs:
         aa = np.einsum("ki,ij,kj->k", a, products[np.ix_(computed, computed)], a)
         errors = aa - 2 * (a * ab).sum(1) + bb
         errors[0] = 0.0  # nothing is predicted
-        costs[(*state, slice(first, None))] = np.sqrt(np.maximum(errors, 0.0))
+        costs[state][first:] = np.sqrt(np.maximum(errors, 0.0))
     return costs
 
 

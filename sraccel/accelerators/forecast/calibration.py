@@ -32,13 +32,12 @@ class Blend(Calibration):
 
     def fit(self, runs: Sequence[Trajectory]) -> Mapping[str, Any]:
         """`alpha` over all gaps, and the best one of each gap alone."""
-        moments = {gap: sum(_moments(run, gap) for run in runs) for gap in GAPS}
-        by_gap = {str(gap): _best(found) for gap, found in moments.items() if found[2]}
-        return {"alpha": _best(sum(moments.values())), "by_gap": by_gap}
+        by_gap = {str(gap): _best(_moments(runs, [gap])) for gap in GAPS if gap < runs[0].steps}
+        return {"alpha": _best(_moments(runs, GAPS)), "by_gap": by_gap}
 
     def error(self, fit: Mapping[str, Any], run: Trajectory) -> float:
         """Root mean square error over that of plain reuse."""
-        return _error(fit["alpha"], sum(_moments(run, gap) for gap in GAPS))
+        return _error(fit["alpha"], _moments([run], GAPS))
 
     def recipe(self, fit: Mapping[str, Any], path: Path) -> Sequence[Mapping[str, Any]]:
         """Beside a rule of the reader's own."""
@@ -55,7 +54,7 @@ class Blend(Calibration):
         """The error over alpha, by gap, and where the fit lies."""
         alphas = [k / 20 for k in range(31)]
         for gap in GAPS:
-            moments = sum(_moments(run, gap) for run in runs)
+            moments = _moments(runs, [gap])
             axes.plot(alphas, [_error(a, moments) for a in alphas], label=f"gap {gap}")
         axes.axvline(fit["alpha"], color="0.3", linestyle="--", label="fit")
         axes.set_xlabel("alpha (0: reuse, 1: order 1)")
@@ -63,14 +62,22 @@ class Blend(Calibration):
         axes.legend(frameon=False)
 
 
-def _moments(run: Trajectory, gap: int) -> np.ndarray:
+def _moments(runs: Iterable[Trajectory], gaps: Iterable[int]) -> np.ndarray:
+    """Sums over runs and gaps, three numbers."""
+    import numpy as np
+
+    found: np.ndarray = np.sum([_moment(run, gap) for run in runs for gap in gaps], axis=0)
+    return found
+
+
+def _moment(run: Trajectory, gap: int) -> np.ndarray:
     """Squares of the slopes' reach, its products with what was to be predicted, squares of that."""
     import numpy as np
 
     products = run.matrix()[run.steps :, run.steps :]
     found = np.zeros(3)
     for ahead in range(1, gap + 1):
-        before = np.arange(max(run.steps - gap - ahead, 0))
+        before = np.arange(max(run.steps - gap - ahead, 0))  # empty beyond the grid
         last, at = before + gap, before + gap + ahead
         own = products[last, last]
         slope = own - 2 * products[last, before] + products[before, before]
