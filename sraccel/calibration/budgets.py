@@ -147,7 +147,7 @@ def budgets_for(what: What, denoiser: Denoiser, path: str | None = None) -> Budg
                 f"those of the denoiser {denoiser.role!r}: {_command(what)}"
             )
         return file
-    for beside in _beside_the_weights(denoiser, f"{what}.json"):
+    for beside in denoiser.beside_its_weights(f"{what}.json"):
         file = BudgetFile.load(beside, what)
         if file.fits(denoiser):
             return file
@@ -155,10 +155,3 @@ def budgets_for(what: What, denoiser: Denoiser, path: str | None = None) -> Budg
         f"{what}: no calibration lies beside the weights of the denoiser {denoiser.role!r}: make "
         f"one ({_command(what)}) and name it by `file:`, or give the steps themselves"
     )
-
-
-def _beside_the_weights(denoiser: Denoiser, name: str) -> list[Path]:
-    """Files of this name in the model's folder, and in the pipeline's."""
-    location = denoiser.config.get("_name_or_path")
-    folders = (Path(location), Path(location).parent) if location else ()
-    return [path for folder in folders if (path := folder / name).is_file()]

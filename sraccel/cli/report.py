@@ -43,25 +43,27 @@ def report(
     files of the report are made again from its runs, also of one that was stopped.
     """
     with reported(debug):
-        if verify:
-            _verify(report_in(folder))
-            return
         from sraccel.study.runs.store import FILE
 
-        if (folder / FILE).is_file():
+        if verify:
+            _verify(report_in(folder))
+        elif (folder / FILE).is_file():
             _study(folder)
-            return
-        from sraccel.cli.report_videos import videos_of
-        from sraccel.report.page import save_page
+        else:
+            open_page(_page(report_in(folder)), opened)
 
-        source = report_in(folder)
-        content = read_report(source)
-        videos = videos_of(content, source.parent)
-        for left_out in videos.notes:
-            note(f"Note: {left_out}")
-        path = save_page(content, source.with_name("report.html"), videos.found, videos.notes)
-        Console().print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
-        open_page(path, opened)
+
+def _page(source: Path) -> Path:
+    from sraccel.cli.report_videos import videos_of
+    from sraccel.report.page import save_page
+
+    content = read_report(source)
+    videos = videos_of(content, source.parent)
+    for left_out in videos.notes:
+        note(f"Note: {left_out}")
+    path = save_page(content, source.with_name("report.html"), videos.found, videos.notes)
+    Console().print(f"wrote {path}", soft_wrap=True, markup=False, highlight=False)
+    return path
 
 
 def _verify(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ModelError, PluginError
@@ -72,6 +73,12 @@ class Denoiser:
             "dtype": str(parameters[0].dtype).removeprefix("torch.") if parameters else None,
             "name_or_path": self.config.get("_name_or_path"),
         }
+
+    def beside_its_weights(self, name: str) -> list[Path]:
+        """Files of this name in the model's folder, and in the pipeline's, where it came from."""
+        location = self.config.get("_name_or_path")
+        folders = (Path(location), Path(location).parent) if location else ()
+        return [path for folder in folders if (path := folder / name).is_file()]
 
     def __repr__(self) -> str:
         return f"Denoiser({self.role}, {type(self.module).__name__})"

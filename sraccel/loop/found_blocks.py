@@ -108,14 +108,9 @@ def candidate_blocks(model: nn.Module) -> dict[str, Sequence[nn.Module]]:
     }
 
 
-def parameters_of_block(block: nn.Module) -> tuple[str, ...]:
-    """Names of the arguments of a block's `forward`."""
-    return parameters_of(type(block))
-
-
 def carried_parameters(block: nn.Module) -> Iterator[Parameter]:
     """Arguments that may be the carried stream, the likeliest first."""
-    names = parameters_of_block(block)
+    names = parameters_of(type(block))
     known = _registered(block)
     wanted = [*([known.hidden_states_argument_name] if known else []), *HIDDEN_NAMES, names[0]]
     for name in dict.fromkeys(name for name in wanted if name in names):
@@ -131,7 +126,7 @@ def carried_position(block: nn.Module) -> int | None:
 
 def time_parameter(block: nn.Module) -> Parameter | None:
     """The argument by which a block is given the time embedding; None: it has none."""
-    names = parameters_of_block(block)
+    names = parameters_of(type(block))
     name = next((name for name in TIME_NAMES if name in names), None)
     return None if name is None else Parameter(names.index(name), name)
 

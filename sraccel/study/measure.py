@@ -76,18 +76,24 @@ def run_study(
             judge = Judge(store, KeptFrames(folder / "frames"), videos, experiment.names)
             try:
                 stopped = Rounds(experiment, store, judge).run()
-            except (KeyboardInterrupt, LoopError) as error:
-                if store.session:
-                    with suppress(OutputError):
-                        store.end_session(
-                            "failed" if isinstance(error, LoopError) else "interrupted"
-                        )
-                        write_report(store)
+            except KeyboardInterrupt:
+                _break_off(store, "interrupted")
+                raise
+            except LoopError:
+                _break_off(store, "failed")
                 raise
             if not store.session:  # all was there: this is how it is to be reported now
                 store.start_session({**store.facts(), **_plan_of(experiment)})
             store.end_session(stopped)
             return write_report(store)
+
+
+def _break_off(store: Store, why: str) -> None:
+    """Report what there is; what keeps that from being written hides no error before it."""
+    if store.session:
+        with suppress(OutputError):
+            store.end_session(why)
+            write_report(store)
 
 
 def write_report(store: Store) -> StudyReport:

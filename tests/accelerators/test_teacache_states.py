@@ -380,7 +380,7 @@ class TeaCacheStates(RuleBasedStateMachine):
 
 TestTeaCacheStates = TeaCacheStates.TestCase
 TestTeaCacheStates.settings = settings(
-    max_examples=10,
+    max_examples=6,
     stateful_step_count=12,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would outlast the timeout
 )

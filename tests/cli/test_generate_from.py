@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -251,31 +248,10 @@ def test_a_model_that_has_changed_is_refused_unless_accepted(
     assert "made again from video.mp4: the frames are not the same" in again.report.warnings
 
 
-HUB = """
-import sys
-from pathlib import Path
-from typer.testing import CliRunner
-from sraccel.cli import app
-
-def run(*arguments):
-    done = CliRunner().invoke(app, ["generate", *map(str, arguments)])
-    assert done.exit_code == 0, done.output
-
-root = Path(sys.argv[1])
-size = ("--height", 32, "--width", 32, "--frames", 5, "--steps", 2)
-new = (root / "recipe.yaml", "--model", "someone/tiny", "--prompt", "a red circle", *size)
-run(*new, "--out", root / "first")
-for ref in ("main", "small"):
-    (root / "models--someone--tiny" / "refs" / ref).write_text("b" * 40)
-run(*new, "--out", root / "later")
-run("--from", root / "first" / "video.mp4", "--out", root / "again")
-run("--from", root / "again" / "report.json", "--out", root / "once more")
-"""
-
-
-def test_models_on_the_hub_are_taken_at_their_commits_of_then(model: Path, tmp_path: Path) -> None:
-    """Offline, from a cache folder as the hub's client leaves it; both branches move on."""
-    repository = tmp_path / "models--someone--tiny"
+def test_models_on_the_hub_are_taken_at_their_commits_of_then(
+    model: Path, hub_cache: Path, tmp_path: Path, sraccel: Sraccel
+) -> None:
+    repository = hub_cache / "models--someone--tiny"
     (repository / "refs").mkdir(parents=True)
     for number, (commit, ref) in enumerate(zip("abc", ("main", "moved", "small"), strict=True)):
         folder = repository / "snapshots" / (commit * 40)
@@ -287,10 +263,19 @@ def test_models_on_the_hub_are_taken_at_their_commits_of_then(model: Path, tmp_p
         "accelerators:\n- use: srdiffusion\n  switch_step: 1\n"
         "  render: {model: someone/tiny, revision: small}\n"
     )
-    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
-    script = [sys.executable, "-c", HUB, str(tmp_path)]
-    done = subprocess.run(script, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+
+    def make(name: str, *arguments: object) -> None:
+        done = sraccel("generate", *arguments, "--out", tmp_path / name)
+        assert done.exit_code == 0, done.output
+
+    size = ("--height", 32, "--width", 32, "--frames", 5, "--steps", 2)
+    new = (tmp_path / "recipe.yaml", "--model", "someone/tiny", "--prompt", "a red circle", *size)
+    make("first", *new)
+    for ref in ("main", "small"):  # both branches move on
+        (repository / "refs" / ref).write_text("b" * 40)
+    make("later", *new)
+    make("again", "--from", tmp_path / "first" / "video.mp4")
+    make("once more", "--from", tmp_path / "again" / "report.json")
     reports = {
         name: Report.from_json((tmp_path / name / "report.json").read_text())
         for name in ("first", "later", "again", "once more")

@@ -169,7 +169,9 @@ class Visits:
 
 
 def check_fits_and_reads(opened: Opened, width: int, texts: int) -> None:
-    """Nothing is wider than the window or faint, details included; so many texts at least.
+    """Nothing is wider than the window, details included, or faint, be it light or dark.
+
+    There are so many texts at least.
 
     What scrolls in a box of its own may be wider.
     """
@@ -180,9 +182,11 @@ def check_fits_and_reads(opened: Opened, width: int, texts: int) -> None:
         ".filter(e => e.getBoundingClientRect().right > innerWidth + 0.5).map(e => e.outerHTML)"
     )
     assert outside == []
-    looked, faint = opened.page.evaluate(FAINT)
-    assert looked > texts
-    assert faint == []
+    for scheme in ("light", "dark"):
+        opened.page.emulate_media(color_scheme=scheme)
+        looked, faint = opened.page.evaluate(FAINT)
+        assert looked > texts
+        assert faint == [], scheme
     assert opened.page.locator("img").count() == 0
 
 

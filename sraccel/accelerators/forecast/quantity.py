@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from sraccel.plugin import NoiseSpace
 
-OutputQuantity = Literal["velocity", "x0", "eps"]
 Quantity = Literal["residual", "velocity", "x0", "eps", "auto"]
 Variable = Literal["index", "sigma", "log_snr"]
 Levels = tuple[float, float]

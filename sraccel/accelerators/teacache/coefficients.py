@@ -83,7 +83,7 @@ def known(denoiser: Denoiser, variant: Variant) -> list[Coefficients]:
         ModelError: there are none.
     """
     refused: ModelError | None = None
-    for beside in _beside_the_weights(denoiser):
+    for beside in denoiser.beside_its_weights(CALIBRATION_FILE):
         try:
             return [fitted(beside, denoiser, variant)]
         except ModelError as error:  # it may be of another model that lies there
@@ -198,10 +198,3 @@ def _caveat(entry: CalibrationEntry, denoiser: Denoiser, path: Path) -> str:
         f"teacache: {path.name} was fitted on other weights than those of {denoiser.role!r}, "
         f"though of the same configuration: if it is another model, calibrate that"
     )
-
-
-def _beside_the_weights(denoiser: Denoiser) -> list[Path]:
-    """Calibration files beside the model's weights: in its folder, and in the pipeline's."""
-    location = denoiser.config.get("_name_or_path")
-    folders = (Path(location), Path(location).parent) if location else ()
-    return [path for folder in folders if (path := folder / CALIBRATION_FILE).is_file()]

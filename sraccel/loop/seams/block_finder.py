@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from sraccel.loop.denoiser_adapter import parameters_of
 from sraccel.loop.found_blocks import (
     FoundBlocks,
     Output,
@@ -18,7 +19,6 @@ from sraccel.loop.found_blocks import (
     Pattern,
     carried_parameters,
     carried_position,
-    parameters_of_block,
 )
 from sraccel.loop.intercept import CALL, Interception
 from sraccel.loop.seams.survey import Ran, Shape, Survey, tensors_of
@@ -106,7 +106,7 @@ def _output(ran: Ran, reverse: bool) -> Output | None:
     `reverse` takes the parts of the output backwards, for blocks that return their streams in
     another order than they take them.
     """
-    names = parameters_of_block(ran.module)
+    names = parameters_of(type(ran.module))
     given = [Parameter(at, name) for at, name in enumerate(names)]
     carried = next(carried_parameters(ran.module))
     free = [carried, *(one for one in given if one != carried)]

@@ -51,14 +51,9 @@ def entry_of(
     Raises:
         ConflictError: there are too few different ones.
     """
-    from sraccel.accelerators.teacache.calibration import fitting
+    from sraccel.accelerators.teacache.calibration.fitting import warnings_of
 
-    if points.distinct < fitting.MIN_POINTS:
-        raise ConflictError(
-            f"the input of {denoiser.role!r} changed by {points.distinct} different "
-            f"amounts, and a polynomial of degree 4 needs {fitting.MIN_POINTS}: give more steps"
-        )
-    found = fitting.fit(points)
+    found = _fitted(points, denoiser.role)
     return CalibrationEntry(
         role=denoiser.role,
         family=denoiser.family,
@@ -75,7 +70,7 @@ def entry_of(
         x_range=(float(points.x.min()), float(points.x.max())),
         num_points=len(points.x),
         thresholds=_thresholds(denoiser, variant, records, found),
-        warnings=fitting.warnings_of(found, points),
+        warnings=warnings_of(found, points),
         scheduler=made.scheduler,
         num_inference_steps=[made.num_inference_steps],
         prompts=list(dict.fromkeys(record.prompt for record in records)),
@@ -87,6 +82,17 @@ def entry_of(
         versions={name: _version(name) for name in ("sraccel", "torch", "diffusers")},
         date=datetime.now(UTC).date().isoformat(),
     )
+
+
+def _fitted(points: Points, role: str) -> Fit:
+    from sraccel.accelerators.teacache.calibration.fitting import MIN_POINTS, fit
+
+    if points.distinct < MIN_POINTS:
+        raise ConflictError(
+            f"the input of {role!r} changed by {points.distinct} different amounts, and a "
+            f"polynomial of degree 4 needs {MIN_POINTS}: give more steps"
+        )
+    return fit(points)
 
 
 def points_of(records: Sequence[FullRun], role: str, name: str) -> Points:
