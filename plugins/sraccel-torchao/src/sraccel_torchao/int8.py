@@ -93,6 +93,5 @@ class TorchaoInt8(Accelerator):
         for role in (role for role, number in self._layers.items() if not number):
             run.warn(
                 f"torchao-int8 does nothing for the denoiser {role!r}: its blocks have no linear "
-                "layers of ordinary weights with "
-                f"{self.options.smallest} inputs and outputs or more"
+                f"layers of ordinary weights of {self.options.smallest} inputs or more"
             )
