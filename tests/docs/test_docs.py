@@ -71,7 +71,9 @@ class Reader:
         if snippet.title == "output":
             assert self.printed.strip() == snippet.text.strip()
         elif snippet.title:
-            (self.folder / snippet.title).write_text(snippet.text, encoding="utf-8")
+            file = self.folder / snippet.title
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(snippet.text, encoding="utf-8")
         elif snippet.language == "python" and runs:
             with contextlib.redirect_stdout(io.StringIO()) as stdout:
                 exec(compile(snippet.text, "<page>", "exec"), self.names)
