@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 from annotated_types import Ge, Gt, Le, Lt
-from faulty import FAULTY
+from faults import FAULTY
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from tiny import BLOCK_STACKS, TinyFamily

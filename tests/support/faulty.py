@@ -1,4 +1,4 @@
-"""Accelerators that each do one thing wrong, and the words by which the check says so.
+"""Accelerators that each do one thing wrong; `faults` has what the check says of them.
 
 Most are the faults that were once found, in a plugin's form.
 """
@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from types import MethodType
 from typing import Any, ClassVar
 
@@ -27,7 +26,6 @@ from sraccel.plugin import (
     Step,
     hookimpl,
 )
-from sraccel.testing import Target, standard_targets
 
 LEFT_BY_DIFFUSERS = ("forward", "_diffusers_hook", "_cache_config", "_is_stateful")
 
@@ -399,88 +397,3 @@ class ForgetsToRestore(Accelerator):
     def run_finished(self, run: Run) -> None:
         if run.outcome == "finished":
             del self._layer(run).forward
-
-
-@dataclass(frozen=True)
-class Faulty:
-    """An accelerator that does something wrong.
-
-    Attributes:
-        entry: what is given to the check.
-        invariant: the one that it breaks.
-        words: of the check.
-        where: the target on which that shows, and whether the thorough checks of a pipeline are
-            needed.
-        more: further arguments of the check.
-    """
-
-    entry: Any
-    invariant: str
-    words: str
-    where: tuple[str, bool] = ("a toy denoiser", False)
-    more: Mapping[str, Any] | None = None
-
-    @property
-    def kind(self) -> type[Accelerator]:
-        """Its class."""
-        made = self.entry if isinstance(self.entry, type) else self.entry(standard_targets()[0])
-        return made if isinstance(made, type) else type(made)
-
-    def targets(self) -> list[Target]:
-        """The smallest target on which the fault shows."""
-        name, thorough = self.where
-        (found,) = [target for target in standard_targets() if target.name == name]
-        return [replace(found, thorough=thorough)]
-
-
-def _of_partner(kind: Callable[[Any], Accelerator]) -> Callable[[Target], Accelerator]:
-    return lambda target: kind(target.partner())
-
-
-WAN, WAN_WHOLE, HEUN = ("Wan", False), ("Wan", True), ("Wan under Heun's method", False)
-FAULTY = [
-    Faulty(ChangesAWeight, "restoration", "has other values", WAN),
-    Faulty(SharesItsState, "stacks", "where two stacks take steps in turn, it answers otherwise"),
-    Faulty(WorksInAThread, "release", "a thread that it started failed: LoopError: two", WAN),
-    Faulty(PredictsANumber, "hooks", "answered the hook predict at step 1 with int 5"),
-    Faulty(PredictsWhatBroadcasts, "hooks", "with a tensor of shape (1,): it must have shape"),
-    Faulty(SkipsByItself, "attribution", "modules of the blocks did not run, and the report", WAN),
-    Faulty(SkipsByItself, "claims", "by means of its own, and claims nothing", WAN),
-    Faulty(EndsTheProgram, "hooks", "raised SystemExit in hook run_finished"),
-    Faulty(ForgetsTheMark, "hooks", "has the name of a hook and is not marked @hookimpl", WAN),
-    Faulty(_of_partner(KnowsOneModel), "hooks", "raised KeyError in hook prepare_denoiser"),
-    Faulty(AttachesByItself, "composing", "after `compose`: the stack is attached already", WAN),
-    Faulty(WaitsForStep24, "silence", "is the bare one, bit for bit, and no warning says why", WAN),
-    Faulty(_of_partner(BringsHalfAModel), "models", "is on the meta device: it was never", WAN),
-    Faulty(WrapsTheScheduler, "signatures", "while attached: pipelines read which arguments", WAN),
-    Faulty(CountsEvaluations, "evaluations", "it skipped the second evaluation alone", HEUN),
-    Faulty(
-        TurnsOnACache,
-        "claims",
-        "it is refused in the run only (ConflictError",
-        WAN_WHOLE,
-        {"leaves": LEFT_BY_DIFFUSERS},
-    ),
-    Faulty(KeepsEveryModel, "release", "are dropped, something holds transformer", WAN_WHOLE),
-    Faulty(
-        StaysInCopies,
-        "copies",
-        "made while attached: it does not run bare",
-        WAN_WHOLE,
-    ),
-    Faulty(
-        LeavesAutocast,
-        "identity",
-        "under torch.autocast(bfloat16)",
-        WAN,
-        {"options": {"strength": 0.9}, "idle": {"strength": 1.0}},
-    ),
-    Faulty(RefusesLate, "refusal", "ModelError: this model has no text encoder of mine"),
-    Faulty(KeepsItsCount, "runs", "after a run on other latents, it answers otherwise"),
-    Faulty(MixesBranches, "branches", "another text in 'uncond', or a branch less, changes"),
-    Faulty(UsesTheOldModels, "freshness", "other inputs before it change the answer of step 3"),
-    Faulty(WritesInPlace, "identity", "nothing was decided, and the latents differ from", WAN),
-    Faulty(NotesATensor, "report", "notes ['mean']: TypeError: Object of type Tensor", WAN),
-    Faulty(ForgetsToRestore, "restoration", "after leaving by an exception:", WAN_WHOLE),
-]
-"""Each broken accelerator, and what the check says of it."""

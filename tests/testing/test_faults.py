@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from faulty import FAULTY, Faulty, PredictsANumber, SkipsByItself
+from faults import FAULTY, Faulty
+from faulty import PredictsANumber, SkipsByItself
 
 from sraccel.testing import INVARIANTS, BehaviourError, check_accelerator
 
@@ -12,8 +13,7 @@ from sraccel.testing import INVARIANTS, BehaviourError, check_accelerator
 def test_a_broken_accelerator_is_found_by_the_invariant_that_it_breaks(faulty: Faulty) -> None:
     with pytest.raises(BehaviourError) as found:
         check_accelerator(faulty.entry, targets=faulty.targets(), **(faulty.more or {}))
-    said = [fault for fault in found.value.faults if fault.invariant == faulty.invariant]
-    assert any(faulty.words in fault.seen for fault in said), str(found.value)
+    assert faulty.said_by(found.value), str(found.value)
 
 
 @pytest.mark.slow
@@ -21,8 +21,7 @@ def test_a_broken_accelerator_is_found_by_the_invariant_that_it_breaks(faulty: F
 def test_it_is_found_on_the_standard_targets_too(faulty: Faulty) -> None:
     with pytest.raises(BehaviourError) as found:
         check_accelerator(faulty.entry, **(faulty.more or {}))
-    said = [fault for fault in found.value.faults if fault.invariant == faulty.invariant]
-    assert any(faulty.words in fault.seen for fault in said), str(found.value)
+    assert faulty.said_by(found.value), str(found.value)
 
 
 def test_every_invariant_but_the_built_ins_own_has_an_accelerator_that_breaks_it() -> None:
