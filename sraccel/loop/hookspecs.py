@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 PROJECT = "sraccel"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a method as the implementation of the hook of its name."""
 
 
 class Discovery:
