@@ -40,7 +40,7 @@ def read_bytes(path: str | Path, most: int = LARGEST_TEXT) -> bytes:
 
 
 def read_text(path: str | Path, most: int = LARGEST_TEXT) -> str:
-    """The same as text in UTF-8, without a byte order mark.
+    """The text of a file in UTF-8, without a byte order mark.
 
     Raises:
         OSError: as `read_bytes`; UnicodeDecodeError: it is other text, or none.

@@ -67,8 +67,10 @@ def _timing(first: Report, second: Report) -> Timing | None:
 
 def _merged(one: AcceleratorRecord, other: AcceleratorRecord) -> AcceleratorRecord:
     sizes = [size for size in (one.cache_bytes, other.cache_bytes) if size is not None]
+    prepared = [time for time in (one.prepare_seconds, other.prepare_seconds) if time is not None]
     return other.model_copy(
         update={
+            "prepare_seconds": sum(prepared) if prepared else None,
             "chosen_calls": one.chosen_calls + other.chosen_calls,
             "reused_calls": one.reused_calls + other.reused_calls,
             "cache_bytes": max(sizes, default=None),

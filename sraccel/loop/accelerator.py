@@ -72,7 +72,7 @@ class RuleOptions(AcceleratorOptions):
     scope: Scope = Field(
         "each",
         description="Guidance branches: `each` decides for itself; the `first` of a step decides "
-        "for all; `consensus`: the same, and a later one's wish to compute counts next step.",
+        "for all; `consensus`: the same, unless a later one wishes to compute.",
     )
     cache_device: CacheDevice = Field(
         "model",

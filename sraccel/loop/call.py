@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sraccel.errors import LoopError, PluginError
 from sraccel.loop.history import History
-from sraccel.loop.memory import Key
 
 if TYPE_CHECKING:
     import torch
@@ -48,29 +47,15 @@ class Call:
         taps: outputs of the modules that the family's adapter taps.
     """
 
-    __slots__ = (
-        "_histories",
-        "_shape",
-        "answered_by",
-        "block_arguments",
-        "block_input",
-        "branch",
-        "chosen_by",
-        "denoiser",
-        "evaluations",
-        "evaluator",
-        "exchange",
-        "level",
-        "marks",
-        "model_input",
-        "predicted_by",
-        "requested",
-        "reused_by",
-        "skips",
-        "span_input",
-        "step",
-        "taps",
-    )
+    chosen_by: str | None = None
+    reused_by: str | None = None
+    level: Level | None = None
+    predicted_by: str | None = None
+    answered_by: str | None = None
+    evaluator: Callable[[str | None, dict[str, Any]], torch.Tensor] | None = None
+    block_arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+    exchange: Exchange | None = None
+    marks: tuple[Mark, Mark] | None = None
 
     def __init__(
         self, step: Step, branch: str, requested: str, denoiser: Denoiser, model_input: torch.Tensor
@@ -79,22 +64,10 @@ class Call:
         self.branch = branch
         self.requested = requested
         self.denoiser = denoiser
-        self.model_input = model_input
-        self._shape = tuple(model_input.shape)
-        self.chosen_by: str | None = None
-        self.reused_by: str | None = None
-        self.level: Level | None = None
-        self.predicted_by: str | None = None
-        self.answered_by: str | None = None
-        self.evaluator: Callable[[str | None, dict[str, Any]], torch.Tensor] | None = None
+        self.model_input = self.block_input = self.span_input = model_input
         self.evaluations: list[Call] = []
         self.skips: dict[str, float] = {}
-        self.block_input: torch.Tensor = model_input
-        self.span_input: torch.Tensor = model_input
-        self.block_arguments: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
         self.taps: dict[str, torch.Tensor] = {}
-        self.exchange: Exchange | None = None
-        self.marks: tuple[Mark, Mark] | None = None
         self._histories: dict[Level, History] = {}
 
     def modulated_input(self, name: str | None = None) -> torch.Tensor:
@@ -136,10 +109,8 @@ class Call:
         return self._recall(accelerator.name, "state", factory)
 
     def _recall(self, owner: str, what: str, factory: Callable[[], State]) -> State:
-        step = self.step
-        # The shape, since guidance may come and go within one batch.
-        key = Key(owner, self.denoiser.role, self.branch, self._shape, what, step.evaluation)
-        return step.run.memory.recall(key, step.solver_step, factory)
+        key = owner, what, self.denoiser.role, self.branch, self.model_input.shape
+        return self.step.run.memory.recall(key, factory)
 
     def evaluate(self, role: str | None = None, **arguments: Any) -> torch.Tensor:
         """Ask a denoiser for its prediction, from within `answer_call`; recorded as a call.
@@ -188,10 +159,7 @@ class Call:
     def open_history(self, level: Level) -> History:
         """The history of a level; from now on this is the level that is asked about."""
         skipping = self.step.run.stack.skipping
-        owner = skipping.predictor or skipping.rule
-        assert owner is not None
-        make = skipping.new_history
-        history = self._recall(owner.name, level, make)
+        history = self._recall(skipping.keeper, level, skipping.new_history)
         history.enter()
         self._histories[level], self.level = history, level
         return history

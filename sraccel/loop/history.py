@@ -80,7 +80,7 @@ class History:
     @property
     def nbytes(self) -> int:
         """How much memory the values take."""
-        return sum(item.kept.nbytes for item in self._values)
+        return sum([item.kept.nbytes for item in self._values])
 
     def clear(self) -> None:
         """Forget everything."""

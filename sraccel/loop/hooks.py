@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,8 @@ class LoopHooks:
     Attributes:
         unmarked: methods with a hook's name that are not marked `@hookimpl`, as
             (accelerator, method): nobody will call them.
+        prepare_seconds: what `prepare_pipeline` and `prepare_denoiser` took on attaching, by the
+            accelerator's name.
     """
 
     def __init__(self, accelerators: Sequence[Accelerator]) -> None:
@@ -54,6 +57,7 @@ class LoopHooks:
         for accelerator in reversed(accelerators):  # pluggy asks last registered first
             self._register(accelerator)
         self._implementations = {name: self._collect(name) for name in HOOKS}
+        self.prepare_seconds: dict[str, float] = {}
         self.unmarked = [
             (accelerator.name, hook)
             for accelerator in accelerators
@@ -113,15 +117,23 @@ class LoopHooks:
             if answer is not None:
                 yield name, answer
 
-    def _tell(self, hook: str, *arguments: object) -> None:
-        """As `_ask`, for hooks without an answer; no generator, since the loop's are frequent."""
+    def _first(self, hook: str, subject: object) -> tuple[str, Any] | None:
+        """The first answer; no generator, since these hooks are asked at every step."""
         for name, function in self._implementations[hook]:
             try:
-                function(*arguments)
+                answer = function(subject)
             except SraccelError:
                 raise
             except FAILURES as error:
-                raise blamed(name, hook, arguments[0], error) from error
+                raise blamed(name, hook, subject, error) from error
+            if answer is not None:
+                return name, answer
+        return None
+
+    def _tell(self, hook: str, *arguments: object) -> None:
+        """For hooks without an answer."""
+        for _ in self._ask(hook, *arguments):
+            pass
 
     def contribute_denoisers(self, stack: Stack) -> Iterator[tuple[str, Any]]:
         """See `sraccel.loop.hookspecs.Loop`; as are the others."""
@@ -131,42 +143,56 @@ class LoopHooks:
         self._tell("check_stack", stack)
 
     def prepare_pipeline(self, pipeline: Any) -> Iterator[AbstractContextManager[None]]:
-        for name, context in self._ask("prepare_pipeline", pipeline):
-            yield _prepared(name, "prepare_pipeline", pipeline, context)
+        return self._contexts("prepare_pipeline", pipeline)
 
     def prepare_denoiser(self, denoiser: Denoiser) -> Iterator[AbstractContextManager[None]]:
-        for name, context in self._ask("prepare_denoiser", denoiser):
-            yield _prepared(name, "prepare_denoiser", denoiser, context)
+        return self._contexts("prepare_denoiser", denoiser)
+
+    def _contexts(self, hook: str, where: object) -> Iterator[AbstractContextManager[None]]:
+        """To be entered one by one, as they come: how long each takes is noted."""
+        started = time.perf_counter()
+        for name, context in self._ask(hook, where):
+            yield _prepared(name, hook, where, context)
+            now = time.perf_counter()
+            self.prepare_seconds[name] = self.prepare_seconds.get(name, 0.0) + now - started
+            started = now
 
     def plan_steps(self, plan: StepPlan) -> tuple[str, Any] | None:
-        return next(self._ask("plan_steps", plan), None)
+        return self._first("plan_steps", plan)
 
     def run_started(self, run: Run) -> None:
         self._tell("run_started", run)
 
     def select_denoiser(self, step: Step) -> tuple[str, str] | None:
-        for name, role in self._ask("select_denoiser", step):
-            return name, checked_role(role, name, step.index)
-        return None
+        found = self._first("select_denoiser", step)
+        if found is None:
+            return None
+        name, role = found
+        return name, checked_role(role, name, step.index)
 
     def denoiser_switched(self, step: Step, previous: str, current: str) -> None:
         self._tell("denoiser_switched", step, previous, current)
 
     def answer_call(self, call: Call, like: Like) -> tuple[str, torch.Tensor] | None:
-        for name, answer in self._ask("answer_call", call):
-            return name, checked_tensor(answer, like, name, "answer_call", call.step.index)
-        return None
+        return self._tensor("answer_call", call, like)
 
     def decide(self, hook: str, call: Call) -> bool | None:
         """What the rule answers, by `skip_call` or `skip_blocks`."""
-        for name, answer in self._ask(hook, call):
-            return checked_decision(answer, name, hook, call.step.index)
-        return None
+        found = self._first(hook, call)
+        if found is None:
+            return None
+        name, answer = found
+        return checked_decision(answer, name, hook, call.step.index)
 
     def predict(self, call: Call, like: Like) -> tuple[str, torch.Tensor] | None:
-        for name, answer in self._ask("predict", call):
-            return name, checked_tensor(answer, like, name, "predict", call.step.index)
-        return None
+        return self._tensor("predict", call, like)
+
+    def _tensor(self, hook: str, call: Call, like: Like) -> tuple[str, torch.Tensor] | None:
+        found = self._first(hook, call)
+        if found is None:
+            return None
+        name, answer = found
+        return name, checked_tensor(answer, like, name, hook, call.step.index)
 
     def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
         self._tell("residual_computed", call, residual)
@@ -236,4 +262,4 @@ def _taking(
     if list(takes) == list(given):
         return function
     positions = [given.index(name) for name in takes]
-    return lambda *arguments: function(*(arguments[position] for position in positions))
+    return lambda *arguments: function(*[arguments[position] for position in positions])

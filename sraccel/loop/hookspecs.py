@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 PROJECT = "sraccel"
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Marks a method as the implementation of the hook of its name."""
 
 
 class Discovery:

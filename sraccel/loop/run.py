@@ -96,8 +96,8 @@ class Run:
     @property
     def previous_step(self) -> Step | None:
         """The step before the open one, or the last one if none is open."""
-        done = self.steps[:-1] if self.current_step is not None else self.steps
-        return done[-1] if done else None
+        latest = -1 if self.current_step is None else -2
+        return self.steps[latest] if len(self.steps) >= -latest else None
 
     @property
     def switch_step(self) -> int | None:
@@ -236,12 +236,13 @@ class Run:
             self._cpu_started = time.process_time()
         self.current_step = step
         self.steps.append(step)
+        self.memory.begin(step.solver_step, step.evaluation)
 
     def leave_step(self, step: Step) -> None:
         """Note that a step is over."""
         self.current_step = None
         step.noise_pred = step.latents = None
-        self.memory.step_over(step.solver_step, step.evaluation)
+        self.memory.end(step.solver_step, step.evaluation)
 
     def notice_switch(self, step: Step) -> None:
         """Ask `denoiser_switched` if this step's denoiser is not the previous step's."""

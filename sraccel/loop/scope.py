@@ -7,15 +7,16 @@ from typing import Literal
 
 Scope = Literal["each", "first", "consensus"]
 """`each` branch decides for itself; the `first` call of a step decides for all; `consensus`: so it
-does, but a later branch's wish to compute is a veto, which comes too late for its own step and
-holds for the next one.
+does, but no branch is skipped against its wish. A later branch's wish to compute holds at once, for
+it and those behind it, and in the next step for those that were skipped before it spoke.
 
-Branches that skip at different steps distort the difference that guidance amplifies.
+Branches that skip at different steps distort the difference that guidance amplifies. A loop calls
+them one after the other, so a veto cannot take back what the first has been given.
 """
 
 
 class Decisions:
-    """The decisions of one run."""
+    """The decisions of one run that hold for all branches of a step."""
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
@@ -31,14 +32,13 @@ class Decisions:
             step_index: of the evaluation.
             ask: the rule's answer for this branch.
         """
-        if self._scope == "each":
-            return ask()
         if step_index != self._step:
             self._step, self._taken = step_index, {}
         if key not in self._taken:
             self._taken[key] = self._first(key, ask())
         elif self._scope == "consensus" and ask() is False and self._taken[key]:
             self._vetoes.add(key)
+            self._taken[key] = False
         return self._taken[key]
 
     def _first(self, key: Hashable, answer: bool | None) -> bool | None:

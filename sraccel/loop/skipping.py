@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sraccel.errors import ConflictError
@@ -31,6 +32,8 @@ class Skipping:
         predictor: the accelerator that predicts what stands in, or None.
         calls: whether whole calls may be skipped; blocks: whether blocks may be; answers: whether
             calls may be answered otherwise.
+        keeps: how many computed values are kept.
+        keeper: the name of the accelerator that they are kept for.
     """
 
     def __init__(self, hooks: LoopHooks, accelerators: Sequence[Accelerator]) -> None:
@@ -42,6 +45,8 @@ class Skipping:
         levels = self._levels(hooks)
         self.calls, self.blocks = "call" in levels, "blocks" in levels
         self.answers = hooks.anyone("answer_call")
+        self.keeps = 1 if self.predictor is None else self.predictor.history_length
+        self.keeper = next((one.name for one in (self.predictor, self.rule) if one), "")
         self._check_levels(levels)
 
     def _levels(self, hooks: LoopHooks) -> frozenset[Level]:
@@ -66,14 +71,11 @@ class Skipping:
             accelerators=[rule, predictor],
         )
 
-    def decisions(self) -> Decisions:
-        """Those of a new run."""
-        return Decisions("each" if self.rule is None else self.rule.scope)
-
-    @property
-    def keeps(self) -> int:
-        """How many computed values are kept."""
-        return 1 if self.predictor is None else self.predictor.history_length
+    def decisions(self) -> Decisions | None:
+        """Those of a new run that hold for several branches; None: each decides for itself."""
+        if self.rule is None or self.rule.scope == "each":
+            return None
+        return Decisions(self.rule.scope)
 
     def span_of(self, denoiser: Denoiser) -> slice:
         """The blocks of a denoiser that may be skipped, as a slice of its stack."""
@@ -97,11 +99,13 @@ class Skipping:
             like: a tensor of its shape, dtype and device; None: as the value computed last.
         """
         history = call.open_history(level)
-        decision = call.step.run.decisions.decide(
-            (level, call.denoiser.role),
-            call.step.index,
-            lambda: self._possible(self._hooks.decide(HOOK_OF[level], call), history),
-        )
+        shared = call.step.run.decisions
+        if shared is None:
+            decision = self._wish(call, level, history)
+        else:
+            about = level, call.denoiser.role
+            wish = partial(self._wish, call, level, history)
+            decision = shared.decide(about, call.step.index, wish)
         if decision is None:
             history.clear()
             call.close_history(level)
@@ -128,8 +132,9 @@ class Skipping:
         assert self.rule is not None
         return self.rule.name
 
-    def _possible(self, decision: bool | None, history: History) -> bool | None:
-        """A decision to skip, where there is anything to predict from."""
+    def _wish(self, call: Call, level: Level, history: History) -> bool | None:
+        """The rule's decision, to skip only where there is anything to predict from."""
+        decision = self._hooks.decide(HOOK_OF[level], call)
         return decision and (len(history) > 0 or self.keeps == 0)
 
     def _predicted(
@@ -147,16 +152,17 @@ class Skipping:
     def computed(self, call: Call, level: Level, value: torch.Tensor) -> None:
         """Keep a value that was computed, unless the rule rests."""
         history = call.kept_history(level)
-        if history is not None:
-            history.add(value, self._kept(call, level, value), call.step)
+        if history is None:
+            return
+        kept = value if self.predictor is None else self._wanted(self.predictor, call, level, value)
+        history.add(value, kept.clone() if level == "call" and kept is value else kept, call.step)
 
-    def _kept(self, call: Call, level: Level, value: torch.Tensor) -> torch.Tensor:
-        if self.predictor is None:
-            kept = value
-        else:
-            call.level = level
-            try:
-                kept = self.predictor.history_value(call, value)
-            except FAILURES as error:
-                raise blamed(self.predictor.name, "history_value", call, error) from error
-        return kept.clone() if level == "call" and kept is value else kept
+    def _wanted(
+        self, predictor: Accelerator, call: Call, level: Level, value: torch.Tensor
+    ) -> torch.Tensor:
+        """What the predictor wants kept of a value."""
+        call.level = level
+        try:
+            return predictor.history_value(call, value)
+        except FAILURES as error:
+            raise blamed(predictor.name, "history_value", call, error) from error

@@ -143,6 +143,7 @@ class Stack:
                 or as `sraccel.compose`, if the target has changed since.
         """
         self.check()
+        self.hooks.prepare_seconds.clear()
         with ExitStack() as undo:
             for brought in self.contributions.values():
                 place = brought.placement or on_device

@@ -86,8 +86,7 @@ class Step:
 
     def _choose(self) -> None:
         """Take the denoiser that an accelerator selects; a further evaluation keeps the first's."""
-        previous = self.run.previous_step
-        if self.evaluation and previous is not None:
+        if self.evaluation and (previous := self.run.previous_step) is not None:
             self.chosen_by, self._chosen = previous.chosen_by, previous._chosen
             return
         chosen = self.run.hooks.select_denoiser(self)

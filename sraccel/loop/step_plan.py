@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 PLANNABLE = (
     "DEISMultistepScheduler",
     "DPMSolverMultistepScheduler",
+    "EulerAncestralDiscreteScheduler",
     "EulerDiscreteScheduler",
     "FlowMatchEulerDiscreteScheduler",
+    "FlowMatchLCMScheduler",
+    "LMSDiscreteScheduler",
     "UniPCMultistepScheduler",
 )
 """Schedulers that take their steps from `timesteps` and `sigmas` alone."""

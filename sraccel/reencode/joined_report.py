@@ -67,8 +67,10 @@ def _merged(one: AcceleratorRecord, other: AcceleratorRecord) -> AcceleratorReco
     notes = {**other.notes, **one.notes}
     for key in one.notes.keys() & other.notes.keys():
         notes[key] = _both(one.notes[key], other.notes[key])
+    prepared = [time for time in (one.prepare_seconds, other.prepare_seconds) if time is not None]
     return one.model_copy(
         update={
+            "prepare_seconds": sum(prepared) if prepared else None,
             "chosen_calls": one.chosen_calls + other.chosen_calls,
             "reused_calls": one.reused_calls + other.reused_calls,
             "cache_bytes": _greater(one.cache_bytes, other.cache_bytes),

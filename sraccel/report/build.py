@@ -149,6 +149,7 @@ def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord
         skipped_share=_skipped_share(name, run),
         claims_speed=accelerator.claims_speed,
         prepares=name in run.hooks.who("prepare_denoiser"),
+        prepare_seconds=run.hooks.prepare_seconds.get(name),
         cache_bytes=run.memory.peak_bytes.get(name),
         notes=run.notes.get(name, {}),
     )

@@ -9,6 +9,7 @@ from sraccel.report.headline import Facts
 from sraccel.report.words import (
     NOT_MEASURED,
     counted,
+    duration,
     factor,
     finite,
     positive,
@@ -19,6 +20,9 @@ from sraccel.report.words import (
 
 if TYPE_CHECKING:
     from sraccel.report.model import AcceleratorRecord
+
+WORTH_SAYING = 0.1
+"""Seconds of preparing from which on they are said in words."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ def contribution(record: AcceleratorRecord, most: int | None = None) -> Accelera
     facts = [(words(key), spoken(value, most)) for key, value in record.notes.items()]
     if finite(record.cache_bytes) is not None:
         facts.append(("kept between steps, at most", size(record.cache_bytes)))
+    if (finite(record.prepare_seconds) or 0) >= WORTH_SAYING:
+        facts.append(("prepared on attaching, in", duration(record.prepare_seconds)))
     return AcceleratorWords(
         record.name,
         ratio,

@@ -176,6 +176,11 @@ class AcceleratorRecord(_Part):
     prepares: bool = Field(
         False, description="Whether it changes denoisers themselves, by `prepare_denoiser`."
     )
+    prepare_seconds: float | None = Field(
+        None,
+        description="What preparing the pipeline and its denoisers took it on attaching, outside "
+        "every timed call; null where it prepares nothing.",
+    )
     chosen_calls: int = Field(0, description="Calls whose denoiser it chose.")
     reused_calls: int = Field(0, description="Calls that its rule skipped, or blocks of them.")
     predicted_calls: int = Field(0, description="Skipped calls that it predicted.")

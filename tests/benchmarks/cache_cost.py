@@ -3,8 +3,9 @@
     python tests/benchmarks/cache_cost.py --json FILE
 
 1. A denoising step of the demo pair's sketch model that computes: bare, and under each cache.
-2. A step that skips: under TeaCache and MagCache, and what no cache can save (embedding and head:
-   the model without its blocks). FirstBlockCache and SeaCache do more than that by their nature.
+2. A step that skips: under TeaCache and MagCache, and what they cannot save (embedding and head:
+   the model without its blocks). FirstBlockCache and SeaCache do more than that by their nature; a
+   rule that skips whole calls saves that too.
 3. Microseconds a forward on a null model of 30 blocks, beyond the relative L1 distance itself.
 
 A step is two forwards, cond and uncond, with the inputs of a real call. All ways alternate in one
@@ -40,7 +41,7 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from overhead import NeverReuses, NullAdapter, NullDenoiser
+from overhead import AlwaysSkips, NeverReuses, NullAdapter, NullDenoiser
 
 import sraccel
 from sraccel.plugin import rel_l1_distance
@@ -54,8 +55,9 @@ IDENTITY = [0.0, 0.0, 0.0, 1.0, 0.0]
 """TeaCache's polynomial here: it never goes below zero, so that the thresholds above decide."""
 BARE, AGAIN, EMPTY, TEACACHE = "bare", "bare, another copy", "empty stack", "TeaCache"
 FIRST_BLOCK, MAG, ENDS = "FirstBlockCache", "MagCache", "embedding and head"
+WHOLE = "a rule of whole calls"
 CLOCK = [time.perf_counter]
-GOALS = {"computed": 1.02, "skipped": 1.5, "null_us": 15.0}
+GOALS = {"computed": 1.02, "skipped": 1.5, "null_us": 15.0, "call": 0.01}
 
 Calls = list[tuple[str, dict[str, Any]]]
 """Of one step: branch and arguments of each."""
@@ -119,7 +121,7 @@ def bare(model: Any) -> Iterator[None]:
     yield
 
 
-def through_sraccel(*accelerators: dict[str, Any]) -> Callable[[Any], Any]:
+def through_sraccel(*accelerators: Any) -> Callable[[Any], Any]:
     """A run under a stack."""
 
     @contextmanager
@@ -181,6 +183,7 @@ def skipping(model: Any) -> dict[str, Way]:
     return {
         ENDS: Way(ends, bare),
         TEACACHE: Way(sharing(model), through_sraccel(teacache(HUGE))),
+        WHOLE: Way(sharing(model), through_sraccel(AlwaysSkips())),
         MAG: Way(sharing(model), through_diffusers(mag)),
     }
 
@@ -346,10 +349,12 @@ def verdicts(computed: Any, skipped: Any, nulls: Any) -> dict[str, tuple[float, 
     ours = computed[TEACACHE]["ratio"][0]
     others = min(computed[name]["ratio"][0] for name in (FIRST_BLOCK, MAG))
     null = nulls["TeaCache, computing"]["beyond_bare_and_distance"][0]
+    call = skipped[WHOLE]["milliseconds"] / computed[BARE]["milliseconds"]
     pairs = {
         "computed step, times bare": (ours, GOALS["computed"]),
         "computed step, the cheaper of diffusers' two": (ours, others),
         "skipped step, times embedding and head": (skipped[TEACACHE]["ratio"][0], GOALS["skipped"]),
+        "step of skipped calls, times a bare step": (call, GOALS["call"]),
         "null model, us beyond the distance": (null, GOALS["null_us"]),
     }
     return {name: (value, limit, value <= limit) for name, (value, limit) in pairs.items()}

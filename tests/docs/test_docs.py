@@ -20,6 +20,7 @@ import torch
 import yaml
 from typer.testing import CliRunner
 
+import sraccel.plugin
 from sraccel.cli import app
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.loop.hookspecs import Discovery, Loop
@@ -184,7 +185,18 @@ def test_every_hook_of_a_run_has_a_complete_example():
 def test_the_diagram_names_every_hook_of_a_run():
     text = (DOCS / "how-to/write-an-accelerator.md").read_text(encoding="utf-8")
     diagram = text.partition("### In which order")[2].partition("\n###")[0]
-    assert all(hook in diagram for hook in vars(Loop) if not hook.startswith("_"))
+    picture = (DOCS / "assets/life-cycle.svg").read_text(encoding="utf-8")
+    assert "assets/life-cycle.svg" in diagram
+    for hook in (hook for hook in vars(Loop) if not hook.startswith("_")):
+        assert hook in diagram
+        assert f">{hook}<" in picture
+
+
+def test_the_page_of_the_python_interface_says_of_every_public_name_what_it_is():
+    listed = dict(docs_tables.rows("reference/python.md", "python"))
+    names = {path.strip("`").partition("(")[0].rpartition(".")[2] for path in listed}
+    assert {*sraccel.__all__, *sraccel.plugin.__all__} <= names
+    assert all(listed.values())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import diffusers
 import pytest
 import torch
 from diffusers import (
@@ -14,9 +15,11 @@ from diffusers import (
     HeunDiscreteScheduler,
     KDPM2DiscreteScheduler,
     PNDMScheduler,
+    SchedulerMixin,
     UniPCMultistepScheduler,
     WanTransformer3DModel,
 )
+from tiny import COGVIDEOX_DDIM, WAN, TinyFamily
 from tiny_models import IDENTITY, tiny_pipeline
 
 import sraccel
@@ -54,6 +57,40 @@ def test_teacache_at_a_threshold_near_0_skips_nothing_under_any_scheduler(
     assert report.num_inference_steps == len(report.steps) == (15 if second else 8)
     found = [(step.solver_step, step.evaluation) for step in report.steps]
     assert found == ([divmod(k, 2) for k in range(15)] if second else [(k, 0) for k in range(8)])
+
+
+def test_teacache_at_a_threshold_near_0_changes_nothing_under_every_scheduler_of_diffusers():
+    """All that one of two tiny pipelines runs bare; the rest are for other kinds of models."""
+    ran = set()
+    recipe = [{"use": "teacache", "threshold": 1e-12, "coefficients": IDENTITY}]
+    for tiny in (WAN, COGVIDEOX_DDIM):
+        pipe = tiny.pipeline()
+        for kind in every_scheduler() - ran:
+            try:
+                pipe.scheduler = kind()
+                bare = generated(pipe, tiny)
+            except Exception:
+                continue  # not for this pipeline
+            pipe.scheduler = kind()
+            with sraccel.compose(pipe, recipe) as stack:
+                stack.logs_warnings = False
+                cached = generated(pipe, tiny)
+            assert torch.equal(cached.nan_to_num(), bare.nan_to_num()), kind
+            assert not any(call.reused for step in stack.report.steps for call in step.calls), kind
+            assert stack.report.outcome == "finished", kind
+            ran.add(kind)
+    assert len(ran) >= 25
+
+
+def every_scheduler() -> set[type[SchedulerMixin]]:
+    """All that diffusers exports."""
+    names = [name for name in dir(diffusers) if name.endswith("Scheduler")]
+    return {getattr(diffusers, name) for name in names}
+
+
+def generated(pipe: Any, tiny: TinyFamily) -> torch.Tensor:
+    torch.manual_seed(0)  # some schedulers draw noise of their own
+    return tiny.generate(pipe, 4)
 
 
 @pytest.mark.parametrize("name", SECOND_ORDER)

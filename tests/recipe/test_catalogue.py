@@ -118,6 +118,23 @@ def test_metrics_and_scores_come_by_one_hook_and_are_kept_apart(tmp_path: Path) 
     assert shown == ["['likeness', 'psnr_db', 'ssim'] ['beauty', 'figure_iou', 'semantic']", "[]"]
 
 
+def test_a_recipe_that_a_plugin_brings_is_named_like_those_that_come_with_sraccel(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "gentle.yaml").write_text("accelerators:\n  - {use: teacache, threshold: 0.05}\n")
+    source = f"""
+from pathlib import Path
+from sraccel.plugin import hookimpl
+
+@hookimpl
+def sraccel_recipes():
+    return [Path({str(tmp_path / "gentle.yaml")!r})]
+"""
+    make_distribution(tmp_path, "kitchen", "kitchen_module", source)
+    program = "import sraccel; print(sraccel.Recipe.load('gentle').accelerators[0].threshold)"
+    assert in_a_fresh_process(tmp_path, program).strip() == "0.05"
+
+
 @pytest.mark.parametrize(
     ("brought", "message", "kept"),
     [

@@ -6,11 +6,13 @@ code: `python tests/support/docs_tables.py` puts them into their pages.
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pkgutil
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -24,6 +26,8 @@ from tiny import BLOCK_STACKS, TinyFamily
 from typer.models import OptionInfo, ParamMeta
 from typer.utils import get_params_from_function
 
+import sraccel
+from sraccel import plugin
 from sraccel.accelerators.feedback import Feedback
 from sraccel.accelerators.forecast import ForecastPredictor
 from sraccel.accelerators.sageattention import SageAttention
@@ -336,15 +340,44 @@ def hooks_reference(owner: type) -> str:
 
 
 def python_table() -> str:
-    """What the page of the Python interface documents: its call, and its first sentence."""
-    page = (DOCS / "reference/python.md").read_text(encoding="utf-8")
-    rows = ["| name | what it is |", "|---|---|"]
-    for path in re.findall(r"^::: ([\w.]+)$", page, re.MULTILINE):
+    """The whole Python interface: each name, a function's arguments, and its first sentence."""
+    rows = []
+    for path in python_names():
         found: Any = pkgutil.resolve_name(path)
-        about = (inspect.getdoc(found) or "").partition("\n\n")[0]
-        summary = " ".join(about.split()) if not inspect.ismodule(found) else "every error"
-        rows.append(f"| `{path}{_arguments(found)}` | {summary} |")
-    return "\n".join(rows) + "\n"
+        named = inspect.isclass(found) or inspect.isroutine(found)
+        about = (inspect.getdoc(found) if named else _text_below(path)) or ""
+        rows.append((f"`{path}{_arguments(found)}`", " ".join(about.partition("\n\n")[0].split())))
+    return markdown("name | what it is", rows)
+
+
+def python_names() -> list[str]:
+    """What the page documents, and all else that is exported, errors included; each once."""
+    page = (DOCS / "reference/python.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^::: ([\w.]+)$", page, re.MULTILINE)
+    exported = [f"{home.__name__}.{name}" for home in (sraccel, plugin) for name in home.__all__]
+    paths: dict[int, str] = {}
+    for path in (*documented, *exported):
+        found = pkgutil.resolve_name(path)
+        if not inspect.ismodule(found):
+            paths.setdefault(id(found), path)
+    return list(paths.values())
+
+
+def _text_below(path: str) -> str:
+    """The text under an assignment: what a constant or an alias has for a docstring."""
+    package, _, name = path.rpartition(".")
+    exporter = ast.parse(inspect.getsource(pkgutil.resolve_name(package)))
+    (home,) = [
+        node.module
+        for node in ast.walk(exporter)
+        if isinstance(node, ast.ImportFrom) and name in {alias.name for alias in node.names}
+    ]
+    body = ast.parse(inspect.getsource(pkgutil.resolve_name(str(home)))).body
+    for node, below in pairwise(body):
+        stored = {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        if isinstance(node, (ast.Assign, ast.AnnAssign)) and name in stored:
+            return str(ast.literal_eval(below.value)) if isinstance(below, ast.Expr) else ""
+    return ""
 
 
 def _arguments(found: Any) -> str:

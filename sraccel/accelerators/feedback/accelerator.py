@@ -88,7 +88,7 @@ class Feedback(Accelerator):
         scope: Scope = Field(
             "first",
             description="Guidance branches: `each` decides for itself; the `first` of a step "
-            "decides for all; `consensus`: so, and a later one's wish to compute counts next step.",
+            "decides for all; `consensus`: so, unless a later one wishes to compute.",
         )
 
     options: Options

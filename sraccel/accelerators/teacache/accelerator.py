@@ -157,16 +157,11 @@ class TeaCache(Accelerator):
         if self._rests(call):
             return None
         rule = self._rules.get(call.denoiser.role) or self._choose(call)
-        state, run = call.memory(self, BranchState), call.step.run
-        forced = rule.forced(call.step.solver_step, run.num_solver_steps)
-        return state.decide(
-            rule, call.modulated_input(rule.modulated_input), forced or not call.history
-        )
-
-    @hookimpl
-    def residual_computed(self, call: Call) -> None:
-        if not self._rests(call):
-            call.memory(self, BranchState).accumulated = 0.0
+        state, step, history = call.memory(self, BranchState), call.step, call.history
+        forced = not history or rule.forced(step.solver_step, step.run.num_solver_steps)
+        if history and history[-1].step_index == step.solver_step - 1:
+            state.accumulated = 0.0  # it was computed, whoever decided that
+        return state.decide(rule, call.modulated_input(rule.modulated_input), forced)
 
     def _rests(self, call: Call) -> bool:
         """Whether there is nothing to decide: the polynomial can be negative, so 0 must say so."""

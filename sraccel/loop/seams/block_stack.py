@@ -114,7 +114,7 @@ class BlockStackSeam:
 
     def _see_input(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         call.block_arguments = (args, kwargs)
-        call.block_input = self._adapter.block_input(args, kwargs)
+        call.block_input = call.span_input = self._adapter.block_input(args, kwargs)
 
     def _head(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         call = self._call
@@ -126,9 +126,10 @@ class BlockStackSeam:
         if self._entered:
             raise self._nested()
         self._entered = True
-        if not self._probes:
+        if self._probes:
+            call.span_input = self._adapter.block_input(args, kwargs)
+        else:
             self._see_input(call, args, kwargs)
-        call.span_input = self._adapter.block_input(args, kwargs)
         if self._skipping.blocks:
             self._residual = self._skipping.stand_in(call, "blocks", call.span_input)
         if self._call is not call:

@@ -94,17 +94,15 @@ class DenoiserCallSeam:
         branch = step.branch_of(self.context, condition)
         latents = _tensor(args[0] if args else kwargs[self._denoiser.adapter.latents])
         call = step.open_call(self._denoiser, branch, latents)
-        output = self._answer(call, inner, (args, kwargs))
+        respond = self._answer if self._skipping.answers else self._evaluate
+        output = respond(call, inner, (args, kwargs))
         _log.debug("%r: %s", call, call.answered_by or call.reused_by or "computed")
         call.release()
         return output
 
     def _answer(self, call: Call, inner: Any, given: Arguments) -> Any:
         """The output for the loop: an accelerator's answer, or what `_evaluate` makes."""
-        hooks = call.step.run.hooks
-        if not self._skipping.answers:
-            return self._evaluate(call, inner, given)
-        clock = call.step.run.clock
+        hooks, clock = call.step.run.hooks, call.step.run.clock
         started = clock.mark()
         call.evaluator = lambda role, changes: self._further(call, inner, given, role, changes)
         like = self._like or Like.of(call.model_input)
@@ -164,22 +162,20 @@ class DenoiserCallSeam:
 
     def _compute(self, call: Call, inner: Any, given: Arguments) -> Any:
         """The denoiser's own output, its blocks watched if anybody asks."""
-        args, kwargs = given
-        blocks = self._block_seams.get(call.denoiser.role)
-        own = call.denoiser is self._denoiser
-        serving = (self._denoiser,) if own else (self._denoiser, call.denoiser)
+        requested, denoiser = self._denoiser, call.denoiser
+        blocks = self._block_seams.get(denoiser.role)
         if blocks is not None:
             blocks.begin(call)
         try:
-            for denoiser in serving:
-                denoiser.calls.append(call)
-            if own:
-                output = inner(*args, **kwargs)
+            requested.calls.append(call)
+            if denoiser is requested:
+                output = inner(*given[0], **given[1])
             else:
-                output = call_sibling(call, self._denoiser, args, kwargs)
+                denoiser.calls.append(call)
+                output = call_sibling(call, requested, *given)
         finally:
-            for denoiser in serving:
-                denoiser.calls.clear()
+            requested.calls.clear()
+            denoiser.calls.clear()
             if blocks is not None:
                 blocks.end()
         if blocks is not None:
