@@ -70,3 +70,9 @@ def test_what_changes_linear_layers_or_attention_comes_before_it(wan: WanPipelin
     with pytest.raises(sraccel.ConflictError, match="must come after 'sageattention'"):
         sraccel.compose(wan, [made(), kernel])
     sraccel.compose(wan, [kernel, made()])
+
+
+def test_what_changes_blocks_from_within_is_refused(wan: WanPipeline) -> None:
+    caches = pytest.importorskip("sraccel_diffusers_caches")
+    with pytest.raises(sraccel.ConflictError, match="compiled again and again"):
+        sraccel.compose(wan, [caches.TaylorSeer(), made()])

@@ -13,6 +13,7 @@ from sraccel.plugin import (
     AcceleratorOptions,
     Call,
     Claim,
+    ConflictError,
     Denoiser,
     ModelError,
     Run,
@@ -66,6 +67,13 @@ class DiffusersCache(Accelerator):
 
     @hookimpl
     def check_stack(self, stack: Stack) -> None:
+        for other in stack.accelerators:
+            if "compilation" in {getattr(claim, "name", claim) for claim in other.claims}:
+                raise ConflictError(
+                    f"{self.name} and {other.name!r}: the cache's hooks lie inside the blocks, "
+                    f"which would be compiled again and again; leave one of them out",
+                    accelerators=[self.name, other.name],
+                )
         for role, denoiser in stack.denoisers.items():
             if not hasattr(denoiser.module, "enable_cache"):
                 raise ModelError(

@@ -49,6 +49,13 @@ class HybridStitch(Accelerator):
 
     @hookimpl
     def check_stack(self, stack: Stack) -> None:
+        for other in stack.accelerators:
+            if "compilation" in {getattr(claim, "name", claim) for claim in other.claims}:
+                raise ConflictError(
+                    f"{self.name} and {other.name!r}: blocks that take a changing part of the "
+                    f"tokens would be compiled again and again; leave one of them out",
+                    accelerators=[self.name, other.name],
+                )
         if len(stack.denoisers) < 2:
             raise ConflictError(
                 f"{self.name} lets two models share a step, and this stack has one: list an "
