@@ -32,6 +32,7 @@ from attempts.modules import (
     QuantisedWeights,
     RegionalCompile,
 )
+from attempts.packages import TorchAO
 from untouched import state
 
 import sraccel
@@ -236,9 +237,31 @@ ATTEMPTS = {
 }
 
 
+PACKAGES = {
+    "torchao": (
+        "torchao",
+        Attempt(
+            lambda: [TorchAO()], list, lambda report: record(report, "torchao").prepare_seconds > 0
+        ),
+    ),
+}
+"""By name: the module that must be there, and what is tried with it."""
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_another_package_is_idle_or_seen_in_the_report_and_leaves_all_as_it_was(name: str) -> None:
+    module, attempt = PACKAGES[name]
+    pytest.importorskip(module, reason=f"{name} is not installed")
+    check(attempt)
+
+
 @pytest.mark.parametrize("name", ATTEMPTS)
 def test_an_attempt_is_idle_or_seen_in_the_report_and_leaves_all_as_it_was(name: str) -> None:
-    attempt, pipe = ATTEMPTS[name], pipeline()
+    check(ATTEMPTS[name])
+
+
+def check(attempt: Attempt) -> None:
+    pipe = pipeline()
     expected = switched(attempt.output_type)
     with pipe.transformer.cache_context("any"):  # diffusers keeps a registry from then on
         pass
