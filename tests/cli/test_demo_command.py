@@ -26,7 +26,7 @@ def test_the_demo_writes_both_videos_the_report_and_the_timeline_and_prints_the_
     assert report.call["prompt"] == EXAMPLE_PROMPT
     uses = ["sageattention", "srdiffusion", "teacache", "forecast"]
     assert [item.name for item in report.accelerators] == uses
-    for shown in ("measured", *uses, *names):
+    for shown in ("Measured speedup", *uses, *names):
         assert shown in result.stdout
     assert "Note" not in result.stderr  # the example is of the demo pair's world
 
