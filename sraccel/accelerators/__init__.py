@@ -7,5 +7,5 @@ a plugin of its own (pyproject.toml).
 In: a recipe's options, and the stack, runs, steps and calls that hooks are given. Out: a model that
 renders, residuals to reuse, attention by a kernel, and what the report says of each.
 
-Others use: srdiffusion, teacache.
+Others use: forecast, srdiffusion, teacache.
 """

@@ -2,5 +2,5 @@
 
 In: bare runs of a pipeline, as `Trajectory` (matrices of scalar products, not tensors).
 Out: budgets, the steps to take or to compute for each number of them, as a file with provenance.
-Others use: `budgets`, `fitting`, `recording`.
+Others use: budgets, calibration, fitting, picture, recording, trajectory.
 """
