@@ -105,7 +105,7 @@ def test_a_failing_prompt_is_recorded_and_passed_by_and_only_it_is_tried_again(
     ("text", "said"),
     [
         ('{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}', "'a' is in line 1 already"),
-        ('{"id": "../a", "prompt": "x"}', "should match pattern"),
+        ('{"id": "../a", "prompt": "x"}', "must match pattern"),
         ('{"prompt": "x"}', "id: is missing"),
         ('{"id": "a", "prompt": "x", "sede": 3}', "sede"),
         ("a red circle", "not JSON"),

@@ -308,6 +308,13 @@ def test_every_page_is_in_the_navigation():
     assert sorted(page.relative_to(DOCS).as_posix() for page in PAGES) == sorted(listed)
 
 
+def test_the_search_of_the_built_pages_needs_neither_server_nor_network():
+    text = (ROOT / ".mkdocs.yml").read_text(encoding="utf-8")
+    assert "\n  - offline\n" in text
+    (shim,) = re.findall(r"^ +- (\S*iframe-worker\S*)", text, re.MULTILINE)
+    assert "parent.postMessage" in (DOCS / shim).read_text(encoding="utf-8")
+
+
 def test_ci_and_contributing_have_the_readmes_own_test_command():
     pattern = TEST_COMMAND.pattern.replace("\\", "")
     assert f"grep -m1 '{pattern}' README.md" in (ROOT / ".ci/run").read_text("utf-8")
