@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
 import torch
 
+from sraccel.loop.denoiser import denoisers_in
 from sraccel.loop.stack import Stack
 from sraccel.testing.case import Case
 from sraccel.testing.fault import Fault
 from sraccel.testing.invariants import decisions
 from sraccel.testing.snapshot import Snapshot, signatures, some
 from sraccel.testing.target import STEPS
-from sraccel.testing.trace import Trace, bare, run
+from sraccel.testing.trace import Disturbance, Trace, bare, run
 from sraccel.testing.work import Work
 
 SEAMS = ("_compiled_call_impl", "cache_context", "progress_bar", "set_timesteps", "step")
@@ -32,13 +33,34 @@ def raises(pipe: Any, index: int) -> None:
         raise BrokenOffError("on purpose")
 
 
-def presses_ctrl_c(pipe: Any, index: int) -> None:
-    """Break a run off by Ctrl-C."""
-    if index == STEPS // 2:
+class PressesCtrlC:
+    """Breaks a run off by Ctrl-C, in the middle of a call of the model."""
+
+    def __init__(self) -> None:
+        self._handles: list[Any] = []
+
+    def __call__(self, pipe: Any, index: int) -> None:
+        if index == 1:
+            leaves = [
+                module
+                for model in denoisers_in(pipe).values()
+                for module in model.modules()
+                if not any(module.children())
+            ]
+            self._handles = [module.register_forward_pre_hook(self._press) for module in leaves]
+        elif index >= 3:  # all calls in between were skipped
+            self._press()
+
+    def _press(self, *_: Any) -> None:
+        for handle in self._handles:
+            handle.remove()
         raise KeyboardInterrupt
 
 
-BREAKS = {"an exception": raises, "Ctrl-C": presses_ctrl_c}
+BREAKS: dict[str, Callable[[], Disturbance]] = {
+    "an exception": lambda: raises,
+    "Ctrl-C": PressesCtrlC,
+}
 
 
 def made(case: Case) -> Any:
@@ -166,7 +188,7 @@ def next_runs(case: Case, pipe: Any, stack: Stack, first: Trace) -> Iterator[Fau
         return
     for name, breaks in BREAKS.items():
         with suppress(BrokenOffError, KeyboardInterrupt):
-            run(target, pipe, stack, seed=5, disturb=breaks)
+            run(target, pipe, stack, seed=5, disturb=breaks())
         if not _same(first, run(target, pipe, stack)):
             yield carried_over(f"after a run that {name} broke off, it gives other latents")
             return
@@ -217,7 +239,7 @@ def left_by_breaking_off(case: Case, pipe: Any, stack: Stack, before: Snapshot) 
         return  # leaving normally did not restore it, either
     for name, breaks in BREAKS.items():
         with suppress(BrokenOffError, KeyboardInterrupt), stack:
-            run(case.target, pipe, stack, disturb=breaks)
+            run(case.target, pipe, stack, disturb=breaks())
         found = list(restored(case, pipe, before, f"by {name}"))
         yield from found
         if found:
