@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 import venv
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]+)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(3600),
+    pytest.mark.timeout(900),
     pytest.mark.skipif(
         not all(map(find_spec, ("hatchling", "editables"))),
         reason="builds packages with hatchling, which is in sraccel[dev]",
@@ -70,10 +71,12 @@ def new_environment(folder: Path) -> Path:
     (site,) = folder.glob("lib/python*/site-packages")
     known = [str(ROOT), *(path for path in sys.path if path.endswith("-packages"))]
     (site / "tests-run-with.pth").write_text("\n".join(known) + "\n")
-    for module in ("sraccel", "pytest", "ruff"):
+    for module in ("sraccel", "pytest"):
         script = folder / "bin" / module
         script.write_text(f'#!/bin/sh\nexec "{folder}/bin/python" -m {module} "$@"\n')
         script.chmod(0o755)
+    # The program itself: `python -m ruff` would look for it beside this very script.
+    (folder / "bin" / "ruff").symlink_to(Path(sysconfig.get_path("scripts")) / "ruff")
     return folder / "bin"
 
 

@@ -36,6 +36,7 @@ from tables import finished_prompts
 
 from sraccel.demo.pair import DEMO_GUIDANCE_SCALE, demo_call, demo_weights
 from sraccel.demo.shapes import NUM_FRAMES, Scene, held_out_scenes
+from sraccel.errors import ConflictError
 from sraccel.files import output_folder, replacing
 from sraccel.plugin import weights_checksum
 
@@ -188,7 +189,14 @@ def chosen_placements(arguments: argparse.Namespace, pipe: Any, pair: Pair) -> d
         )
         with replacing(path) as temporary:
             temporary.write_text(json.dumps(found) + "\n")
-    return {int(count): where for count, where in json.loads(path.read_text("utf-8")).items()}
+    found = json.loads(path.read_text("utf-8"))
+    beyond = [count for count, where in found.items() if max(where) >= arguments.steps]
+    if beyond:
+        raise ConflictError(
+            f"{path} places {' and '.join(beyond)} steps on a grid of more than {arguments.steps}: "
+            "give placements of this grid, or none, to have them chosen"
+        )
+    return {int(count): where for count, where in found.items()}
 
 
 def switch_steps(steps: int, every: int, after: int) -> list[int]:
