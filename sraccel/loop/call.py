@@ -65,6 +65,7 @@ class Call:
         self.requested = requested
         self.denoiser = denoiser
         self.model_input = self.block_input = self.span_input = model_input
+        self._shape = model_input.shape  # memory can be read after the tensors are gone
         self.evaluations: list[Call] = []
         self.skips: dict[str, float] = {}
         self.taps: dict[str, torch.Tensor] = {}
@@ -109,7 +110,7 @@ class Call:
         return self._recall(accelerator.name, "state", factory)
 
     def _recall(self, owner: str, what: str, factory: Callable[[], State]) -> State:
-        key = owner, what, self.denoiser.role, self.branch, self.model_input.shape
+        key = owner, what, self.denoiser.role, self.branch, self._shape
         return self.step.run.memory.recall(key, factory)
 
     def evaluate(self, role: str | None = None, **arguments: Any) -> torch.Tensor:

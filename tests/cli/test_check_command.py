@@ -407,8 +407,8 @@ def test_a_study_file_is_checked_too(sraccel: Sraccel, recipe: Callable[[str], P
     path = recipe("include: demo\nstudy: {design: pairs, plain_steps: [25]}\n")
     result = sraccel("check", path)
     assert result.exit_code == 0
-    stack = "sageattention + srdiffusion + teacache"
-    assert f"{path}: valid ({stack}; study: pairs, 9 cells)" in result.stdout
+    stack = "sageattention + srdiffusion + teacache + forecast"
+    assert f"{path}: valid ({stack}; study: pairs, 13 cells)" in result.stdout
     shown = json.loads(sraccel("check", path, "--json", "--set", "study.seeds=[3]").stdout)
     assert shown["recipe"]["study"]["seeds"] == [3]
     sweep = ("--set", "study.design=sweep", "--set", "srdiffusion.threshold=0.01,0.02,0.03")

@@ -18,7 +18,11 @@ from sraccel.cli.study_progress import StudyProgress
 from sraccel.study.cell import Block
 from sraccel.study.runs.watcher import Position
 
-COMMANDS = [command.callback.__name__ for command in app.registered_commands if command.callback]
+COMMANDS = [
+    command.callback.__name__.replace("_", "-")
+    for command in app.registered_commands
+    if command.callback
+]
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS, "calibrate"])

@@ -99,7 +99,7 @@ def test_a_folder_a_size_and_a_seed_do_what_they_say(
         (("--model", "{tmp}"), "no model_index.json"),
         (("--model", "{tmp}/recipe.yaml"), "is a file"),
         (("--height", "50"), "divisible by 16"),
-        (("--steps", "0"), "'--steps': must be 1 or more"),
+        (("--steps", "0"), "Invalid value for '--steps'"),
     ],
 )
 def test_bad_input_is_one_message_and_exit_code_2(

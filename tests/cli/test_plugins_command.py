@@ -55,7 +55,7 @@ def test_plugins_lists_every_accelerator_with_its_origin_and_hooks(sraccel: Srac
     teacache = accelerators["teacache"]
     assert teacache["plugin"] == "teacache"
     assert teacache["distribution"].startswith("sraccel ")
-    assert {"skip_blocks", "residual_computed"} <= set(teacache["hooks"])
+    assert "skip_blocks" in teacache["hooks"]
     assert teacache["summary"]
     assert "attention" in accelerators["sageattention"]["claims"]
     for kind, name in [

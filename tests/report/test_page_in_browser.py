@@ -187,7 +187,7 @@ def test_the_difference_is_seen_where_videos_differ_grows_with_its_factor_and_is
     _, at_one = opened.page.evaluate(BRIGHTEST)
     assert 0 < at_one < at_eight
     label = opened.page.locator("#difference").get_attribute("aria-label")
-    assert label == "Difference of the two frames, amplified 1 times"
+    assert label == "Difference of the first two frames, amplified 1 times"
     same = visit(make_report(), dict.fromkeys(two_videos, two_videos["bare"]))
     for number in (0, 8):
         same.page.locator("#seek").fill(str(number))

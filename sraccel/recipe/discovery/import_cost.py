@@ -19,7 +19,7 @@ import sraccel.plugin
 began = time.perf_counter()
 import {module}
 heavy = [name for name in {heavy!r} if name in sys.modules]
-print("\\n", time.perf_counter() - began, *heavy)
+sys.stdout.write(" ".join(["\\n", str(time.perf_counter() - began), *heavy]))
 """
 
 

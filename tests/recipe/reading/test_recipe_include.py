@@ -193,7 +193,8 @@ def test_options_made_in_python_go_over_an_include_and_take_overrides() -> None:
     for given in ([options], (options,)):
         recipe = Recipe.load({"include": "demo", "accelerators": given})
         assert uses(recipe) == uses(base)
-        assert recipe.accelerators[-1].model_dump()["threshold"] == 0.3
+        (cache,) = [entry for entry in recipe.accelerators if entry.use == "teacache"]
+        assert cache.model_dump()["threshold"] == 0.3
         changed = Recipe.load(given, ["teacache.start=always", "teacache.threshold=0.4"])
         assert changed.accelerators[0].model_dump()["threshold"] == 0.4
     assert options.model_dump()["threshold"] == 0.3
