@@ -130,7 +130,7 @@ from sraccel.plugin import hookimpl
 def sraccel_recipes():
     return [Path({str(tmp_path / "gentle.yaml")!r})]
 """
-    make_distribution(tmp_path, "kitchen", "kitchen_module", source)
+    make_distribution(tmp_path, "kitchen", source)
     program = "import sraccel; print(sraccel.Recipe.load('gentle').accelerators[0].threshold)"
     assert in_a_fresh_process(tmp_path, program).strip() == "0.05"
 
