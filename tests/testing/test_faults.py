@@ -16,14 +16,6 @@ def test_a_broken_accelerator_is_found_by_the_invariant_that_it_breaks(faulty: F
     assert faulty.said_by(found.value), str(found.value)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("faulty", FAULTY, ids=lambda one: f"{one.kind.name}-{one.invariant}")
-def test_it_is_found_on_the_standard_targets_too(faulty: Faulty) -> None:
-    with pytest.raises(BehaviourError) as found:
-        check_accelerator(faulty.entry, **(faulty.more or {}))
-    assert faulty.said_by(found.value), str(found.value)
-
-
 def test_every_invariant_but_the_built_ins_own_has_an_accelerator_that_breaks_it() -> None:
     assert {*INVARIANTS} - {one.invariant for one in FAULTY} == {"composition"}
 
