@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sraccel_caches import EasyCache, FirstBlock, MagCache, SeaCache
+from sraccel_caches.mag_calibration import Ratios
 from sraccel_example import Bf16Linear, SkipSchedule
 
 from sraccel.recipe.catalogue import installed
@@ -39,6 +40,7 @@ PLUGINS: dict[str, dict[str, Any]] = {
         "options": {"ratios": RATIOS, "threshold": 0.5},
         "idle": {"threshold": 0.0, "retention": 1.0},
     },
+    "magcache-ratios": {"accelerator": lambda _: Ratios()},
     "firstblock": {
         "accelerator": FirstBlock,
         "options": {"threshold": 0.9},

@@ -13,6 +13,7 @@ from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transforme
 from untouched import untouched
 
 import sraccel
+from sraccel.testing import check_accelerator, standard_targets
 
 cache_dit = pytest.importorskip(
     "cache_dit", reason="cache-dit is not installed: `pip install cache-dit`"
@@ -98,3 +99,17 @@ def test_beside_a_rule_it_is_refused(wan: WanPipeline) -> None:
     teacache = {"use": "teacache", "threshold": 0.1, "coefficients": IDENTITY}
     with pytest.raises(sraccel.ConflictError, match="both decide when to skip"):
         sraccel.compose(wan, [teacache, made()])
+
+
+@pytest.mark.parametrize(
+    "target", ["Wan with two experts", pytest.param("Wan", marks=pytest.mark.slow)]
+)
+def test_it_behaves(target: str) -> None:
+    found = check_accelerator(
+        DBCache,
+        options=EAGER,
+        idle={"threshold": 0.0},
+        leaves={"forward", "_diffusers_hook", "_cache_config"},
+        targets=[one for one in standard_targets() if one.name == target],
+    )
+    assert found.targets == (target,)

@@ -12,6 +12,7 @@ from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transforme
 from untouched import untouched
 
 import sraccel
+from sraccel.testing import check_accelerator, standard_targets
 
 STEPS = 4
 
@@ -76,3 +77,20 @@ def test_what_changes_blocks_from_within_is_refused(wan: WanPipeline) -> None:
     caches = pytest.importorskip("sraccel_diffusers_caches")
     with pytest.raises(sraccel.ConflictError, match="compiled again and again"):
         sraccel.compose(wan, [caches.TaylorSeer(), made()])
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "a toy denoiser",
+        pytest.param("Wan with two experts", marks=pytest.mark.slow),
+        pytest.param("Wan", marks=pytest.mark.slow),
+    ],
+)
+def test_it_behaves(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.compiler.reset()
+    # torch shows progress by tqdm, whose thread would stay for the rest of the process
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
+    options = {"backend": "aot_eager"}
+    targets = [one for one in standard_targets() if one.name == target]
+    assert check_accelerator(RegionalCompile, options=options, targets=targets).targets == (target,)

@@ -22,6 +22,7 @@ from untouched import untouched
 
 import sraccel
 from sraccel.plugin import Accelerator
+from sraccel.testing import check_accelerator, standard_targets
 
 STEPS = 10
 RATIOS = [1.0, 1.01, 1.0, 0.99, 1.01, 1.0, 0.99, 1.0, 0.98, 0.97]
@@ -186,3 +187,25 @@ def test_the_gain_is_attributed(wan: WanPipeline) -> None:
 def test_pyramid_attention_needs_something_to_reuse() -> None:
     with pytest.raises(ValidationError, match="one of spatial, temporal and cross"):
         PyramidAttention.Options(spatial=None)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "Wan with two experts",
+        pytest.param("Wan", marks=pytest.mark.slow),
+        pytest.param("Wan's transformer", marks=pytest.mark.slow),
+        pytest.param("Wan under Heun's method", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("cache", EAGER, ids=named)
+def test_they_behave(cache: Accelerator, target: str) -> None:
+    (idle,) = [one.options for one in IDLE if type(one) is type(cache)]
+    found = check_accelerator(
+        type(cache),
+        options=cache.options.model_dump(exclude_unset=True),
+        idle=idle.model_dump(exclude_unset=True),
+        leaves={"forward", "_diffusers_hook", "_cache_config"},
+        targets=[one for one in standard_targets() if one.name == target],
+    )
+    assert found.targets == (target,)

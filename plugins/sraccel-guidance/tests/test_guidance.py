@@ -15,6 +15,7 @@ from untouched import untouched
 
 import sraccel
 from sraccel.plugin import Accelerator
+from sraccel.testing import check_accelerator, standard_targets
 
 STEPS = 10
 Answer = Callable[[int, torch.Tensor, Callable[[], torch.Tensor]], torch.Tensor]
@@ -187,3 +188,25 @@ def test_cosine_is_that_of_the_whole_tensors() -> None:
     assert cosine(one, one * 3) == pytest.approx(1)
     assert cosine(one, one.flip(1)) == pytest.approx(0)
     assert cosine(one, -one) == pytest.approx(-1)
+
+
+IDLE: dict[type[Accelerator], dict[str, Any]] = {
+    GuidanceInterval: {"stop": 1.0},
+    GuidanceCache: {"every": 1},
+    AdaptiveGuidance: {"threshold": 1.0},
+}
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "Wan with two experts",
+        pytest.param("a toy denoiser", marks=pytest.mark.slow),
+        pytest.param("Wan", marks=pytest.mark.slow),
+        pytest.param("Wan under Heun's method", marks=pytest.mark.slow),
+    ],
+)
+@pytest.mark.parametrize("kind", IDLE, ids=lambda kind: kind.name)
+def test_they_behave(kind: type[Accelerator], target: str) -> None:
+    targets = [one for one in standard_targets() if one.name == target]
+    assert check_accelerator(kind, idle=IDLE[kind], targets=targets).targets == (target,)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from untouched import untouched
 import sraccel
 from sraccel.loop.denoiser import recognise
 from sraccel.recipe.catalogue import installed
+from sraccel.testing import check_accelerator, standard_targets
 
 STEPS = 8
 PATCH = (1, 2, 2)
@@ -127,3 +129,15 @@ def test_a_narrowed_model_computes_these_tokens_as_if_there_were_no_others() -> 
         given["hidden_states"] = given["hidden_states"].where(mask, torch.tensor(9.0))
         torch.testing.assert_close(model(**given)[0][..., mask], some[..., mask])
     assert not any(part._forward_pre_hooks for part in model.modules())
+
+
+@pytest.mark.parametrize("thorough", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_it_behaves_between_two_experts(thorough: bool) -> None:
+    """Of the standard targets, only this one has two models and switches between them itself."""
+    (target,) = [one for one in standard_targets() if one.name == "Wan with two experts"]
+    found = check_accelerator(
+        HybridStitch,
+        options={"steps": 2},
+        targets=[replace(target, thorough=thorough)],
+    )
+    assert found.targets == (target.name,)

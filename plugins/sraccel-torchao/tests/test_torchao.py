@@ -12,6 +12,7 @@ from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transforme
 from untouched import untouched
 
 import sraccel
+from sraccel.testing import check_accelerator, standard_targets
 
 pytest.importorskip("torchao", reason="torchao is not installed: `pip install torchao`")
 
@@ -65,3 +66,12 @@ def test_beside_a_switch_and_a_cache_both_models_are_quantised(wan: WanPipeline)
     record = stack.report.accelerators
     assert record[0].notes["layers"] == {"transformer": 30, "render": 20}
     assert record[2].reused_calls > 0
+
+
+@pytest.mark.parametrize(
+    "target", ["Wan with two experts", pytest.param("Wan", marks=pytest.mark.slow)]
+)
+def test_it_behaves(target: str) -> None:
+    targets = [one for one in standard_targets() if one.name == target]
+    idle = {"smallest": 10_000}
+    assert check_accelerator(TorchaoInt8, idle=idle, targets=targets).targets == (target,)

@@ -14,7 +14,8 @@ from tiny_models import call_arguments, tiny_pipeline, tiny_transformer
 
 import sraccel
 from sraccel.demo.pair import DEMO_WEIGHTS
-from sraccel.testing import load_demo_pipeline
+from sraccel.plugin import Accelerator
+from sraccel.testing import check_accelerator, load_demo_pipeline, standard_targets
 
 has_demo = pytest.mark.skipif(
     not (DEMO_WEIGHTS / "model_index.json").is_file(), reason="the demo pair's weights are missing"
@@ -111,3 +112,12 @@ def test_both_stand_beside_the_others_in_any_order() -> None:
     with sraccel.compose(pipe, recipe[::-1]):
         other = pipe(**call_arguments(4)).frames
     assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    "target", ["Wan with two experts", pytest.param("Wan", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize(("kind", "idle"), [(VaeTiling, {"tiling": False}), (TextCache, None)])
+def test_they_behave(kind: type[Accelerator], idle: Any, target: str) -> None:
+    targets = [one for one in standard_targets() if one.name == target]
+    assert check_accelerator(kind, idle=idle, targets=targets).targets == (target,)

@@ -33,7 +33,7 @@ class Work:
     def watched(self) -> Iterator[None]:
         """Watch the parts."""
         handles = [
-            first.register_forward_pre_hook(self._see(index))
+            first.register_forward_pre_hook(Watcher(self, index))
             for index, (_, first) in enumerate(self._parts)
         ]
         try:
@@ -42,13 +42,10 @@ class Work:
             for handle in handles:
                 handle.remove()
 
-    def _see(self, index: int) -> Any:
-        def see(module: nn.Module, given: tuple[Any, ...]) -> None:
-            batch = given[0].shape[0] if given else 1
-            self._ran[index] = batch
-            self._usual[index] = max(self._usual[index], batch)
-
-        return see
+    def see(self, index: int, batch: int) -> None:
+        """A part ran on a batch of this size."""
+        self._ran[index] = batch
+        self._usual[index] = max(self._usual[index], batch)
 
     def take(self) -> float:
         """The share of the model's weights that were left out, of those that were ever used."""
@@ -59,6 +56,20 @@ class Work:
         )
         self._ran = [0] * len(self._parts)
         return left_out / self._whole
+
+
+class Watcher:
+    """A hook on a part's first linear layer; nobody watches a copy of that, or one from a file."""
+
+    def __init__(self, work: Work | None = None, index: int = 0) -> None:
+        self._work, self._index = work, index
+
+    def __call__(self, module: nn.Module, given: tuple[Any, ...]) -> None:
+        if self._work is not None:
+            self._work.see(self._index, given[0].shape[0] if given else 1)
+
+    def __reduce__(self) -> Any:
+        return Watcher, ()
 
 
 def _first_linear(part: nn.Module) -> nn.Module | None:

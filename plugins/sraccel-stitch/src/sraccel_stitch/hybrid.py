@@ -20,7 +20,7 @@ from sraccel.plugin import (
     Step,
     hookimpl,
 )
-from sraccel_stitch.region import Narrowed, mask_of, tokens_of_change
+from sraccel_stitch.region import Hook, Narrowed, mask_of, tokens_of_change
 
 if TYPE_CHECKING:
     import torch
@@ -71,7 +71,7 @@ class HybridStitch(Accelerator):
             yield
             return
         # Said before the model runs, so that a cache on it does not take one part for another.
-        says = denoiser.module.register_forward_pre_hook(lambda *_: self._say(denoiser))
+        says = denoiser.module.register_forward_pre_hook(Hook(lambda *_: self._say(denoiser)))
         try:
             with self._narrowed.within(denoiser):
                 yield

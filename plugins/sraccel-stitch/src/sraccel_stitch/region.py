@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,19 @@ def mask_of(tokens: torch.Tensor, like: torch.Tensor, patch: tuple[int, int, int
     return mask
 
 
+class Hook:
+    """A hook on a module; in a copy of that, or in a file, it does nothing."""
+
+    def __init__(self, act: Callable[..., Any] | None = None) -> None:
+        self._act = act
+
+    def __call__(self, *given: Any) -> Any:
+        return None if self._act is None else self._act(*given)
+
+    def __reduce__(self) -> Any:
+        return Hook, ()
+
+
 class Narrowed:
     """Blocks of a Wan model that compute a part of the tokens, where `tokens` is set.
 
@@ -56,9 +69,9 @@ class Narrowed:
     def within(self, denoiser: Denoiser) -> Iterator[None]:
         """Prepare a denoiser for it."""
         blocks = list(denoiser.adapter.blocks(denoiser.module))
-        handles = [block.register_forward_pre_hook(self._narrow) for block in blocks]
-        handles.append(blocks[0].register_forward_pre_hook(self._keep, prepend=True))
-        handles.append(blocks[-1].register_forward_hook(self._widen))
+        handles = [block.register_forward_pre_hook(Hook(self._narrow)) for block in blocks]
+        handles.append(blocks[0].register_forward_pre_hook(Hook(self._keep), prepend=True))
+        handles.append(blocks[-1].register_forward_hook(Hook(self._widen)))
         try:
             yield
         finally:
