@@ -38,7 +38,7 @@ from descent import Positions, descend
 from placed_steps import placed_steps
 
 import sraccel
-from sraccel.calibration.path import shortest_path, step_costs
+from sraccel.calibration.path import edges_of, shortest_path, step_costs
 from sraccel.calibration.trajectory import Recorder
 from sraccel.demo.shapes import training_scenes
 from sraccel.files import replacing
@@ -135,7 +135,7 @@ def place(
     budgets: dict[str, Any] = {}
     larger: Positions = ()
     for budget in sorted(arguments.budgets, reverse=True):
-        path = tuple(shortest_path(costs, budget))
+        path = tuple(shortest_path(edges_of(costs), budget))
         uniform = tuple(round(k * steps / budget) for k in range(budget))
         starts = [path, uniform, *_without_one(larger, budget)]
         first = max(starts, key=quality)

@@ -332,6 +332,7 @@ WAN_ANIMATE = family(
         "face_encoder_num_heads": 2,
         "inject_face_latents_blocks": 2,
     },
+    smaller={"ffn_dim": 8},  # one block would have no adapter for faces
     scheduler=wan_scheduler,
     size={
         "height": 64,
