@@ -152,6 +152,14 @@ class Accelerator:
         """
         return ()
 
+    def makes_claim(self, name: str) -> bool:
+        """Whether a claim of this name is among `claims`, shared or not; for `check_stack`.
+
+        Two owners of one claim are refused by the composer itself: this is for those that do not go
+        with a claim that they do not make.
+        """
+        return any(name == (one if isinstance(one, str) else one.name) for one in self.claims)
+
     def span_of(self, denoiser: Denoiser) -> tuple[int, int | None]:
         """The `block_span` in this denoiser; to be overridden where models differ in depth."""
         return self.block_span

@@ -36,6 +36,7 @@ NASTY = "</script><img src=x onerror=alert(1)><script>alert(2)</script>" + "long
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 
+PLACES = ("figures", "video-bare", "video-accelerated", "video-rival", "difference")
 BRIGHTEST = """() => {
     const canvas = document.querySelector("#difference");
     const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d");
@@ -93,6 +94,18 @@ def test_it_fits_can_be_read_and_runs_nothing_foreign(
     for report in (make_report(), full_of_foreign_words(make_report)):
         for width in (1280, 390):
             check_fits_and_reads(visit(report, two_videos, width), width, 200)
+
+
+def test_on_a_phone_the_figures_come_first_then_the_videos_and_the_difference_last_and_smaller(
+    visit: Open, make_report: MakeReport, two_videos: dict[str, Path]
+):
+    videos = {**two_videos, "rival": two_videos["bare"]}
+    page = visit(make_report(), videos, 390).page
+    found = [page.locator(f"#{name}").bounding_box() for name in PLACES]
+    figures, *shown, difference = found
+    assert figures["y"] + figures["height"] <= shown[0]["y"]
+    assert all(one["y"] + one["height"] <= difference["y"] for one in shown)
+    assert all(one["width"] > 1.1 * difference["width"] for one in shown)
 
 
 def test_the_schemes_differ(visit: Open, make_report: MakeReport):
