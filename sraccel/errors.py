@@ -7,7 +7,7 @@
     ├── ModelError         a model is missing, of an unknown family, or does not fit its partner
     ├── LoopError          the sampling loop was driven in a way that would give wrong results
     │   ├── NonFiniteError a denoiser predicted NaN or infinity
-    │   └── RanksError     the ranks that make one video are not at the same place, or one is missing
+    │   └── RanksError     ranks that make one video are at different places, or one is missing
     ├── HandoverError      a run that was handed over cannot be gone on with, or not be handed over
     └── OutputError        a result cannot be written
 
@@ -173,7 +173,7 @@ class NonFiniteError(LoopError):
 
 
 class RanksError(LoopError):
-    """The ranks that make one video are not at the same place, or one is missing.
+    """Ranks that make one video are at different places, or one is missing.
 
     Attributes:
         rank: of the process that raised it.

@@ -135,15 +135,12 @@ class Agreement:
         import torch
 
         sums = torch.stack([value.sum(dtype=torch.float64) for value in values]).tolist()
-        given = [
-            number for pair in zip(sums, map(_number_of, values), strict=True) for number in pair
-        ]
-        found = self._sequence.ask(f"{self._where}: a mean", tuple(given), total)
+        numbers = (*sums, *(float(value.numel()) for value in values))
+        found = self._sequence.ask(f"{self._where}: a mean", numbers, total)
         self.agreed["means"] += len(values)
-        return [
-            value.new_tensor(found[2 * position] / found[2 * position + 1])
-            for position, value in enumerate(values)
-        ]
+        half = len(values)
+        means = [whole / number for whole, number in zip(found[:half], found[half:], strict=True)]
+        return [value.new_tensor(mean) for value, mean in zip(values, means, strict=True)]
 
     def serves(self, call: Call) -> None:
         """What is asked next is asked for this call."""
@@ -187,8 +184,8 @@ def agreement_of(ranks: Ranks | None) -> Agreement | None:
 
     if not (dist.is_available() and dist.is_initialized()):
         raise RanksError(
-            f"compose(..., ranks=...) names the ranks {ranks.members}, and torch.distributed is not "
-            f"initialised here: start under torchrun and call init_process_group() first"
+            f"compose(..., ranks=...) names the ranks {ranks.members}, and torch.distributed is "
+            f"not initialised here: start under torchrun and call init_process_group() first"
         )
     rank = dist.get_rank()
     own = {"members": ranks.members, **({"sequence": ranks.sequence} if ranks.sequence else {})}
@@ -198,7 +195,3 @@ def agreement_of(ranks: Ranks | None) -> Agreement | None:
                 f"this process is rank {rank}, which is not among Ranks({name}={among})", rank=rank
             )
     return Agreement(ranks, rank)
-
-
-def _number_of(values: torch.Tensor) -> float:
-    return float(values.numel())
