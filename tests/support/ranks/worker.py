@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from diffusers import ContextParallelConfig
 from sraccel_caches.firstblock import FirstBlock
 from tiny.cogvideox import COGVIDEOX_DDIM, cogvideox_pipeline, cogvideox_transformer
 from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
