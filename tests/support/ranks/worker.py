@@ -109,8 +109,13 @@ def made(build: Build, recipe: Callable[[Any], list[Any]], kind: str, share: Any
         if share is not None:
             share(model)
     with sraccel.compose(pipe, recipe(render)) as stack:
-        latents = pipe(**arguments).frames
+        latents = pipe(**{name: on(value, kind) for name, value in arguments.items()}).frames
     return facts(stack.report), latents
+
+
+def on(value: Any, kind: str) -> Any:
+    """A tensor on that kind of device; anything else as it is."""
+    return value.to(kind) if isinstance(value, torch.Tensor) else value
 
 
 def shared(name: str, kind: str, config: Any) -> dict[str, Any]:
