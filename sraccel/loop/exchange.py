@@ -173,9 +173,9 @@ class Exchange:
         words = str(error).lower()
         waited = "did not answer in time" if "time" in words and "out" in words else "has left"
         return (
-            f"rank {self._members[place]} {waited}, of which rank {self._rank} asked "
-            f"[{question}] (limit {self._timeout:g} s): it failed, ended its run, or needs longer "
-            f"than Ranks(timeout=...) allows; its own messages say which"
+            f"rank {self._members[place]} {waited} when rank {self._rank} asked [{question}] "
+            f"(limit {self._timeout:g} s): it failed, ended its run, or needs longer than "
+            f"Ranks(timeout=...) allows; its own messages say which"
         )
 
     def _refuse(self, complaint: str) -> NoReturn:
@@ -199,7 +199,7 @@ def connected(members: tuple[int, ...], rank: int) -> Callable[[timedelta], Any]
             )
         name = f"sraccel/{'-'.join(map(str, members))}/{_opened[members]}"
         _opened[members] += 1  # on all of them: each opens it at its first question
-        store = dist.PrefixStore(name, _get_default_store())  # type: ignore[no-untyped-call]
+        store = dist.PrefixStore(name, _get_default_store())  # type: ignore[attr-defined]
         return dist.ProcessGroupGloo(store, members.index(rank), len(members), timeout)
 
     return connect

@@ -66,7 +66,9 @@ def check_sequences(found: Found) -> None:
     assert run["ranks"]["sequence"] == list(range(size))
     assert run["ranks"]["agreed"]["means"] > 0
     check_switch(check_shared(found, "cogvideox-switch-teacache"), 8)
-    check_shared(found, "cogvideox-shard-change")
+    shards = check_shared(found, "cogvideox-shard-change")
+    alone = found[0]["cogvideox-shard-change"]["alone"]["notes"]["shard-change"]["tokens"]
+    assert shards["notes"]["shard-change"]["tokens"] * size == alone
     planned = check_shared(found, "wan-consensus-forecast-steps")
     assert len(planned["sigmas"]) == 8
     assert planned["ranks"]["agreed"]["step plans"] == 1
@@ -84,7 +86,7 @@ SEQUENCES = (
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Two processes, one scenario after the other; the last one ends a process."""
     others = ("wan-local", "guidance-first", "guidance-consensus")
-    failing = ("one-step-behind", "other-shape", "fails", "leaves")
+    failing = ("one-step-behind", "other-steps", "other-shape", "fails", "leaves")
     return torchrun(2, tmp_path_factory.mktemp("pair"), *SEQUENCES, *others, *failing)
 
 
@@ -112,8 +114,9 @@ def test_two_ranks_of_two_guidance_branches_decide_alike(pair: Found, scope: str
 @pytest.mark.parametrize(
     ("scenario", "words"),
     [
-        ("one-step-behind", ["rank 1 is at [step 0 of 9,", "rank 0 at [step 0 of 10,"]),
-        ("other-shape", ["rank 1 is at [", "4 x 2 x 32 x 8", "rank 0 at [", "4 x 2 x 24 x 8"]),
+        ("one-step-behind", ["rank 1 is at [step 0 of 10, timestep 1000:", "timestep 900:"]),
+        ("other-steps", ["rank 1 is at [step 0 of 9,", "rank 0 at [step 0 of 10,"]),
+        ("other-shape", ["rank 1 is at [", "4 x 2 x 8 x 2:", "rank 0 at [", "4 x 2 x 6 x 2:"]),
     ],
 )
 def test_ranks_at_different_places_say_so_on_both(
@@ -133,7 +136,7 @@ def test_a_rank_that_fails_or_leaves_is_an_error_on_the_other_within_the_limit(
     assert "leaves" not in pair[1]  # its process ended
     for scenario in ("fails", "leaves"):
         run = pair[0][scenario]
-        assert run["error"].startswith("RanksError: rank 1 has left, of which rank 0 asked [step 4")
+        assert run["error"].startswith("RanksError: rank 1 has left when rank 0 asked [step 4")
         assert run["outcome"].startswith("failed: RanksError")
         assert run["seconds"] < 2 * LIMIT + 2
 

@@ -23,6 +23,7 @@ class ShardChange(Accelerator):
     def skip_blocks(self, call: Call) -> bool:
         computed: dict[str, torch.Tensor] = call.memory(self, dict)
         before, now = computed.get("input"), call.block_input
+        call.step.run.note(self, tokens=now.shape[1])
         if before is not None and self.distance(now, before) < self.options.threshold:
             return True
         computed["input"] = now.clone()
@@ -37,6 +38,9 @@ class LocalChange(ShardChange):
     """The same rule by a mean of its own, which is that of a shard."""
 
     name = "local-change"
+
+    class Options(ShardChange.Options):
+        """The same."""
 
     def distance(self, now: torch.Tensor, before: torch.Tensor) -> float:
         return float((now - before).abs().mean() / before.abs().mean())

@@ -25,7 +25,7 @@ from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transforme
 import sraccel
 from ranks.rules import LocalChange, ShardChange
 from ranks.sharding import over_all_ranks, share_sequence
-from sraccel.plugin import Ranks
+from sraccel.plugin import Ranks, RanksError
 from sraccel.report.model import Report
 
 HEADS = 6
@@ -54,8 +54,9 @@ def srdiffusion(render: Any) -> dict[str, Any]:
     return {"use": "srdiffusion", "render": render, "threshold": 0.05, "min_step": 3}
 
 
-def teacache(scope: str) -> dict[str, Any]:
-    return {"use": "teacache", "threshold": 0.3, "coefficients": IDENTITY, "scope": scope}
+def teacache(scope: str, *roles: str) -> dict[str, Any]:
+    coefficients = dict.fromkeys(roles, IDENTITY)
+    return {"use": "teacache", "threshold": 0.3, "coefficients": coefficients, "scope": scope}
 
 
 RECIPES: dict[str, tuple[Build, Callable[[Any], list[Any]]]] = {
@@ -67,18 +68,18 @@ RECIPES: dict[str, tuple[Build, Callable[[Any], list[Any]]]] = {
         wan,
         lambda _: [
             {"use": "steps", "positions": [0, 1, 2, 3, 4, 6, 7, 9]},
-            ShardChange(ShardChange.Options(scope="consensus")),
+            ShardChange(ShardChange.Options(scope="consensus", threshold=0.12)),
             {"use": "forecast", "kind": "taylor", "order": 1, "noise": 0.05},
         ],
     ),
     "wan-feedback": (
         wan,
-        lambda _: [{"use": "feedback", "level": "blocks", "tolerance": 0.5}],
+        lambda _: [{"use": "feedback", "level": "blocks", "tolerance": 5.0, "warm_up": 1}],
     ),
     "wan-local": (wan, lambda _: [LocalChange(LocalChange.Options())]),
     "cogvideox-switch-teacache": (
         cogvideox,
-        lambda render: [srdiffusion(render), teacache("each")],
+        lambda render: [srdiffusion(render), teacache("each", "transformer", "render")],
     ),
     "cogvideox-shard-change": (
         cogvideox,
@@ -97,7 +98,8 @@ def facts(report: Report) -> dict[str, Any]:
         "switch": report.switch_step,
         "ranks": None if report.ranks is None else report.ranks.model_dump(),
         "warnings": report.warnings,
-        "said": [line for line in str(report).splitlines() if "Ranks" in line],
+        "notes": {one.name: one.notes for one in report.accelerators},
+        "said": str(report).partition("Ranks")[2].split(),
     }
 
 
@@ -135,19 +137,23 @@ def shared(name: str, kind: str, config: Any) -> dict[str, Any]:
     return {"alone": alone, "together": together, "difference": difference}
 
 
-def guided(recipe: Callable[[Any], list[Any]], ranks: Ranks | None) -> Any:
-    """A loop of its own: with ranks, each of two evaluates one guidance branch."""
+def guided(recipe: Callable[[Any], list[Any]], ranks: Ranks | None, late: int = 0) -> Any:
+    """A loop of its own: with ranks, each of two evaluates one guidance branch.
+
+    Args:
+        late: how many steps further in its schedule it begins.
+    """
     transformer = tiny_transformer(num_attention_heads=2)
     conditions = call_arguments()
     prompts = [conditions["prompt_embeds"], conditions["negative_prompt_embeds"]]
     latents = torch.randn(1, 4, 2, 8, 8, generator=torch.Generator().manual_seed(0))
-    sigmas = torch.linspace(1, 0, 11)
+    sigmas = torch.linspace(1, 0, 11)[late:]
     mine = range(2) if ranks is None else [dist.get_rank()]
     stack = sraccel.compose(
         transformer, recipe(tiny_transformer(seed=7, layers=1, num_attention_heads=2)), ranks=ranks
     )
     with stack, stack.run(10) as run:
-        for i in range(10):
+        for i in range(10 - late):
             timestep = 1000 * sigmas[i : i + 1]
             with run.step(i, timestep=float(timestep), sigma=float(sigmas[i])) as step:
                 found = []
@@ -194,13 +200,24 @@ def failing(act: Callable[[int], None], **other: Any) -> dict[str, Any]:
 
     ranks = Ranks(range(dist.get_world_size()), timeout=TIMEOUT)
     started, error = time.monotonic(), ""
-    with sraccel.compose(pipe, [teacache("first")], ranks=ranks) as stack:
+    with sraccel.compose(pipe, [teacache("first", "transformer")], ranks=ranks) as stack:
         try:
             pipe(**{**arguments, **(other if last else {})}, callback_on_step_end=callback)
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
         seconds = time.monotonic() - started
     return {"error": error, "seconds": seconds, "outcome": stack.report.outcome}
+
+
+def one_step_behind() -> dict[str, Any]:
+    """The second rank's loop lags by a step."""
+    started, error = time.monotonic(), ""
+    try:
+        ranks, late = Ranks(range(2), timeout=TIMEOUT), 1 - dist.get_rank()
+        guided(lambda _: [ShardChange(ShardChange.Options())], ranks, late)
+    except RanksError as raised:
+        error = f"{type(raised).__name__}: {raised}"
+    return {"error": error, "seconds": time.monotonic() - started}
 
 
 def nothing(index: int) -> None:
@@ -229,7 +246,8 @@ def leaves(index: int) -> None:
 OTHERS: dict[str, Callable[[], dict[str, Any]]] = {
     "guidance-first": lambda: guidance("first"),
     "guidance-consensus": lambda: guidance("consensus"),
-    "one-step-behind": lambda: failing(nothing, num_inference_steps=9),
+    "one-step-behind": one_step_behind,
+    "other-steps": lambda: failing(nothing, num_inference_steps=9),
     "other-shape": lambda: failing(nothing, height=64),
     "fails": lambda: failing(fails),
     "lingers": lambda: failing(lingers),
