@@ -85,7 +85,7 @@ SEQUENCES = (
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Two processes, one scenario after the other; the last one ends a process."""
-    others = ("wan-local", "guidance-first", "guidance-consensus")
+    others = ("wan-local", "tensor", "guidance-first", "guidance-consensus")
     failing = ("one-step-behind", "other-steps", "other-shape", "fails", "leaves")
     return torchrun(2, tmp_path_factory.mktemp("pair"), *SEQUENCES, *others, *failing)
 
@@ -96,6 +96,15 @@ def test_two_ranks_of_one_sequence_decide_as_one_process(pair: Found) -> None:
 
 def test_a_rule_that_measures_its_own_shard_decides_alike_all_the_same(pair: Found) -> None:
     check_shared(pair, "wan-local", overruled=True)
+
+
+def test_ranks_of_tensor_parallelism_agree_and_sum_nothing(pair: Found) -> None:
+    for rank in pair:
+        ranks = rank["tensor"]["ranks"]
+        assert (ranks["members"], ranks["sequence"]) == ([0, 1], [])
+        assert ranks["agreed"]["decisions to skip or compute"] > 0
+        assert "means" not in ranks["agreed"]
+        assert ranks["overruled"] == 0
 
 
 @pytest.mark.parametrize("scope", ["first", "consensus"])

@@ -17,10 +17,11 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from diffusers import ContextParallelConfig
+from diffusers import ContextParallelConfig, ParallelConfig, TensorParallelConfig
 from sraccel_caches.firstblock import FirstBlock
 from tiny.cogvideox import COGVIDEOX_DDIM, cogvideox_pipeline, cogvideox_transformer
 from tiny_models import IDENTITY, call_arguments, tiny_pipeline, tiny_transformer
+from torch.distributed.device_mesh import init_device_mesh
 
 import sraccel
 from ranks.rules import LocalChange, ShardChange
@@ -183,6 +184,19 @@ def guidance(scope: str) -> dict[str, Any]:
     return {"alone": alone, "together": together, "difference": difference}
 
 
+def tensor_parallel() -> dict[str, Any]:
+    """A model whose configuration says that weights are shared: tokens are whole on every rank."""
+    size = dist.get_world_size()
+    config = ParallelConfig(tensor_parallel_config=TensorParallelConfig(tp_degree=size))
+    mesh = init_device_mesh("cpu", (size,), mesh_dim_names=("tp",))
+    config.setup(dist.get_rank(), size, torch.device("cpu"), mesh=mesh)
+    pipe, _, arguments = wan()
+    pipe.transformer._parallel_config = config
+    with sraccel.compose(pipe, [ShardChange(ShardChange.Options())]) as stack:
+        pipe(**arguments)
+    return facts(stack.report)
+
+
 def failing(act: Callable[[int], None], **other: Any) -> dict[str, Any]:
     """Make a video in which the last rank does something else, and say how that ended.
 
@@ -246,6 +260,7 @@ def leaves(index: int) -> None:
 OTHERS: dict[str, Callable[[], dict[str, Any]]] = {
     "guidance-first": lambda: guidance("first"),
     "guidance-consensus": lambda: guidance("consensus"),
+    "tensor": tensor_parallel,
     "one-step-behind": one_step_behind,
     "other-steps": lambda: failing(nothing, num_inference_steps=9),
     "other-shape": lambda: failing(nothing, height=64),
