@@ -94,6 +94,8 @@ class Agreement:
         names = [one.name for one in run.stack.accelerators]
         roles = list(run.stack.denoisers)
         code = (-1.0, -1.0)
+        if own is not None and own[1] not in roles:
+            return own  # an error, which who asked raises
         if own is not None:
             code = float(names.index(own[0])), float(roles.index(own[1]))
         at = "" if step.timestep is None else f", timestep {step.timestep:g}"
