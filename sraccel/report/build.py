@@ -18,6 +18,7 @@ from sraccel.report.model import (
     ColumnRecord,
     EvaluationRecord,
     HandoffRecord,
+    RanksRecord,
     Report,
     StepRecord,
     Timing,
@@ -52,6 +53,7 @@ def build_report(run: Run) -> Report:
         accelerated=_timing(run),
         switch_step=run.switch_step,
         handoff=_handoff(run),
+        ranks=_ranks(run),
         accelerators=[_accelerator_record(item, run) for item in stack.accelerators],
         columns=_columns(stack.accelerators),
         steps=steps,
@@ -184,6 +186,19 @@ def _handoff(run: Run) -> HandoffRecord | None:
         record.noise_level_before = noise_level(own.schedule.levels(call.step.timestep))
         record.noise_level_after = noise_level(other.schedule.levels(call.exchange.timestep))
     return record
+
+
+def _ranks(run: Run) -> RanksRecord | None:
+    agreement = run.agreement
+    if agreement is None:
+        return None
+    return RanksRecord(
+        members=list(agreement.ranks.members),
+        sequence=list(agreement.ranks.sequence),
+        rank=agreement.rank,
+        agreed=dict(agreement.agreed),
+        overruled=agreement.overruled,
+    )
 
 
 def _unfinished_or_idle(run: Run, report: Report) -> list[str]:

@@ -18,6 +18,7 @@ from sraccel.plugin import (
     Scope,
     Stack,
     hookimpl,
+    mean,
 )
 
 if TYPE_CHECKING:
@@ -153,8 +154,8 @@ class Feedback(Accelerator):
 
 
 def _relative_error(expected: torch.Tensor, value: torch.Tensor) -> float:
-    difference = (value.float() - expected.float()).square().mean().sqrt()
-    return float(difference / value.float().square().mean().sqrt().clamp(min=1e-12))
+    difference = mean((value.float() - expected.float()).square()).sqrt()
+    return float(difference / mean(value.float().square()).sqrt().clamp(min=1e-12))
 
 
 def _signal_share(call: Call) -> float:

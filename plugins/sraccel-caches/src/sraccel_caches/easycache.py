@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from sraccel.plugin import Accelerator, Call, RuleOptions, Scope, hookimpl
+from sraccel.plugin import Accelerator, Call, RuleOptions, Scope, hookimpl, mean
 
 if TYPE_CHECKING:
     import torch
@@ -93,4 +93,4 @@ class EasyCache(Accelerator):
 
 
 def _mean(values: torch.Tensor) -> float:
-    return float(values.abs().mean())
+    return float(mean(values.abs()))
