@@ -72,7 +72,7 @@ class BatchFolder:
                 continue
             entry = self._entries.get(job.id)
             if entry is None or entry["status"] != FINISHED:
-                entry = self._taken_in(job)
+                entry = self.take_in(job)
             self._check_request(job, entry)
         return left
 
@@ -80,12 +80,12 @@ class BatchFolder:
         """Take down that a prompt's files are there."""
         self._add(_finished(job.id, report))
 
-    def failed(self, job: PromptJob, error: BaseException | str) -> None:
+    def failed(self, job: PromptJob, reason: str) -> None:
         """Take down that a prompt failed, and why."""
-        reason = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         self._add({"id": job.id, "status": FAILED, "error": reason, "request": job.request})
 
-    def _taken_in(self, job: PromptJob) -> dict[str, Any]:
+    def take_in(self, job: PromptJob) -> dict[str, Any]:
+        """Take down that a prompt's files are there, as its report says; returns the line."""
         text = (self.path / f"{job.id}{REPORT}").read_text(encoding="utf-8")
         entry = _finished(job.id, Report.from_json(text))
         self._add(entry)
