@@ -56,16 +56,18 @@ def test_two_stages_make_the_videos_of_one_process(tmp_path: Path) -> None:
     from sraccel.batch.prompts_file import read_jobs
     from sraccel.batch.record import Recorder
     from sraccel.batch.stages import RenderStage, SketchStage, work_of
+    from sraccel.models.source import ModelSource
     from sraccel.recipe.recipe import Recipe
-    from sraccel.report.origin import Origin
+    from sraccel.report.origin import Origin, sources_of
 
     batch = Batch(tmp_path)
     assert batch.run().exit_code == 1  # one of its prompts cannot be made
     alone, batch.out = batch.sums(), tmp_path / "two"
     batch.out.mkdir()
     jobs = read_jobs(batch.prompts, {"num_inference_steps": 3}, 0)
-    origin = Origin(sources=[], dtype="float32", device="cpu", offload="none", fps=8)
     recipe = Recipe.load(batch.recipe)
+    sources = sources_of([ModelSource(model="demo")], recipe)
+    origin = Origin(sources=sources, dtype="float32", device="cpu", offload="none", fps=8)
     recorder = Recorder(batch.out, origin, recipe.model_dump(mode="json"))
     placing = {"dtype": "float32", "device": "cpu", "offload": "none"}
     work = work_of("demo", recipe, recorder, placing)
