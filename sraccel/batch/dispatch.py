@@ -140,6 +140,11 @@ class Dispatcher:
                     self._ray.kill(worker)
         return self._failures
 
+    @property
+    def seconds(self) -> tuple[list[float], list[float]]:
+        """That each prompt so far took to be sketched, and to be rendered."""
+        return self._sketch.seconds, self._render.seconds
+
     def _start_workers(self) -> None:
         for pool in (self._sketch, self._render):
             while pool.alive < pool.size:

@@ -42,6 +42,7 @@ class BatchFolder:
         lines = list(self._read())
         if lines:
             self._check_heading(lines[0])
+            self._sweep()
         else:
             self._append(self._heading)
         for entry in lines[1:]:
@@ -75,6 +76,11 @@ class BatchFolder:
                 entry = self.take_in(job)
             self._check_request(job, entry)
         return left
+
+    def _sweep(self) -> None:
+        """Remove what a killed process had begun to write."""
+        for part in self.path.glob(".*.part"):
+            part.unlink(missing_ok=True)
 
     def finished(self, job: PromptJob, report: Report) -> None:
         """Take down that a prompt's files are there."""

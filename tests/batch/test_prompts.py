@@ -86,10 +86,12 @@ def test_a_killed_batch_goes_on_with_the_same_command(batch: Batch) -> None:
     assert 1 <= len(before) < 4
     manifest = batch.out / "manifest.jsonl"
     manifest.write_bytes(manifest.read_bytes() + b'{"id": "p3", "sta')  # torn in the middle
+    (batch.out / ".p3.mp4.a1b2.part").touch()
     done = {path.name.removesuffix(".report.json") for path in batch.out.glob("*.report.json")}
     assert batch.run().exit_code == 0
     assert batch.ends() == {f"p{index}": "finished" for index in range(4)}
     assert len(batch.entries()) == 4  # one line each: nothing was made twice
+    assert not list(batch.out.glob(".*"))
     kept = {f"{name}.mp4" for name in done}
     assert {name: at for name, at in batch.times().items() if name in kept} == {
         name: at for name, at in before.items() if name in kept
