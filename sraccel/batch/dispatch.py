@@ -5,8 +5,8 @@ alone writes the manifest; runs go from worker to worker through Ray's object st
 by here. No more prompts are begun than the render pool can take soon: what waits between the pools
 is bounded by their sizes.
 
-Whatever was under way on a worker that dies, or lay on a node that is lost, is begun again on
-another one.
+What was under way on a worker that dies is begun again on another one, with what had been handed
+over to it; where that lay on a node that is lost, the prompt is sketched again.
 """
 
 from __future__ import annotations
@@ -196,7 +196,8 @@ class Dispatcher:
             task.pool.idle.append(task.worker)
             if not isinstance(error, errors.ObjectLostError):
                 raise getattr(error, "cause", error) from error
-            self._again(task, "what was handed over to it was lost with its node")
+            assert task.job is not None
+            self._waiting.appendleft(task.job)  # what was handed over was lost with its node
             return
         task.pool.idle.append(task.worker)
         task.pool.deaths = 0
@@ -239,7 +240,7 @@ class Dispatcher:
         self._ray.kill(task.worker)  # it may only be out of reach
         task.pool.alive -= 1
         if task.job is not None:
-            self._again(task, f"its worker died: {error}")
+            self._again(task, task.job, f"its worker died: {error}")
             return
         task.pool.deaths += 1
         if task.pool.deaths >= MOST_DEATHS:
@@ -248,15 +249,16 @@ class Dispatcher:
                 f"the same command goes on: {error}"
             ) from error
 
-    def _again(self, task: Task, why: str) -> None:
-        """Begin a prompt again, unless its files are there, or it has cost too many workers."""
-        assert task.job is not None
-        self._deaths[task.job.id] += 1
-        if not self._folder.left([task.job]):
-            self._ended(task.job)
-        elif self._deaths[task.job.id] >= MOST_DEATHS:
+    def _again(self, task: Task, job: PromptJob, why: str) -> None:
+        """Have a stage done again, unless the files are there, or it has cost too many workers."""
+        self._deaths[job.id] += 1
+        if not self._folder.left([job]):
+            self._ended(job)
+        elif self._deaths[job.id] >= MOST_DEATHS:
             reason = f"given up after {MOST_DEATHS} tries: {why}"
-            self._folder.failed(task.job, reason)
-            self._ended(task.job, reason)
+            self._folder.failed(job, reason)
+            self._ended(job, reason)
+        elif task.pool is self._render:
+            self._handed_over.appendleft(task)  # to another one
         else:
-            self._waiting.appendleft(task.job)
+            self._waiting.appendleft(job)

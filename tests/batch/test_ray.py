@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ ON_RAY = ("--executor", "ray", "--workers", "sketch=2,render=1")
 def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "object_store_memory": 100 * 2**20, "include_dashboard": False}
+    node = {"num_cpus": 3, "object_store_memory": 100 * 2**20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=node)
     try:
         yield cluster
@@ -81,14 +82,14 @@ def test_a_killed_worker_costs_nothing_and_the_videos_are_those_of_one_process(
     names = asked(batch, 4)
     lines = [{**LINES[0], "id": name, "seed": seed} for seed, name in enumerate(names)]
     batch.ask([LINES[2], *lines])
-    process = batch.begin(*ON_RAY)
+    process = batch.begin("--executor", "ray")  # the sizes follow from the first prompt
     done = {f"{name}.mp4" for name in batch.sums()}
     before = {name: at for name, at in batch.times().items() if name in done}
-    (worker,) = workers_of(cluster, "RenderStage")
-    worker.kill()
+    workers_of(cluster, "RenderStage")[0].kill()
     output, _ = process.communicate()
     assert process.returncode == 1, output
     assert "odd failed: ValueError" in output
+    assert re.search(r"workers: sketch=[12],render=[12]\n", output)
     assert batch.ends() == {**dict.fromkeys(names, "finished"), "odd": "failed"}
     assert len(batch.entries()) == 5
     assert {name: batch.times()[name] for name in before} == before
@@ -118,6 +119,18 @@ def test_after_a_killed_driver_and_a_lost_node_the_same_command_goes_on(
     output, _ = process.communicate()
     assert process.returncode == 0, output
     check_each_once(batch, names, before)
+
+
+@pytest.mark.usefixtures("joined")
+def test_a_recipe_of_one_model_has_one_pool_that_makes_whole_videos(
+    batch: Batch, tmp_path: Path
+) -> None:
+    asked(batch, 2)
+    batch.recipe.write_text("model: demo\naccelerators:\n  - {use: teacache, threshold: 0.3}\n")
+    assert batch.run(*ON_RAY).exit_code == 0
+    whole, batch.out = batch.sums(), tmp_path / "alone"
+    assert batch.run().exit_code == 0
+    assert batch.sums() == whole
 
 
 @pytest.mark.usefixtures("joined")
