@@ -45,7 +45,7 @@ class Pool:
         idle: those that have nothing to do.
         alive: how many there are, those that load their models included.
         deaths: of workers that were loading them, in a row.
-        seconds: that the stage took for each prompt so far.
+        seconds: that the stage took for each prompt so far, but for those that failed.
     """
 
     stage: type[Stage]
@@ -207,7 +207,8 @@ class Dispatcher:
     def _go_on(self, task: Task, outcome: Outcome) -> None:
         """A stage has done what it can for a prompt."""
         assert task.job is not None
-        task.pool.seconds.append(outcome.seconds)
+        if outcome.status != "failed":
+            task.pool.seconds.append(outcome.seconds)
         if outcome.status == "handed over":
             self._handed_over.append(task)
         elif outcome.status == "finished":
