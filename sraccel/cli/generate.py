@@ -16,6 +16,7 @@ from sraccel.cli.generation import Generation
 from sraccel.cli.options import (
     CALL,
     STEPS,
+    Executing,
     FramesPerSecond,
     Open,
     Overrides,
@@ -25,6 +26,7 @@ from sraccel.cli.options import (
     Rival,
     Seed,
     UntilSwitch,
+    Workers,
     call_options,
     check_text,
 )
@@ -65,6 +67,8 @@ def generate(
         typer.Option("--out", "-o", help="Folder for the results; not needed with --until-switch."),
     ] = None,
     prompts: PromptsFile = None,
+    executor: Executing = "local",
+    workers: Workers = None,
     until_switch: UntilSwitch = None,
     resume: Resume = None,
     overrides: Overrides = None,
@@ -104,6 +108,8 @@ def generate(
             "--from": again,
             "--prompt": prompt,
             "--prompts": prompts,
+            "--executor": executor != "local",
+            "--workers": workers,
             "--until-switch": until_switch,
             "--resume": resume,
             "--out": out,
@@ -129,7 +135,7 @@ def generate(
             fps or known.fps or usual_fps(name),
         )
         if prompts is not None and out is not None:
-            Batch(prompts, *asked, out).run(known.recipe, placing)
+            Batch(prompts, *asked, out, executor, workers).run(known.recipe, placing)
         else:
             generation = Generation(
                 *asked, out, repeats if compare else 0, earlier, half, opened, rival=rival
