@@ -10,5 +10,5 @@ target. The way of one call through these files is in docs/explanation/how-it-wo
 
 Others use: accelerator, answers, call, claims, clean_latents, clock, column, continuation,
 denoiser, denoiser_adapter, edition, finding, forecast, history, hooks, hookspecs, intercept,
-numbers_only, obstacle, placement, run, scope, stack, step, step_plan.
+numbers_only, obstacle, placement, run, scope, stack, step, step_plan, tunable.
 """

@@ -5,5 +5,5 @@ In: a pipeline, and a recipe or study file. Out: a folder with the runs, videos 
 shows what came of it; each of these imports only those before it. `cell` (a way of running, and one
 run) and `results` (what a report holds) are what they share; `measure` is the way in.
 
-Others use: cell, measure, plan, report, results, runs.
+Others use: analysis, cell, measure, plan, report, results, runs.
 """

@@ -5,5 +5,6 @@ the videos that are shown. `experiment` is the study on its pipeline, `cell_runn
 `rounds` all of them; `judging` compares frames, and `store` keeps what was measured, under the
 `header` of what must not change (`schema`: its tables; `damage`: what can be wrong with its file).
 
-Others use: `store`, `watcher`, and by way of `sraccel.study.measure` the rest.
+Others use: `store`, `watcher`, `header`, `judging.KeptFrames`, `cell_runner.check_call`, and by way
+of `sraccel.study.measure` the rest.
 """
