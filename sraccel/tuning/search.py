@@ -123,14 +123,12 @@ class Search:
         places = [round(i * (len(found) - 1) / max(most - 1, 1)) for i in range(most)]
         return [found[place] for place in dict.fromkeys(places)]
 
-    def go_on(self, folder: Path) -> int:
-        """Note what earlier calls tried; how many trials there were."""
-        study = self._study(folder)
-        for trial in study.trials:
+    def go_on(self, folder: Path) -> None:
+        """Note what earlier calls tried."""
+        for trial in self._study(folder).trials:
             if "accelerators" in trial.user_attrs:
                 candidate = Candidate(accelerators=trial.user_attrs["accelerators"])
                 self.tried.setdefault(candidate.key, candidate)
-        return len(study.trials)
 
     def _study(self, folder: Path) -> Any:
         """Optuna's study, in its journal; trials that were broken off are taken up again."""

@@ -167,6 +167,7 @@ class _Tuning:
 
     def run(self) -> Outcome:
         """All phases; what there is is written, however they end."""
+        self.search.tried[self.shipped.key] = self.shipped
         self.search.go_on(self.folder)
         self.watcher.planned(self.space.tuned, dict(self.space.left_out), self.store.spent)
         with self._written():
