@@ -29,8 +29,9 @@ from sraccel.tuning.front import Point
 from sraccel.tuning.goal import Goal
 from sraccel.tuning.outcome import Measured, Outcome, TriedPoint
 from sraccel.tuning.search import FEW, Search, optuna
-from sraccel.tuning.space import Space, SpaceBuilder
+from sraccel.tuning.space import Space
 from sraccel.tuning.store import TuningHeader, TuningStore
+from sraccel.tuning.survey import Survey
 from sraccel.tuning.verdict import verdict_of
 from sraccel.tuning.watcher import Watcher
 from sraccel.tuning.writing import write
@@ -163,7 +164,7 @@ class _Tuning:
     def _space(self) -> Space:
         steps = int(self.call["num_inference_steps"])
         memory = self.wanted.memory is not None
-        return SpaceBuilder(self.pipe, self.shipped, steps, memory).build()
+        return Survey(self.pipe, self.shipped, steps, memory).space()
 
     def run(self) -> Outcome:
         """All phases; what there is is written, however they end."""

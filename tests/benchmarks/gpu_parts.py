@@ -97,6 +97,7 @@ class Bench:
         recipe = recipe_of(case, PROBE, self.pair, self.render, self.setup.kernel)
         for _ in range(rounds):
             report = self.run(recipe, len(PROBE.positions))
+        label += f" ({_kernel(report)})" if sage else ""
         self.setup.add("steps", label=label, costs=_by_name(self._take(report, sage)))
 
     def _take(self, report: Any, sage: bool) -> dict[Kind, float]:
@@ -268,7 +269,7 @@ def measure(setup: Setup) -> None:
 def _probe_both(bench: Bench, rounds: int = 2) -> None:
     bench.probe(sage=False, label="exact attention", rounds=rounds)
     try:
-        bench.probe(sage=True, label=f"8-bit attention ({bench.setup.kernel})", rounds=rounds)
+        bench.probe(sage=True, label="8-bit attention", rounds=rounds)
     except Exception as error:
         bench.setup.add("steps of sage", failed=_short(error))
         _free()
@@ -287,7 +288,7 @@ def _by_name(costs: Mapping[Kind, float]) -> dict[str, float]:
 
 def _kernel(report: Any) -> str | None:
     notes = [one.notes for one in report.accelerators if one.name == "sageattention"]
-    return str(notes[0].get("kernel")) if notes else None
+    return str(notes[0].get("kernel") or "no kernel is usable") if notes else None
 
 
 def _short(error: Exception) -> str:

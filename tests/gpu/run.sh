@@ -25,7 +25,7 @@ left() { echo $((END - SECONDS)); }
 say "the environment $VENV"
 if [[ ! -x $VENV/bin/python ]]; then
     "$PYTHON" -m venv "$VENV" &&
-        timeout 540 "$VENV/bin/pip" install -q -c constraints.txt -e ".[dev,sage]" 2>&1 |
+        timeout 540 "$VENV/bin/pip" install -q -c constraints.txt -e ".[dev,sage]" -e plugins/sraccel-example 2>&1 |
         tee "$OUT/install.log" || { echo "it cannot be installed: see $OUT/install.log"; exit 1; }
 fi
 "$VENV/bin/python" - "$DEVICE" <<'PROBE' || exit 1

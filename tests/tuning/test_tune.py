@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.errors import ConflictError, ModelError, RecipeError
 from sraccel.recipe.recipe import Recipe
+from sraccel.tuning.candidate import shipped
 from sraccel.tuning.goal import Goal
 from sraccel.tuning.outcome import Outcome
 from sraccel.tuning.store import FILE
+from sraccel.tuning.survey import Survey
 from sraccel.tuning.tune import Wanted, split, tune
 from sraccel.tuning.watcher import Watcher
 from sraccel.tuning.writing import PICTURE, RESULT
@@ -135,6 +139,18 @@ def test_rules_predictors_steps_and_switch_are_searched(
         *("feedback (tolerance, max_gap", "forecast (kind, order"),
     ):
         assert part in searched
+
+
+def test_a_way_is_tuned_without_the_recipes_options_that_it_excludes(pair: Any) -> None:
+    best = Recipe.load("demo-best")
+    space = Survey(pair, shipped(best), 50, memory=False).space()
+    assert {"steps, as given", "steps, calibrated (number)"} <= {*space.tuned}
+    assert "srdiffusion, adaptive (threshold)" in space.tuned
+    (steps,) = [slot for slot in space.slots if slot.name == "steps"]
+    calibrated = next(one for one in steps.alternatives if one.label == "steps, calibrated")
+    assert calibrated.item == {"use": "steps"}, "positions exclude a number"
+    known = set(json.loads((DEMO_WEIGHTS / "steps.json").read_text())["budgets"])
+    assert set(map(str, calibrated.tunables["number"].choices)) == known
 
 
 def test_a_folder_of_another_tuning_is_refused_with_what_differs(
