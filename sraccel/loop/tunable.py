@@ -11,7 +11,9 @@ from pydantic import BaseModel
 
 @dataclass(frozen=True)
 class Tunable:
-    """What `sraccel tune` may make of an option, stated beside its type:
+    """What `sraccel tune` may make of an option, stated beside its type.
+
+    For example:
 
         threshold: Annotated[float, Tunable(0.02, 0.4, log=True)] = Field(0.1, ge=0)
 
