@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What has to be run on a machine with one NVIDIA GPU: every test marked `gpu`, then the benchmark.
 #
-#     tests/gpu/run.sh [FOLDER]        results in FOLDER (runs/gpu)
+#     tests/gpu/run.sh [FOLDER [OPTION...]]     results in FOLDER (runs/gpu); options of gpu_wan.py
 #
 # It takes 25 minutes at most: MINUTES=25 changes that. It makes an environment and installs into it
 # from a package registry; PYTHON names the interpreter, VENV the environment (one that is there is
@@ -12,6 +12,7 @@ set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 1
 OUT=${1:-runs/gpu}
+shift || true
 PYTHON=${PYTHON:-python3}
 VENV=${VENV:-.venv-gpu}
 DEVICE=${DEVICE:-cuda}
@@ -45,7 +46,7 @@ PASSED=${PIPESTATUS[0]}
 say "the benchmark"
 REST=$(awk -v s="$(left)" 'BEGIN { printf "%.1f", (s - 30) / 60 }')
 timeout -k 10 "$(left)" "$VENV/bin/python" tests/benchmarks/gpu_wan.py --out "$OUT" --device "$DEVICE" \
-    --minutes "$REST" ${TINY:+--tiny}
+    --minutes "$REST" ${TINY:+--tiny} "$@"
 MEASURED=$?
 
 say "results: $OUT/results.md, $OUT/results.jsonl, $OUT/tests.log"

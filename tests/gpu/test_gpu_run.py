@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -22,7 +21,8 @@ from gpu_results import Results
 ROOT = Path(__file__).parents[2]
 CASES = list(cases())
 PAIR: Any = SimpleNamespace(skipped=0.5, plans=True)
-ALL_PARTS = {"wan2.1", "cogvideox"}
+SOME_PARTS = ("wan2.1 runs", "cogvideox placement")
+"""All of them take minutes, most of which is loading torch."""
 
 
 def test_all_combinations_and_all_switches_are_run_bare_and_the_whole_stack_first() -> None:
@@ -96,7 +96,7 @@ def test_one_command_installs_tests_and_measures_and_goes_on_where_it_was_stoppe
 ) -> None:
     given = {"DEVICE": "cpu", "TINY": "yes", "VENV": sys.prefix}
     tests = {"GPU_TESTS": "tests/accelerators/test_residency.py"}
-    command = [str(ROOT / "tests/gpu/run.sh"), str(tmp_path)]
+    command = [str(ROOT / "tests/gpu/run.sh"), str(tmp_path), "--parts", *SOME_PARTS]
 
     def run() -> str:
         done = subprocess.run(
@@ -110,12 +110,11 @@ def test_one_command_installs_tests_and_measures_and_goes_on_where_it_was_stoppe
     assert "skipped" in said
     lines = Results(tmp_path).lines()
     assert not [line for line in lines if line.get("failed")]
-    assert {line["part"].split()[0] for line in lines if "part" in line} == ALL_PARTS
+    assert list(dict.fromkeys(line["part"] for line in lines if "part" in line)) == [*SOME_PARTS]
     measured = [line for line in lines if line.get("what") == "case" and "seconds" in line]
-    assert len(measured) == 4 * len(CASES)
+    assert [line["case"] for line in measured] == [case.name for case in CASES]
     assert all(line["predicted"] > 0 for line in measured)
     residencies = [line["residency"] for line in lines if line.get("what") == "placement"]
-    assert residencies == 2 * ["both", "swap", "prefetch"]
-    assert "compiled" in json.dumps(lines)
+    assert residencies == ["both", "swap", "prefetch"]
     run()
     assert len(Results(tmp_path).lines()) == len(lines), "nothing is measured again"
