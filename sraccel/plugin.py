@@ -36,6 +36,7 @@ from sraccel.loop.scope import Scope
 from sraccel.loop.stack import Stack
 from sraccel.loop.step import Step
 from sraccel.loop.step_plan import StepPlan
+from sraccel.loop.tunable import Tunable, Ways
 from sraccel.models.arguments import check_arguments, defaults_of
 from sraccel.models.checksum import weights_checksum
 from sraccel.models.memory import check_room, weight_bytes
@@ -102,6 +103,8 @@ __all__ = [
     "StepPlan",
     "StepReport",
     "Trajectory",
+    "Tunable",
+    "Ways",
     "argument",
     "budgets_for",
     "check_arguments",

@@ -23,6 +23,7 @@ from sraccel.cli.recipes import recipes
 from sraccel.cli.report import report
 from sraccel.cli.schema import schema
 from sraccel.cli.study import study
+from sraccel.cli.tune import tune
 
 app = typer.Typer(
     name="sraccel",
@@ -43,6 +44,7 @@ app.command()(recipes)
 app.command()(schema)
 app.command()(report)
 app.command()(study)
+app.command()(tune)
 app.add_typer(calibrate, name="calibrate")
 
 

@@ -5,5 +5,6 @@ report with the measured and the predicted speedup, each accelerator's factor, a
 
 Others use: `compare.compare`, `comparison.Comparison`, `timed_call.TimedCall` (one call on given
 noise, timed), `paired_runs.PairedRuns` (to compare what is run in another way), `costs.Probe`,
-`quality.quality_of`, `verification` (every derived figure once more).
+`quality.quality_of`, `verification` (every derived figure once more), `rival.rival_recipe`,
+`purity` (whether weights were changed).
 """

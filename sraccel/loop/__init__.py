@@ -11,5 +11,6 @@ through these files is in docs/explanation/how-it-works.md.
 
 Others use: accelerator, answers, call, claims, clean_latents, clock, column, continuation,
 denoiser, denoiser_adapter, edition, finding, forecast, history, hooks, hookspecs, intercept,
-measure, numbers_only, obstacle, placement, ranks, run, scope, stack, step, step_plan.
+measure, numbers_only, obstacle, placement, ranks, run, scope, stack, step, step_plan,
+tunable.
 """

@@ -11,6 +11,7 @@ from sraccel.loop.edition import API
 from sraccel.loop.history import CacheDevice
 from sraccel.loop.numbers_only import NoBooleans
 from sraccel.loop.scope import Scope
+from sraccel.loop.tunable import Ways, declared_ways
 
 if TYPE_CHECKING:
     import torch
@@ -159,6 +160,18 @@ class Accelerator:
         with a claim that they do not make.
         """
         return any(name == (one if isinstance(one, str) else one.name) for one in self.claims)
+
+    @classmethod
+    def tunable_ways(cls, stack: Stack) -> Ways:
+        """What `sraccel tune` may change: options and their ranges, by way.
+
+        What the options declare by `Tunable`; to be overridden where a model decides (a
+        calibration knows some budgets and no others).
+
+        Args:
+            stack: of the bare pipeline.
+        """
+        return declared_ways(cls.Options)
 
     def span_of(self, denoiser: Denoiser) -> tuple[int, int | None]:
         """The `block_span` in this denoiser; to be overridden where models differ in depth."""

@@ -6,5 +6,5 @@ shows what came of it; each of these imports only those before it. `cell` (a way
 run) and `results` (what a report holds) are what they share; `measure` is the way in, `on_ray` that
 of a study on a cluster.
 
-Others use: cell, measure, on_ray, plan, report, results, runs.
+Others use: analysis, cell, measure, on_ray, plan, report, results, runs.
 """

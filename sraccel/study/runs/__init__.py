@@ -6,5 +6,6 @@ the videos that are shown. `experiment` is the study on its pipeline, `cell_runn
 `store` keeps what was measured, under the `header` of what must not change (`schema`: its tables;
 `damage`: what can be wrong with its file).
 
-Others use: `store`, `watcher`, `ray_runner`, and by way of `sraccel.study.measure` the rest.
+Others use: `store`, `watcher`, `ray_runner`, `header`, `judging.KeptFrames`,
+`cell_runner.check_call`, and by way of `sraccel.study.measure` the rest.
 """
