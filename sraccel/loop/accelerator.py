@@ -193,10 +193,10 @@ class Accelerator:
         return ()
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
-        """What it will do in a run of so many steps, for the estimate of `sraccel check`.
+        """What it will do in a run of so many steps, for `sraccel predict`.
 
-        The stack's models may be without weights. None: nothing can be said before a run, and the
-        estimate names the accelerator as what it leaves out.
+        The stack's models may be without weights. None: nothing can be said before a run, and a
+        prediction names the accelerator as what it leaves out, unless its cost is measured.
         """
         return None
 

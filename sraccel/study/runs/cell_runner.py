@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sraccel.comparison.costs import Probe
 from sraccel.comparison.paired_runs import finished
+from sraccel.comparison.probing import Probe
 from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose
 from sraccel.errors import ModelError, PluginError
