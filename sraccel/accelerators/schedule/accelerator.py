@@ -100,8 +100,7 @@ class Schedule(Accelerator):
 
     def outlook(self, stack: Stack) -> Iterable[Finding]:
         """What the calibration warns of."""
-        for warning in self._calibrated.warnings if self._calibrated is not None else ():
-            yield Finding("warning", warning)
+        return self._calibrated.outlook(stack) if self._calibrated is not None else ()
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
         """The share of skipped steps, which is known."""

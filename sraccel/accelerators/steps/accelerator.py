@@ -115,8 +115,7 @@ class Steps(Accelerator):
         """How the steps were calibrated."""
         if self._calibrated is not None:
             yield Finding("note", f"steps calibrated on {_provenance(self._calibrated)}")
-            for warning in self._calibrated.warnings:
-                yield Finding("warning", warning)
+            yield from self._calibrated.outlook(stack)
 
     @hookimpl
     def plan_steps(self, plan: StepPlan) -> list[float] | None:
