@@ -144,7 +144,7 @@ def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord
     return AcceleratorRecord(
         name=name,
         options=accelerator.options.model_dump(mode="json", exclude={"use"}, fallback=_class_name),
-        chosen_calls=sum(call.chosen_by == name for call in _calls(run)),
+        chosen_calls=_chosen_calls(name, run),
         reused_calls=sum(call.reused_by == name for call in _calls(run)),
         predicted_calls=sum(call.predicted_by == name for call in _calls(run)),
         answered_calls=sum(call.answered_by == name for call in _calls(run)),
@@ -155,6 +155,13 @@ def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord
         cache_bytes=run.memory.peak_bytes.get(name),
         notes=run.notes.get(name, {}),
     )
+
+
+def _chosen_calls(name: str, run: Run) -> int:
+    """Calls, and evaluations in the course of others' calls: those of its own are in the call."""
+    loop = [call for step in run.steps for call in step.calls]
+    further = [one.chosen_by for call in loop for one in call.evaluations if call.chosen_by != name]
+    return sum(call.chosen_by == name for call in loop) + further.count(name)
 
 
 def _skipped_share(name: str, run: Run) -> float | None:

@@ -118,8 +118,10 @@ class DenoiserCallSeam:
             return self._evaluate(call, inner, given)
         call.answered_by, prediction = answer
         for evaluation in call.evaluations:
-            if evaluation.denoiser.role != call.requested:
-                evaluation.chosen_by = evaluation.chosen_by or call.answered_by
+            if evaluation.denoiser is call.denoiser:
+                evaluation.chosen_by = call.chosen_by
+            elif evaluation.denoiser.role != call.requested:
+                evaluation.chosen_by = call.answered_by
         call.marks = (started, clock.mark())
         hooks.denoiser_called(call, prediction)
         return self._form.of(prediction, given[1].get("return_dict", True))
