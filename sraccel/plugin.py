@@ -54,6 +54,7 @@ from sraccel.noise.space import (
 from sraccel.recipe.sampling import Sampling
 from sraccel.text import did_you_mean, plain_complaint, shortened
 from sraccel.video.metric import Metric
+from sraccel.video.mp4 import save_video
 from sraccel.video.score import Score
 
 __all__ = [
@@ -130,6 +131,7 @@ __all__ = [
     "rel_l1_distance",
     "replacing",
     "same_shift",
+    "save_video",
     "scheduled_levels",
     "scheduled_sigma",
     "shortened",
