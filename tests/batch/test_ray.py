@@ -57,7 +57,14 @@ def workers_of(cluster: Any, stage: str) -> list[psutil.Process]:
 def workers_on(node: Any, stage: str = "") -> list[psutil.Process]:
     raylet = psutil.Process(node.all_processes["raylet"][0].process.pid)
     title = f"ray::{stage}" if stage else "Stage"
-    return [one for one in raylet.children(recursive=True) if title in " ".join(one.cmdline())]
+    return [one for one in raylet.children(recursive=True) if title in _title(one)]
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it is gone by now
+        return ""
 
 
 def asked(batch: Batch, count: int) -> list[str]:
