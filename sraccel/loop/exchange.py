@@ -115,17 +115,13 @@ class Exchange:
 
     def _answer(self, question: str, numbers: Numbers, combine: Combine) -> Numbers:
         """The lead's part."""
-        others = range(1, len(self._members))
-        buffers = [_empty() for _ in others]
-        waiting = [
-            self._group.recv([buffer], place, 0)
-            for place, buffer in zip(others, buffers, strict=True)
-        ]
         deadline = time.monotonic() + self._timeout
         heard, complaint = [numbers], ""
-        for place, buffer, work in zip(others, buffers, waiting, strict=True):
+        for place in range(1, len(self._members)):
+            buffer = _empty()
+            left = timedelta(seconds=max(deadline - time.monotonic(), 0.001))
             try:
-                work.wait(timedelta(seconds=max(deadline - time.monotonic(), 0.001)))
+                self._group.recv([buffer], place, 0).wait(left)
             except RuntimeError as error:
                 complaint = self._missing(place, question, error)
                 break

@@ -60,7 +60,7 @@ def circles() -> dict[int, Circle]:
 
 
 @given(numbers=PER_RANK)
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_all_ranks_get_the_same_bits(numbers: list[float], circles: dict[int, Circle]) -> None:
     ranks = circles[len(numbers)]
     for combine, expected in (
@@ -80,7 +80,7 @@ def test_all_ranks_get_the_same_bits(numbers: list[float], circles: dict[int, Ci
     dtype=st.sampled_from((torch.float32, torch.bfloat16)),
     data=st.data(),
 )
-@settings(max_examples=25)
+@settings(max_examples=10)
 def test_the_mean_of_shards_is_that_of_the_whole_however_it_is_cut(
     values: list[float],
     size: int,

@@ -58,44 +58,40 @@ def check_switch(run: dict[str, Any], last: int) -> None:
     assert run["denoisers"][run["switch"]] == "render"
 
 
-def check_sequences(found: Found) -> None:
-    """Everything that holds where a sequence is shared."""
-    size = len(found)
+def check_wan(found: Found) -> None:
+    """A sequence of Wan's, by diffusers' own hooks and attention."""
     run = check_shared(found, "wan-switch-firstblock")
     check_switch(run, 10)
-    assert run["ranks"]["sequence"] == list(range(size))
+    assert run["ranks"]["sequence"] == list(range(len(found)))
     assert run["ranks"]["agreed"]["means"] > 0
-    check_switch(check_shared(found, "cogvideox-switch-teacache"), 8)
-    shards = check_shared(found, "cogvideox-shard-change")
-    alone = found[0]["cogvideox-shard-change"]["alone"]["notes"]["shard-change"]["tokens"]
-    assert shards["notes"]["shard-change"]["tokens"] * size == alone
     planned = check_shared(found, "wan-consensus-forecast-steps")
     assert len(planned["sigmas"]) == 8
     assert planned["ranks"]["agreed"]["step plans"] == 1
+    check_shared(found, "wan-local", overruled=True)
 
 
-SEQUENCES = (
-    "wan-switch-firstblock",
-    "cogvideox-switch-teacache",
-    "cogvideox-shard-change",
-    "wan-consensus-forecast-steps",
-)
+def check_cogvideox(found: Found) -> None:
+    """A sequence of CogVideoX's, whose keys and values are gathered."""
+    check_switch(check_shared(found, "cogvideox-switch-teacache"), 8)
+    shards = check_shared(found, "cogvideox-shard-change")
+    alone = found[0]["cogvideox-shard-change"]["alone"]["notes"]["shard-change"]["tokens"]
+    assert shards["notes"]["shard-change"]["tokens"] * len(found) == alone
+
+
+WAN = ("wan-switch-firstblock", "wan-consensus-forecast-steps", "wan-local")
+COGVIDEOX = ("cogvideox-switch-teacache", "cogvideox-shard-change")
 
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Found:
     """Two processes, one scenario after the other; the last one ends a process."""
-    others = ("wan-local", "tensor", "guidance-first", "guidance-consensus")
+    others = ("tensor", "guidance-first", "guidance-consensus")
     failing = ("one-step-behind", "other-steps", "other-shape", "fails", "leaves")
-    return torchrun(2, tmp_path_factory.mktemp("pair"), *SEQUENCES, *others, *failing)
+    return torchrun(2, tmp_path_factory.mktemp("pair"), *WAN, *others, *failing)
 
 
 def test_two_ranks_of_one_sequence_decide_as_one_process(pair: Found) -> None:
-    check_sequences(pair)
-
-
-def test_a_rule_that_measures_its_own_shard_decides_alike_all_the_same(pair: Found) -> None:
-    check_shared(pair, "wan-local", overruled=True)
+    check_wan(pair)
 
 
 def test_ranks_of_tensor_parallelism_agree_and_sum_nothing(pair: Found) -> None:
@@ -151,11 +147,16 @@ def test_a_rank_that_fails_or_leaves_is_an_error_on_the_other_within_the_limit(
 
 
 @pytest.mark.slow
+def test_two_ranks_of_one_sequence_of_cogvideox_decide_as_one_process(tmp_path: Path) -> None:
+    check_cogvideox(torchrun(2, tmp_path, *COGVIDEOX))
+
+
+@pytest.mark.slow
 def test_three_ranks_of_one_sequence_decide_as_one_process(tmp_path: Path) -> None:
-    found = torchrun(3, tmp_path, *SEQUENCES, "wan-feedback", "wan-local", "lingers")
-    check_sequences(found)
+    found = torchrun(3, tmp_path, *WAN, *COGVIDEOX, "wan-feedback", "lingers")
+    check_wan(found)
+    check_cogvideox(found)
     check_shared(found, "wan-feedback")
-    check_shared(found, "wan-local", overruled=True)
     for rank in found[:2]:
         assert rank["lingers"]["error"].startswith("RanksError: rank ")
         assert rank["lingers"]["seconds"] < 3 * LIMIT + 2
