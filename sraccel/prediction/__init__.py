@@ -7,5 +7,6 @@ same of each subset of the recipe's accelerators.
 Denoisers are built from their configurations with random weights, which take as long as trained
 ones; what a call costs is measured on them, and the decisions that a run would make are replayed.
 
-Others use: `predict.predict`, `bench.bench`, `configuration.CONFIGURATIONS`.
+Others use: `predict.predict`, `decisions.Given` (decisions of the user's own), `bench.bench`,
+`bench_page` (a bench as HTML), `configuration.CONFIGURATIONS`.
 """

@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sraccel.comparison.costs import Costs, Kind
 from sraccel.comparison.prediction import loop_seconds
+from sraccel.errors import RecipeError
 from sraccel.prediction.decisions import Decisions
-from sraccel.prediction.recorded import of_run
+from sraccel.prediction.recorded import of_run, recorded
 from sraccel.prediction.replay import counts, skip_steps, spread, switch_models
 from sraccel.report.model import AcceleratorRecord, CallRecord, Report, StepRecord
+from sraccel.study.results import Analysis, CellResult, StudyReport, Switch
 
 BRANCHES = ("cond", "uncond")
 ACCELERATORS = [
@@ -82,6 +86,32 @@ def test_a_given_list_of_decisions_is_replayed_with_exact_counts():
     assert math.isclose(seconds, 10 * 1.0 + 10 * 0.1 + 32 * 0.2 + 48 * 0.1 + 50 * 0.01)
     again = of_run(report, 50, "here")
     assert (again.switch, again.skipped) == (10, {"transformer": 0.5, "render": 0.6})
+
+
+def test_a_studys_cell_gives_its_median_switch_and_share(tmp_path: Path):
+    cell = CellResult(
+        name="srdiffusion + teacache",
+        kind="stack",
+        accelerators=["srdiffusion", "teacache"],
+        num_inference_steps=50,
+        reused=0.66,
+        switch=Switch(median=10, least=8, most=11),
+    )
+    study = StudyReport(
+        design="full",
+        prompts=["a cat"],
+        seeds=[0],
+        repeats=1,
+        done=2,
+        planned=2,
+        accelerators=["srdiffusion", "teacache"],
+        analysis=Analysis(resamples=10, blocks=1, cells=[cell]),
+    )
+    study.save(tmp_path / "report.json")
+    found = recorded(tmp_path, ["srdiffusion", "teacache"], 25)
+    assert (found.switch, found.skipped) == (5, {"": 0.66})
+    with pytest.raises(RecipeError, match="no cell of teacache"):
+        recorded(tmp_path, ["teacache"], 25)
 
 
 @given(st.integers(1, 200), st.floats(0, 1))
