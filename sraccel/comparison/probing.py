@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 STEPS_EACH = 6
 """Steps that a probe takes of each kind."""
+DESCRIPTION = "probing costs"
 
 
 def probed(
@@ -38,6 +39,7 @@ def probed(
     brought: Mapping[str, Contribution],
     *,
     steps_each: int = STEPS_EACH,
+    description: str = DESCRIPTION,
 ) -> Report:
     """The report of a probe run.
 
@@ -49,6 +51,7 @@ def probed(
         kinds: what to measure, as `kinds_by_preparation` orders it.
         brought: the models that accelerators bring, by role.
         steps_each: how many steps are taken of each kind.
+        description: what is reported of its progress.
     """
     schedule = [(kind.denoiser, kind.skipped) for kind in kinds]
     preparing = [
@@ -58,7 +61,7 @@ def probed(
     probe.steps_each = steps_each
     with compose(pipe, [*preparing, probe], adapters=stack.adapters) as probing:
         probing.logs_warnings = False
-        call("probing costs", num_inference_steps=probe.steps)
+        call(description, num_inference_steps=probe.steps)
     return probing.report
 
 

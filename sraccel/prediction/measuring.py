@@ -95,7 +95,7 @@ def measure(
         kinds: of calls.
         builds: what to build, by name.
         rounds: how often everything is measured.
-        samples: steps of each kind in a round.
+        samples: steps of each kind that count in a round; one more goes before them.
         done: what was measured before; it is not measured again.
         store: is given what is new.
     """
@@ -117,9 +117,10 @@ def measure(
                     prepared_by,
                     of_group,
                     built.brought,
-                    steps_each=samples,
+                    steps_each=1 + samples,
+                    description=f"measuring, round {number + 1} of {rounds}",
                 )
-                measurement = _measurement(report, number, name, prepared_by)
+                measurement = _measurement(report, number, name, prepared_by, 1 + samples)
                 store(measurement)
             found.append(measurement)
         del built  # before the next one is built
@@ -127,8 +128,11 @@ def measure(
 
 
 def _measurement(
-    report: Report, number: int, build: str, prepared_by: tuple[str, ...]
+    report: Report, number: int, build: str, prepared_by: tuple[str, ...], steps_each: int
 ) -> Measurement:
+    """What counts of a probe: of each kind, its first step is as if nothing were cached yet."""
+    first = report.steps[0].calls[0].seconds or 0.0
+    report.steps = [step for step in report.steps if step.index % steps_each]
     costs = Costs()
     costs.take(report, prepared_by)
     for kind in costs.samples:
@@ -139,13 +143,13 @@ def _measurement(
                 f"(`sraccel generate --compare`)",
                 accelerators=[name],
             )
-    first = next(iter(costs.samples.values()))
+    usual = median(next(iter(costs.samples.values())))
     return Measurement(
         round=number,
         build=build,
         prepared_by=list(prepared_by),
         costs=costs.records(),
-        first_seconds=max(0.0, first[0] - median(first)),
+        first_seconds=max(0.0, first - usual),
         peak_memory_bytes=report.peak_memory_bytes,
     )
 
@@ -156,6 +160,21 @@ def costs_of_rounds(measured: Sequence[Measurement], stack: Stack) -> list[Costs
     return [
         _of_round([one for one in measured if one.round == number], stack) for number in numbers
     ]
+
+
+def averaged(costs: Costs) -> Costs:
+    """The mean of each kind alone: a run's seconds are a sum, and on a busy machine medians of
+    short calls, of which few are held up for long, add up to less.
+    """
+    return Costs(
+        {kind: [mean(values)] for kind, values in costs.samples.items()},
+        {kind: [mean(values)] for kind, values in costs.rests.items()},
+    )
+
+
+def mean(values: Sequence[float]) -> float:
+    """What a sum of calls is made of."""
+    return sum(values) / len(values)
 
 
 def pooled(rounds: Sequence[Costs]) -> Costs:
@@ -189,10 +208,10 @@ def extrapolated(by_build: Mapping[str, Costs], stack: Stack) -> Costs:
         if kind.denoiser not in stack.denoisers:  # of another subset of the recipe
             continue
         counts = counts_of(stack.denoisers[kind.denoiser].module)
-        seconds = median(one.samples[kind])
+        once = seconds = mean(one.samples[kind])
         for key, most in counts.items():
-            grown = by_build[f"{GROWN} of {key}"].seconds(kind) or 0.0
-            more = max(0.0, grown - median(one.samples[kind])) / max(min(GROWN, most) - 1, 1)
+            grown = mean(by_build[f"{GROWN} of {key}"].samples[kind])
+            more = max(0.0, grown - once) / max(min(GROWN, most) - 1, 1)
             seconds += (most - 1) * more
         found.samples[kind] = [seconds]
     return found

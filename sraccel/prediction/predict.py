@@ -15,9 +15,11 @@ from sraccel.prediction.decisions import Decisions, Given, decisions_of
 from sraccel.prediction.measuring import (
     WHOLE,
     Measurement,
+    averaged,
     builds_of,
     costs_of_rounds,
     kinds_in_words,
+    mean,
     measure,
     pooled,
 )
@@ -124,13 +126,14 @@ def prediction_of(
     """
     report = replayed(asked, stack, decided)
     rounds = costs_of_rounds(measured, stack)
-    costs = pooled(rounds)
+    measured_costs = pooled(rounds)
+    costs = averaged(measured_costs)
     report.costs = costs.records()
     attribute(report)
     if report.speedup.predicted is None:
         raise LoopError("the cost of a call was not measured")
     bare, accelerated = (
-        [loop_seconds(report, present, one) for one in (costs, *rounds)]
+        [loop_seconds(report, present, one) for one in (costs, *map(averaged, rounds))]
         for present in ([], report.accelerators)
     )
     memory = memory_of(bench, stack, measured)
@@ -148,12 +151,12 @@ def prediction_of(
         accelerated=_seconds(accelerated),
         speedup=_speedup(bare, accelerated, _at_other_switches(asked, stack, decided, costs)),
         factors=_factors(report),
-        counts=_counts(report, costs),
+        counts=_counts(report, measured_costs),
         once=median(one.first_seconds for one in measured if one.round == 0),
         memory=memory,
         blocks=_build(measured),
-        costs=report.costs,
-        measured=_measured(costs, len(rounds)),
+        costs=measured_costs.records(),
+        measured=_measured(measured_costs, len(rounds)),
         assumed=[*filter(None, decided.assumed), *_assumed(stack, measured)],
         left_out=[*decided.left_out, ALWAYS_LEFT_OUT],
         warnings=_warnings(bench, memory, measured),
@@ -215,7 +218,7 @@ def _counts(report: Report, costs: Costs) -> list[Count]:
             prepared_by=list(kind.prepared_by),
             bare_calls=round(times * bare[kind]),
             calls=calls[kind],
-            seconds=costs.seconds(kind) or 0.0,
+            seconds=mean(costs.samples[kind]),
             samples=len(costs.samples[kind]),
         )
         for kind, words in kinds_in_words({*bare, *calls})
@@ -225,13 +228,13 @@ def _counts(report: Report, costs: Costs) -> list[Count]:
 def _measured(costs: Costs, rounds: int) -> list[str]:
     found = [_cost(words, costs.samples[kind]) for kind, words in kinds_in_words({*costs.samples})]
     rests = [value for values in costs.rests.values() for value in values]
-    rest = f"the rest of a step (guidance, scheduler): {duration(median(rests))}"
+    rest = f"the rest of a step (guidance, scheduler): {duration(mean(rests))}"
     return [*found, rest, f"all of it in {counted(rounds, 'round')}"]
 
 
 def _cost(words: str, values: Sequence[float]) -> str:
     spread = f"{duration(min(values))} to {duration(max(values))}"
-    return f"a call of {words}: {duration(median(values))} ({len(values)} calls, {spread})"
+    return f"a call of {words}: {duration(mean(values))} ({len(values)} calls, {spread})"
 
 
 def _build(measured: Sequence[Measurement]) -> str:

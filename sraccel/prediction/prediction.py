@@ -56,7 +56,7 @@ class Count(_Part):
     prepared_by: list[str]
     bare_calls: int
     calls: int
-    seconds: float = Field(description="Median of a call.")
+    seconds: float = Field(description="Mean of a call.")
     samples: int
 
 

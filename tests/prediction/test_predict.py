@@ -17,7 +17,7 @@ from sraccel.prediction.prediction import Prediction
 from sraccel.prediction.target import check_size
 from sraccel.recipe.catalogue import installed
 
-QUICK: dict[str, Any] = {"rounds": 1, "samples": 2, "device": "cpu", "num_inference_steps": 10}
+QUICK: dict[str, Any] = {"rounds": 1, "samples": 1, "device": "cpu", "num_inference_steps": 10}
 SWITCH = {"use": "srdiffusion", "render": "demo", "switch_step": 4}
 CACHE = {"use": "teacache", "threshold": 0.08}
 TINY_WAN = {

@@ -32,6 +32,7 @@ def forecast_of(
         return Forecast()
     shares: dict[str, tuple[float, float]] = {}
     published: list[str] = []
+    sizes: list[str] = []
     unknown: dict[str, list[str]] = {}
     for role, candidates in found.items():
         share = expected_share(candidates, threshold, steps, shift)
@@ -39,11 +40,13 @@ def forecast_of(
             unknown.setdefault(share, []).append(role)
         else:
             shares[role] = (share, share)
-            published += [role] if candidates[0].entry is None else []
+            entry = candidates[0].entry
+            published += [role] if entry is None else []
+            sizes += [_size(entry.size)] if entry is not None and entry.size else []
     reasons = ", ".join(f"{' and '.join(roles)}: {why}" for why, roles in unknown.items())
     return Forecast(
         skipped=shares,
-        assumes=_in_words(shares, published),
+        assumes=_in_words(shares, published, sizes),
         unknown=f"what teacache skips ({reasons})" if reasons else "",
     )
 
@@ -80,8 +83,16 @@ def _interpolated(rows: Sequence[ThresholdRow], threshold: float) -> float:
     return rows[0].skipped
 
 
-def _in_words(shares: Mapping[str, tuple[float, float]], published: Sequence[str]) -> str:
+def _size(size: Mapping[str, int]) -> str:
+    """`64 x 64 x 8`, as the calibration's runs were."""
+    return " x ".join(map(str, size.values()))
+
+
+def _in_words(
+    shares: Mapping[str, tuple[float, float]], published: Sequence[str], sizes: Sequence[str]
+) -> str:
     listed = ", ".join(f"{share:.0%} of the {role} steps" for role, (share, _) in shares.items())
-    sources = ["as in the calibration's whole runs"] * (len(published) < len(shares))
+    at = f" (at {' and '.join(dict.fromkeys(sizes))})" if sizes else ""
+    sources = [f"as in the calibration's whole runs{at}"] * (len(published) < len(shares))
     sources += ["as its authors' published times imply"] * bool(published)
     return f"teacache skips {listed}, {' or '.join(sources)}" if shares else ""
