@@ -31,6 +31,7 @@ class TuningHeader(BaseModel):
         memory: limit in bytes, or None.
         tuning, held_out: the prompts.
         seed: of the first prompt's noise; each further prompt has the next one.
+        searched: what is searched, which depends on the plugins that are installed.
     """
 
     study: Header
@@ -39,11 +40,12 @@ class TuningHeader(BaseModel):
     tuning: list[str]
     held_out: list[str]
     seed: int
+    searched: list[str]
 
     def differences(self, other: Self) -> list[str]:
         """What is another, to be read: `other` is what there was."""
         lines = self.study.difference_lines(other.study)
-        for name in ("goal", "memory", "tuning", "held_out", "seed"):
+        for name in ("goal", "memory", "tuning", "held_out", "seed", "searched"):
             now, then = getattr(self, name), getattr(other, name)
             if now != then:
                 lines.append(f"{name}: {then} there, {now} now")

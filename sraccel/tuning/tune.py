@@ -121,12 +121,13 @@ def tune(
     arguments.setdefault("num_inference_steps", defaults_of(pipe)["num_inference_steps"])
     with shared_loading():
         first = shipped(loaded)
-        header = _header(pipe, loaded, first, wanted, arguments, sources)
+        header, space = _prepared(pipe, loaded, first, wanted, arguments, sources)
         folder = output_folder(out)
         with TuningStore.opened(folder, header) as store:
             return _Tuning(
-                pipe, loaded, first, folder, wanted, store, header, arguments, watcher or Watcher()
-            ).run()
+                pipe, loaded, first, folder, wanted, store, header, space, arguments,
+                watcher or Watcher(),
+            ).run()  # fmt: skip
 
 
 @dataclass
@@ -140,6 +141,7 @@ class _Tuning:
     wanted: Wanted
     store: TuningStore
     header: TuningHeader
+    space: Space
     call: Mapping[str, Any]
     watcher: Watcher
     warnings: list[str] = field(default_factory=list)
@@ -157,14 +159,8 @@ class _Tuning:
             blocks_of(prompts, wanted.seed),
             self.watcher,
         )
-        self.space = self._space()
         self.search = Search(self.bench, self.space, wanted.tuning, wanted.memory)
         self.confirming = Confirming(self.bench, wanted.held_out, self.space.steps)
-
-    def _space(self) -> Space:
-        steps = int(self.call["num_inference_steps"])
-        memory = self.wanted.memory is not None
-        return Survey(self.pipe, self.shipped, steps, memory).space()
 
     def run(self) -> Outcome:
         """All phases; what there is is written, however they end."""
@@ -282,14 +278,15 @@ class _Tuning:
                 )
 
 
-def _header(
+def _prepared(
     pipe: Any,
     recipe: Recipe,
     first: Candidate,
     wanted: Wanted,
     call: dict[str, Any],
     sources: Sequence[Source] | None,
-) -> TuningHeader:
+) -> tuple[TuningHeader, Space]:
+    """What must not change from call to call, and what is searched; nothing is written yet."""
     cells = [
         Cell(name=BARE, kind="bare"),
         Cell(name="shipped", kind="stack", accelerators=first.accelerators),
@@ -302,11 +299,15 @@ def _header(
             "a limit of memory takes a CUDA device: elsewhere the peak of one run is not known"
         )
     given = list(sources_of([], recipe) if sources is None else sources)
-    return TuningHeader(
+    steps = int(call["num_inference_steps"])
+    space = Survey(pipe, first, steps, wanted.memory is not None).space()
+    header = TuningHeader(
         study=header_of(pipe, cells, stacks, given, call),
         goal=str(wanted.goal),
         memory=wanted.memory,
         tuning=list(wanted.tuning),
         held_out=list(wanted.held_out),
         seed=wanted.seed,
+        searched=space.tuned,
     )
+    return header, space
