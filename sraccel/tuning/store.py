@@ -59,7 +59,7 @@ class TuningRun(BaseModel):
         candidate: its key.
         prompt, seed: what it shows, and of which noise.
         spent: seconds that it took in all, composing, decoding and judging included.
-        seconds: of the denoising loop.
+        seconds: of the denoising loop; CPU time where the model runs on the CPU.
         quality: by the goal's metric; None of a bare run.
         peak_memory: bytes; None where it was not measured.
         steps, reused, calls: steps taken, denoiser calls skipped, and all of them.
