@@ -66,6 +66,8 @@ def _points(axes: Axes, points: list[Measured], marker: str, colour: str, label:
             linewidth=0.8,
             label=label if number == 0 else None,
         )
+        if one.kind == "rival":  # the legend names it; its twin among the tuned has a name
+            continue
         axes.annotate(
             one.name, (one.speedup.value, one.quality.value), fontsize=7, xytext=(5, 4),
             textcoords="offset points",
