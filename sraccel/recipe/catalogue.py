@@ -15,7 +15,7 @@ from sraccel.loop.accelerator import Accelerator, AcceleratorOptions
 from sraccel.recipe.discovery.disabled import disabled_names, names_of
 from sraccel.recipe.discovery.entry_points import found_entry_points, load, unloaded
 from sraccel.recipe.discovery.plugin import Fault, Kind, Offer, Plugin
-from sraccel.text import did_you_mean
+from sraccel.text import did_you_mean, printable
 from sraccel.video.metric import Metric
 from sraccel.video.score import Score
 
@@ -173,8 +173,10 @@ def _unknown(name: str) -> PydanticCustomError:
     hint, listed = did_you_mean(name, known), ", ".join(known)
     if off := ", ".join(installed().disabled):
         listed += f"; plugins that are switched off: {off}"
+    # Half a character, which JSON can hold, cannot be passed through pydantic.
+    name = printable(name)
     return PydanticCustomError(
         "unknown_accelerator",
-        "no accelerator is called {quoted}{hint} (installed: {listed})",
-        {"name": name, "known": known, "quoted": repr(name), "hint": hint, "listed": listed},
+        "no accelerator is called '{name}'{hint} (installed: {listed})",
+        {"name": name, "known": known, "hint": hint, "listed": listed},
     )
