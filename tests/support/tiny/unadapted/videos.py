@@ -158,7 +158,7 @@ EASY_ANIMATE = family(
     size={**MASKED, "height": 32, "width": 32},
     parts={"vae": magvit},
 )
-HUNYUAN_VIDEO_15 = family(
+HUNYUAN_VIDEO_15_PIPELINE = family(
     HunyuanVideo15Pipeline,
     HunyuanVideo15Transformer3DModel,
     {
@@ -315,7 +315,7 @@ SKY_REELS_FORCING = family(
     calls_per_step=2,
     parts={"vae": video_vae},
 )
-WAN_ANIMATE = family(
+WAN_ANIMATE_PIPELINE = family(
     WanAnimatePipeline,
     WanAnimateTransformer3DModel,
     {
@@ -351,14 +351,9 @@ VIDEOS = [
     ANYFLOW,
     CHRONO_EDIT,
     EASY_ANIMATE,
-    HUNYUAN_VIDEO_15,
     KANDINSKY5,
     LATTE,
     LUCY,
     MOTIF,
     SANA_VIDEO,
-    SKY_REELS,
-    SKY_REELS_IMAGE,
-    SKY_REELS_FORCING,
-    WAN_ANIMATE,
 ]
