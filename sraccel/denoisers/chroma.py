@@ -40,8 +40,8 @@ class ChromaAdapter(DenoiserAdapter):
 
     def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         hidden = self.block_input(args, kwargs)
-        # A single-stream block is given no text of its own.
-        encoder = kwargs.get("encoder_hidden_states")
+        # The model calls a single-stream block by name, without a text stream.
+        encoder = args[1] if len(args) > 1 else kwargs.get("encoder_hidden_states")
         return hidden if encoder is None else (encoder, hidden)
 
     def carried(self, output: Any) -> torch.Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from tiny.family import BlockStack, TinyFamily, output_of
 from tiny.unadapted.images import CHROMA as CHROMA_PIPELINE
@@ -17,8 +18,9 @@ from tiny.wan import WAN_BLOCKS
 
 
 def adapted(tiny: TinyFamily, name: str, family: str, blocks: BlockStack) -> TinyFamily:
-    """A tiny pipeline with what is known of its blocks."""
-    return replace(tiny, name=name, family=family, blocks=blocks, calls_per_step=2)
+    """A tiny pipeline with what is known of its blocks; its small model has two of them."""
+    render = partial(tiny.render, num_layers=2)
+    return replace(tiny, name=name, family=family, blocks=blocks, calls_per_step=2, render=render)
 
 
 SKYREELS_V2 = adapted(SKY_REELS, "skyreels-v2", "skyreels-v2", WAN_BLOCKS)
