@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         NonFiniteError,
         OutputError,
         PluginError,
+        RanksError,
         RecipeError,
         SraccelError,
     )
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from sraccel.handover.resuming import resume
     from sraccel.handover.sketching import until_switch
     from sraccel.loop.hookspecs import hookimpl
+    from sraccel.loop.ranks import Ranks
     from sraccel.loop.stack import Stack
     from sraccel.recipe.recipe import Recipe
     from sraccel.reencode.handoff import Handoff, handoff
@@ -46,6 +48,7 @@ _HOME = {
         "NonFiniteError",
         "OutputError",
         "PluginError",
+        "RanksError",
         "RecipeError",
         "SraccelError",
     ),
@@ -56,6 +59,7 @@ _HOME = {
     "recipe.recipe": ("Recipe",),
     "reencode.handoff": ("Handoff", "handoff"),
     "report.model": ("Report",),
+    "loop.ranks": ("Ranks",),
     "loop.stack": ("Stack",),
     "study.plan.study": ("Study",),
     "study.measure": ("run_study",),
@@ -73,6 +77,8 @@ __all__ = [
     "NonFiniteError",
     "OutputError",
     "PluginError",
+    "Ranks",
+    "RanksError",
     "Recipe",
     "RecipeError",
     "Report",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
+    from sraccel.loop.ranks import Ranks
     from sraccel.noise.space import NoiseSpace
 
 BARE = "denoiser"
@@ -38,6 +39,7 @@ def compose(
     adapters: Sequence[DenoiserAdapter] = (),
     noise_space: NoiseSpace | None = None,
     role: str | None = None,
+    ranks: Ranks | None = None,
 ) -> Stack:
     """Make a stack that applies a recipe to a pipeline or to a bare denoiser.
 
@@ -53,6 +55,8 @@ def compose(
             scale or schedule. A pipeline's is read from its scheduler and VAE.
         role: of the target's one denoiser, where it is not the pipeline's own word: `render` for a
             pipeline that goes on with another one's video.
+        ranks: the processes that make one video together, where diffusers' `enable_parallelism`
+            does not say: what they decide is then equal on all of them.
 
     Raises:
         RecipeError: the recipe is not valid.
@@ -67,7 +71,7 @@ def compose(
     check_claims(accelerators, hooks)
     pipeline, requested = _denoisers_of(target, known, noise_space, role)
     check_families(accelerators, list(requested.values()))
-    stack = Stack(recipe, pipeline, requested, accelerators, hooks, known, build_report)
+    stack = Stack(recipe, pipeline, requested, accelerators, hooks, known, build_report, ranks)
     stack.check_free()
     _contribute(stack)
     stack.check()

@@ -6,7 +6,8 @@
     ├── ConflictError      a recipe's accelerators contradict each other or the target
     ├── ModelError         a model is missing, of an unknown family, or does not fit its partner
     ├── LoopError          the sampling loop was driven in a way that would give wrong results
-    │   └── NonFiniteError a denoiser predicted NaN or infinity
+    │   ├── NonFiniteError a denoiser predicted NaN or infinity
+    │   └── RanksError     ranks that make one video are at different places, or one is missing
     ├── HandoverError      a run that was handed over cannot be gone on with, or not be handed over
     └── OutputError        a result cannot be written
 
@@ -168,6 +169,18 @@ class NonFiniteError(LoopError):
         self.step = step
         self.role = role
         self.model = model
+        super().__init__(message)
+
+
+class RanksError(LoopError):
+    """Ranks that make one video are at different places, or one is missing.
+
+    Attributes:
+        rank: of the process that raised it.
+    """
+
+    def __init__(self, message: str, *, rank: int | None = None) -> None:
+        self.rank = rank
         super().__init__(message)
 
 

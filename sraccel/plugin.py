@@ -11,6 +11,7 @@ from sraccel.errors import (
     NonFiniteError,
     OutputError,
     PluginError,
+    RanksError,
     SraccelError,
 )
 from sraccel.files import output_folder, read_text, replacing
@@ -26,13 +27,16 @@ from sraccel.loop.forecast import Forecast
 from sraccel.loop.history import Computed, History
 from sraccel.loop.hookspecs import hookimpl
 from sraccel.loop.intercept import Interception
+from sraccel.loop.measure import mean, rel_l1_distance
 from sraccel.loop.obstacle import Obstacle, no_cuda
 from sraccel.loop.placement import Placement
+from sraccel.loop.ranks import Ranks
 from sraccel.loop.run import Run
 from sraccel.loop.scope import Scope
 from sraccel.loop.stack import Stack
-from sraccel.loop.step import Step, rel_l1_distance
+from sraccel.loop.step import Step
 from sraccel.loop.step_plan import StepPlan
+from sraccel.loop.tunable import Tunable, Ways
 from sraccel.models.arguments import check_arguments, defaults_of
 from sraccel.models.checksum import weights_checksum
 from sraccel.models.memory import check_room, weight_bytes
@@ -86,6 +90,8 @@ __all__ = [
     "Placement",
     "PluginError",
     "Progress",
+    "Ranks",
+    "RanksError",
     "RuleOptions",
     "Run",
     "RunRecorder",
@@ -98,6 +104,8 @@ __all__ = [
     "StepPlan",
     "StepReport",
     "Trajectory",
+    "Tunable",
+    "Ways",
     "argument",
     "budgets_for",
     "check_arguments",
@@ -112,6 +120,7 @@ __all__ = [
     "first_position",
     "flow_shift",
     "hookimpl",
+    "mean",
     "name_or",
     "no_cuda",
     "noise_space_of",

@@ -24,7 +24,7 @@ settings.load_profile("sraccel")
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a GPU where there is none, and say so; compute without gradients."""
-    on_gpu = [item for item in items if "gpu" in item.keywords]
+    on_gpu = [item for item in items if item.get_closest_marker("gpu") is not None]
     if on_gpu or "torch" in sys.modules:
         import torch
 

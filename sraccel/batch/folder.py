@@ -42,6 +42,7 @@ class BatchFolder:
         lines = list(self._read())
         if lines:
             self._check_heading(lines[0])
+            self._sweep()
         else:
             self._append(self._heading)
         for entry in lines[1:]:
@@ -72,20 +73,25 @@ class BatchFolder:
                 continue
             entry = self._entries.get(job.id)
             if entry is None or entry["status"] != FINISHED:
-                entry = self._taken_in(job)
+                entry = self.take_in(job)
             self._check_request(job, entry)
         return left
+
+    def _sweep(self) -> None:
+        """Remove what a killed process had begun to write."""
+        for part in self.path.glob(".*.part"):
+            part.unlink(missing_ok=True)
 
     def finished(self, job: PromptJob, report: Report) -> None:
         """Take down that a prompt's files are there."""
         self._add(_finished(job.id, report))
 
-    def failed(self, job: PromptJob, error: BaseException | str) -> None:
+    def failed(self, job: PromptJob, reason: str) -> None:
         """Take down that a prompt failed, and why."""
-        reason = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
         self._add({"id": job.id, "status": FAILED, "error": reason, "request": job.request})
 
-    def _taken_in(self, job: PromptJob) -> dict[str, Any]:
+    def take_in(self, job: PromptJob) -> dict[str, Any]:
+        """Take down that a prompt's files are there, as its report says; returns the line."""
         text = (self.path / f"{job.id}{REPORT}").read_text(encoding="utf-8")
         entry = _finished(job.id, Report.from_json(text))
         self._add(entry)

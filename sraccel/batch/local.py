@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from sraccel.batch.record import Recorder
     from sraccel.loop.stack import Stack
 
-PromptReport = Callable[["PromptJob", "Exception | None"], object]
-"""Called as `report(job, error)` after each prompt; no error: it is finished."""
+PromptReport = Callable[["PromptJob", str], object]
+"""Called as `report(job, reason)` after each prompt: why it failed; empty: it is finished."""
 
 
 def run_local(
@@ -46,17 +46,17 @@ def run_local(
     stack.logs_warnings = False  # they are in the reports
     with stack:
         for job in jobs:
-            error: Exception | None = None
+            reason = ""
             try:
                 _make(stack, job, folder, recorder, report_step)
             except OutputError:
                 raise
-            except Exception as caught:
-                error, failures = caught, failures + 1
-                folder.failed(job, caught)
+            except Exception as error:
+                reason, failures = reason_of(error), failures + 1
+                folder.failed(job, reason)
             del stack.reports[:]
             if report_prompt is not None:
-                report_prompt(job, error)
+                report_prompt(job, reason)
     return failures
 
 
@@ -77,3 +77,8 @@ def call_of(job: PromptJob) -> dict[str, Any]:
     import torch
 
     return {**job.call, "generator": torch.Generator().manual_seed(job.seed)}
+
+
+def reason_of(error: Exception) -> str:
+    """Why a prompt failed, as the manifest says it."""
+    return f"{type(error).__name__}: {error}"

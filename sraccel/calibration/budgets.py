@@ -13,12 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sraccel.calibration.provenance import Provenance
 from sraccel.errors import ModelError
+from sraccel.loop.finding import Finding
+from sraccel.noise.flow_shift import flow_shift, same_shift
 from sraccel.text import first_complaint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sraccel.loop.denoiser import Denoiser
+    from sraccel.loop.stack import Stack
 
 What = Literal["steps", "schedule"]
 """`steps`: those that are taken, and no others. `schedule`: those that are computed."""
@@ -100,6 +103,21 @@ class BudgetFile(Provenance):
                 f"one of these, or calibrate for it: {_command(self.what)} --budgets {number}"
             )
         return self.budgets[number]
+
+    def outlook(self, stack: Stack) -> Iterator[Finding]:
+        """What it warned of when it was made, and whether it was made at another flow shift."""
+        for warning in self.warnings:
+            yield Finding("warning", warning)
+        scheduler = getattr(stack.pipeline, "scheduler", None)
+        actual = flow_shift(getattr(scheduler, "config", {}))
+        if self.flow_shift is None or actual is None or same_shift(self.flow_shift, actual):
+            return
+        yield Finding(
+            "warning",
+            f"{self.what} was calibrated at flow shift {self.flow_shift:g}, and this model's "
+            f"scheduler has {actual:g}: the steps that counted there need not count here. "
+            f"Calibrate for it ({_command(self.what)}), or take a rule that adapts, as `feedback`",
+        )
 
     def levels(self, number: int) -> list[float]:
         """Noise levels of the steps for a number of them."""

@@ -61,11 +61,13 @@ def draw(file: BudgetFile) -> Figure:
     errors, steps = figure.subplots(2, 1, sharex=True)
     _errors(errors, file)
     for number, budget in file.budgets.items():
-        steps.plot([number] * number, budget.positions, "_", color=OWN)
+        steps.plot([number] * number, budget.positions, "s", color=OWN, markersize=4)
     steps.set_ylabel("which steps of the grid")
-    steps.set_xlabel(f"number of steps ({file.what})")
+    steps.set_xlabel("number of steps")
     steps.invert_yaxis()
-    figure.suptitle(f"{file.class_name}, {len(file.prompts)} prompts", fontsize=10)
+    steps.grid(alpha=0.3)
+    title = f"Calibration of {file.what}: {file.class_name}, {len(file.prompts)} prompts"
+    figure.suptitle(title, fontsize=11, fontweight="bold", x=0.01, ha="left")
     return figure
 
 
@@ -83,8 +85,16 @@ def _errors(axes: Axes, file: BudgetFile) -> None:
         known = sorted((n, value) for n, value in values.items() if value)
         if known:
             axes.plot(*zip(*known, strict=True), style, color=colour, label=label)
-            axes.set_yscale("log")
+            _log_scale(axes)
     axes.set_ylabel("predicted error (latents)")
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend(frameon=False)
+
+
+def _log_scale(axes: Axes) -> None:
+    """Logarithmic, with ticks written out; those within a decade where there is but one."""
+    axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("{x:g}" if high < 10 * low else "")

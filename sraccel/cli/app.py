@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from sraccel.cli.bench import bench
 from sraccel.cli.calibrate_budgets import calibrate
 from sraccel.cli.check import check
 from sraccel.cli.compare import compare
@@ -19,10 +20,12 @@ from sraccel.cli.generate import generate
 from sraccel.cli.new_plugin import new_plugin
 from sraccel.cli.pairs import pairs
 from sraccel.cli.plugins import plugins
+from sraccel.cli.predict import predict
 from sraccel.cli.recipes import recipes
 from sraccel.cli.report import report
 from sraccel.cli.schema import schema
 from sraccel.cli.study import study
+from sraccel.cli.tune import tune
 
 app = typer.Typer(
     name="sraccel",
@@ -32,6 +35,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(bench)
 app.command()(check)
 app.command()(compare)
 app.command()(demo)
@@ -39,10 +43,12 @@ app.command()(generate)
 app.command("new-plugin")(new_plugin)
 app.command()(pairs)
 app.command()(plugins)
+app.command()(predict)
 app.command()(recipes)
 app.command()(schema)
 app.command()(report)
 app.command()(study)
+app.command()(tune)
 app.add_typer(calibrate, name="calibrate")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sraccel.cli.failures import Debug, asides, note, reported
-from sraccel.cli.generate import Generation
+from sraccel.cli.generation import Generation
 from sraccel.cli.options import STEPS, Open, Overrides, Rival, Seed, call_options, check_text
 from sraccel.cli.pipelines import Placing
 from sraccel.demo.pair import DEMO, DEMO_FPS

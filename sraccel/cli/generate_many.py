@@ -21,7 +21,10 @@ from sraccel.models.loading import locate
 
 if TYPE_CHECKING:
     from sraccel.batch.folder import BatchFolder
+    from sraccel.batch.pools import Pools
     from sraccel.batch.prompts_file import PromptJob
+    from sraccel.batch.record import Recorder
+    from sraccel.cli.options import Executor
     from sraccel.recipe.recipe import Recipe
     from sraccel.report.origin import Origin
 
@@ -37,6 +40,8 @@ class Batch:
         seed: where a line gives none.
         fps: of the videos.
         out: the folder.
+        executor: what makes them.
+        workers: of Ray, as the option has it.
     """
 
     prompts: Path
@@ -45,15 +50,22 @@ class Batch:
     seed: int
     fps: float
     out: Path
+    executor: Executor = "local"
+    workers: str | None = None
 
     def run(self, recipe: Recipe, placing: Placing) -> None:
         """Make what is left, and say what became of it; exit code 1 if a prompt failed."""
         from sraccel.batch.folder import FINISHED, BatchFolder
         from sraccel.batch.prompts_file import read_jobs
+        from sraccel.batch.record import Recorder
         from sraccel.files import output_folder
 
         if render_pipeline_of(recipe) is not None:
             raise ConflictError("--prompts takes recipes of one pipeline, not `handoff: reencode`")
+        make = self._here
+        if self.executor == "ray":
+            self._pools()
+            make = self._on_ray
         jobs = read_jobs(self.prompts, self.call, self.seed)
         placing.target()
         locate(self.model)
@@ -66,7 +78,8 @@ class Batch:
         left = folder.left(jobs)
         if len(left) < len(jobs):
             note(f"{len(jobs) - len(left)} of {len(jobs)} prompts are there already")
-        failures = self._make(left, recipe, placing, folder, origin) if left else 0
+        recorder = Recorder(folder.path.resolve(), origin, recipe.model_dump(mode="json"))
+        failures = make(left, recipe, placing, folder, recorder) if left else 0
         made = folder.counts()[FINISHED]
         Console().print(f"{made} finished, {failures} failed", highlight=False)
         print_written([folder.manifest])
@@ -85,16 +98,15 @@ class Batch:
             fps=self.fps,
         )
 
-    def _make(
+    def _here(
         self,
         jobs: Sequence[PromptJob],
         recipe: Recipe,
         placing: Placing,
         folder: BatchFolder,
-        origin: Origin,
+        recorder: Recorder,
     ) -> int:
         from sraccel.batch.local import run_local
-        from sraccel.batch.record import Recorder
         from sraccel.composer import compose
 
         brought = [source for item in recipe.accelerators for source in item.models()]
@@ -103,9 +115,45 @@ class Batch:
         for job in jobs:
             check_known(pipe, job.call, f" ({job.id})")
         pipe.set_progress_bar_config(disable=True)
-        recorder = Recorder(folder.path, origin, recipe.model_dump(mode="json"))
         with _PromptBar(len(jobs)) as bar:
             return run_local(compose(pipe, recipe), jobs, folder, recorder, report_prompt=bar.ended)
+
+    def _on_ray(
+        self,
+        jobs: Sequence[PromptJob],
+        recipe: Recipe,
+        placing: Placing,
+        folder: BatchFolder,
+        recorder: Recorder,
+    ) -> int:
+        from sraccel.batch.dispatch import Dispatcher
+        from sraccel.batch.stages import work_of
+        from sraccel.cluster import cluster
+
+        placed = {
+            "dtype": placing.precision_name(),
+            "device": placing.target(),
+            "offload": placing.offload,
+        }
+        work = work_of(self.model, recipe, recorder, placed)
+        with cluster() as joined, _PromptBar(len(jobs)) as bar:
+            return Dispatcher(
+                joined,
+                work,
+                self._pools(),
+                jobs,
+                folder,
+                report_prompt=bar.ended,
+                report_sizes=bar.sized,
+            ).run()
+
+    def _pools(self) -> Pools | None:
+        """Sizes of Ray's pools; refused where Ray is missing."""
+        from sraccel.batch.pools import parse_pools
+        from sraccel.cluster import check_ray
+
+        check_ray()
+        return parse_pools(self.workers or "auto")
 
 
 class _PromptBar:
@@ -129,10 +177,12 @@ class _PromptBar:
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
 
-    def ended(self, job: PromptJob, error: Exception | None) -> None:
+    def ended(self, job: PromptJob, reason: str) -> None:
         """A prompt is finished, or failed."""
-        if error is not None:
-            self._bar.console.print(
-                f"{job.id} failed: {type(error).__name__}: {error}", markup=False, highlight=False
-            )
+        if reason:
+            self._bar.console.print(f"{job.id} failed: {reason}", markup=False, highlight=False)
         self._bar.advance(self._task)
+
+    def sized(self, pools: Pools) -> None:
+        """How many workers there are is known."""
+        self._bar.console.print(f"workers: {pools}", markup=False, highlight=False)

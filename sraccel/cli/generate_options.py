@@ -39,6 +39,10 @@ def _refuse_pairs(given: set[str]) -> None:
         raise typer.BadParameter(f"{runs[0]} makes half a run: --compare takes whole ones")
     if "--rival" in given and "--compare" not in given:
         raise typer.BadParameter("--rival goes with --compare: it stands beside the comparison")
+    if "--workers" in given and "--executor" not in given:
+        raise typer.BadParameter("--workers goes with --executor ray")
+    if "--executor" in given and "--prompts" not in given:
+        raise typer.BadParameter("--executor ray takes many prompts: a file of them, --prompts")
     single = [name for name in ONE_VIDEO if name in given]
     if "--prompts" in given and single:
         raise typer.BadParameter(f"--prompts and {single[0]} do not go together")

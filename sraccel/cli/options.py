@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -46,6 +46,24 @@ PromptsFile = Annotated[
         help='Make a video for each line of this file: `{"id": "cat-1", "prompt": "a cat", '
         '"seed": 3}`, with further arguments of the call by name. The same command goes on '
         "where it was interrupted.",
+    ),
+]
+Executor = Literal["local", "ray"]
+Executing = Annotated[
+    Executor,
+    typer.Option(
+        "--executor",
+        help="`local`: this process. `ray`: workers of a Ray cluster, each with a device of its "
+        "own (pip install 'sraccel[ray]').",
+    ),
+]
+Workers = Annotated[
+    str | None,
+    typer.Option(
+        "--workers",
+        metavar="auto|sketch=N,render=N",
+        help="With --executor ray: how many hold the large model, and how many the small one. "
+        "Default: auto, a worker for each device, shared out as the first prompt's times say.",
     ),
 ]
 UntilSwitch = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +13,14 @@ from rich.console import Console
 
 from sraccel.cli.failures import Debug, note, reported
 from sraccel.cli.option_groups import model_options
-from sraccel.cli.options import CALL, STEPS, FramesPerSecond, RecipesModel, call_options
+from sraccel.cli.options import (
+    CALL,
+    STEPS,
+    Executing,
+    FramesPerSecond,
+    RecipesModel,
+    call_options,
+)
 from sraccel.cli.pipelines import (
     Placing,
     check_known,
@@ -65,6 +72,15 @@ def study(
             "nothing.",
         ),
     ] = False,
+    executor: Executing = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --executor ray: how many blocks are run at a time. Default: one for each "
+            "device of the cluster.",
+        ),
+    ] = None,
     call: dict[str, Any],
     fps: FramesPerSecond = None,
     placing: Placing,
@@ -79,6 +95,8 @@ def study(
     same command goes on. Writes report.html, report.json, cells.csv and effects.csv; the runs are
     in study.sqlite.
     """
+    if workers is not None and executor == "local":
+        raise typer.BadParameter("--workers goes with --executor ray")
     with reported(debug):
         from sraccel.study.measure import check_folder
         from sraccel.study.plan.study import Study
@@ -94,6 +112,8 @@ def study(
         command = _StudyCommand(loaded, name, call, fps or usual_fps(name), out, placing)
         if dry_run:
             command.forecast()
+        elif executor == "ray":
+            command.run_on_ray(workers)
         else:
             command.run()
 
@@ -141,6 +161,29 @@ class _StudyCommand:
         with self._kept(watcher), watcher:
             given = {"watcher": watcher, "sources": self._sources(), **self.call}
             report = run_study(pipe, self.study, self.out, fps=self.fps, **given)
+        show(report, self.out)
+
+    def run_on_ray(self, workers: int | None) -> None:
+        """As `run`, by workers; no model is loaded here."""
+        import torch
+
+        from sraccel.cli.study_progress import StudyProgress
+        from sraccel.cluster import check_ray
+        from sraccel.files import output_folder
+        from sraccel.study.on_ray import run_study_on_ray
+        from sraccel.study.runs.ray_runner import StudyWork
+
+        check_ray()
+        device = self.placing.target()  # refuses before anything is written
+        placed = {**asdict(self.placing), "dtype": self.placing.precision_name(), "device": device}
+        threads = torch.get_num_threads()
+        work = StudyWork(self.model, placed, self.study, self._sources(), self.call, threads)
+        output_folder(self.out)
+        watcher = StudyProgress()
+        with self._kept(watcher), watcher:
+            report = run_study_on_ray(
+                work, self.out, device=device, fps=self.fps, workers=workers, watcher=watcher
+            )
         show(report, self.out)
 
     def _sources(self) -> list[Source]:

@@ -1,27 +1,15 @@
-"""What a call costs: measured outside the accelerated run, by short probe runs.
-
-A prediction from the accelerated run's own timings would be circular. So costs come from the bare
-run and from probes: the same pipeline call with few steps, in which an internal accelerator
-takes every (denoiser, computed or skipped) in turn, under the kernels that the recipe prepares.
-"""
+"""What a call costs, by what its cost depends on; and what a step takes beside its calls."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.clock import median
-from sraccel.loop.hooks import LoopHooks
-from sraccel.loop.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from sraccel.loop.call import Call
-    from sraccel.loop.denoiser import Contribution, Denoiser
-    from sraccel.loop.step import Step
     from sraccel.report.model import CallRecord, CostRecord, EvaluationRecord, Report
 
 
@@ -130,128 +118,6 @@ def _in_order(kind: Kind) -> tuple[str, str, tuple[str, ...], tuple[tuple[str, f
 
 Wanted = tuple[str, str | None]
 """(role of a denoiser, what is skipped: `call`, `blocks` or None)"""
-
-
-class Probe(Accelerator):
-    """Takes each (denoiser, what is skipped) in turn, a few steps each.
-
-    Steps of a kind follow each other, as they do in a real run: a model that takes turns with
-    another one finds its weights gone from the processor's caches.
-    """
-
-    name = "probe"
-    steps_each = 6
-
-    def __init__(self, schedule: Sequence[Wanted], denoisers: Mapping[str, Contribution]) -> None:
-        super().__init__(type(self).Options())
-        self._schedule = schedule
-        self._denoisers = denoisers
-
-    @property
-    def steps(self) -> int:
-        """How many steps it takes."""
-        return len(self._schedule) * self.steps_each
-
-    def _kind(self, step_index: int) -> Wanted:
-        return self._schedule[min(step_index // self.steps_each, len(self._schedule) - 1)]
-
-    @hookimpl
-    def contribute_denoisers(self) -> Mapping[str, Contribution]:
-        return self._denoisers
-
-    @hookimpl
-    def select_denoiser(self, step: Step) -> str:
-        return self._kind(step.index)[0]
-
-
-class SkippingProbe(Probe):
-    """A probe that also skips, where something was computed before; as the stack's rule would."""
-
-    name = "skipping-probe"
-
-    def __init__(
-        self,
-        schedule: Sequence[Wanted],
-        denoisers: Mapping[str, Contribution],
-        rule: Accelerator | None = None,
-    ) -> None:
-        super().__init__(schedule, denoisers)
-        if rule is not None:
-            self.cache_device = rule.cache_device
-            self.span_of = rule.span_of  # type: ignore[method-assign]
-
-    def _skips(self, call: Call, level: str) -> bool:
-        return self._kind(call.step.index)[1] == level
-
-
-class BlockSkippingProbe(SkippingProbe):
-    """Skips blocks."""
-
-    name = "block-skipping-probe"
-
-    @hookimpl
-    def skip_blocks(self, call: Call) -> bool:
-        return self._skips(call, "blocks")
-
-
-class CallSkippingProbe(SkippingProbe):
-    """Skips calls."""
-
-    name = "call-skipping-probe"
-
-    @hookimpl
-    def skip_call(self, call: Call) -> bool:
-        return self._skips(call, "call")
-
-
-class FullSkippingProbe(BlockSkippingProbe, CallSkippingProbe):
-    """Skips both."""
-
-    name = "full-skipping-probe"
-
-
-def probe_for(
-    schedule: Sequence[Wanted],
-    denoisers: Mapping[str, Contribution],
-    rule: Accelerator | None = None,
-) -> Probe:
-    """The probe that takes this schedule."""
-    levels = {level for _, level in schedule if level is not None}
-    if not levels:
-        return Probe(schedule, denoisers)
-    kinds = {"blocks": BlockSkippingProbe, "call": CallSkippingProbe}
-    kind = kinds[next(iter(levels))] if len(levels) == 1 else FullSkippingProbe
-    return kind(schedule, denoisers, rule)
-
-
-class OnlyPreparing(Accelerator):
-    """Has another accelerator prepare denoisers, and keeps its other hooks out of a probe."""
-
-    name = "only-preparing"
-
-    def __init__(self, other: Accelerator) -> None:
-        super().__init__(type(self).Options())
-        self.name = other.name  # type: ignore[misc]
-        self._hooks = LoopHooks([other])
-
-    @hookimpl
-    def prepare_denoiser(self, denoiser: Denoiser) -> AbstractContextManager[None]:
-        return _entered(self._hooks.prepare_denoiser(denoiser))
-
-
-@contextmanager
-def _entered(contexts: Iterable[AbstractContextManager[None]]) -> Iterator[None]:
-    with ExitStack() as undo:
-        for context in contexts:
-            undo.enter_context(context)
-        yield
-
-
-def only_preparing(accelerator: Accelerator, hooks: LoopHooks) -> Accelerator:
-    """An accelerator that prepares and does not bring or choose models, as a probe does itself."""
-    decides = ("contribute_denoisers", "select_denoiser", "skip_call", "skip_blocks")
-    both = any(accelerator.name in hooks.who(hook) for hook in decides)
-    return OnlyPreparing(accelerator) if both else accelerator
 
 
 def kinds_by_preparation(kinds: Iterable[Kind]) -> Iterator[tuple[tuple[str, ...], list[Kind]]]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sraccel.comparison.comparison import Comparison
-from sraccel.comparison.costs import Costs, kinds_by_preparation, only_preparing, probe_for
+from sraccel.comparison.costs import Costs, kinds_by_preparation
 from sraccel.comparison.derived import derive, nearest_to_median
 from sraccel.comparison.prediction import kinds_needed
+from sraccel.comparison.probing import probed
 from sraccel.comparison.purity import Weights
 from sraccel.comparison.quality import quality_of
 from sraccel.comparison.rival import affordable_steps, placed, rival_recipe
@@ -150,17 +151,8 @@ class PairedRuns:
         needed = {kind for kind in needed if kind.denoiser not in moving}
         brought = {role: item for role, item in brought.items() if role not in moving}
         for prepared_by, kinds in kinds_by_preparation(needed):
-            schedule = [(kind.denoiser, kind.skipped) for kind in kinds]
-            preparing = [
-                only_preparing(item, self.stack.hooks)
-                for item in self.stack.accelerators
-                if item.name in prepared_by
-            ]
-            probe = probe_for(schedule, brought, self.stack.skipping.rule)
-            with compose(self.pipe, [*preparing, probe], adapters=self.adapters) as stack:
-                stack.logs_warnings = False
-                self.call("probing costs", num_inference_steps=probe.steps)
-            self.costs.take(stack.report, prepared_by)
+            report = probed(self.call, self.pipe, self.stack, prepared_by, kinds, brought)
+            self.costs.take(report, prepared_by)
 
     def run_rival(self, report: Report) -> None:
         """One run of fewer, placed steps at the recipe's cost; the report gets what it gave.

@@ -45,27 +45,17 @@ def prefixes(accelerators: Sequence[AcceleratorRecord]) -> Iterator[Sequence[Acc
 
 def kinds_needed(report: Report) -> set[Kind]:
     """Every kind of call that a prediction for this run asks the cost of."""
-    return {
-        kind
-        for present in prefixes(report.accelerators)
-        for step in report.steps
-        for call in step.calls
-        for kind in kinds_of(call, present)
-    }
+    return {kind for present in prefixes(report.accelerators) for kind in kinds_in(report, present)}
 
 
 def predict(report: Report) -> None:
     """Fill in `speedup.predicted` and the accelerators' factors, from the report's own costs."""
     costs, own = Costs.of(report.costs), _own_costs(report)
-    seconds, estimated = [], []
-    for present in prefixes(report.accelerators):
-        steps = [_kinds(step.calls, present) for step in report.steps]
-        calls = [kind for step in steps for kind in step]
-        estimated.append(any(kind not in costs.samples for kind in calls))
-        spent = {kind: _seconds(kind, costs, own) for kind in {*calls}}
-        rests = [costs.rest(step[-1]) for step in steps if step]
-        whole = sum(spent[kind] for kind in calls) + sum(rests)
-        seconds.append(whole * _steps_left_out(report, present))
+    stacks = list(prefixes(report.accelerators))
+    seconds = [loop_seconds(report, present, costs, own) for present in stacks]
+    estimated = [
+        any(kind not in costs.samples for kind in kinds_in(report, present)) for present in stacks
+    ]
     if not report.steps or not all(math.isfinite(value) and value > 0 for value in seconds):
         return
     report.speedup.predicted = seconds[0] / seconds[-1]
@@ -78,11 +68,35 @@ def predict(report: Report) -> None:
         record.estimated = guessed
 
 
+def loop_seconds(
+    report: Report, present: Sequence[AcceleratorRecord], costs: Costs, *estimates: Costs
+) -> float:
+    """Seconds of the denoising loop if only these accelerators had acted; NaN: a cost is not known.
+
+    Args:
+        report: whose steps say what was decided.
+        present: of its accelerators.
+        costs: what a call and the rest of a step cost.
+        estimates: where to look for the cost of a call that is not among them.
+    """
+    steps = [_kinds(step.calls, present) for step in report.steps]
+    calls = [kind for step in steps for kind in step]
+    spent = {kind: _seconds(kind, costs, *estimates) for kind in {*calls}}
+    rests = [costs.rest(step[-1]) for step in steps if step]
+    whole = sum(spent[kind] for kind in calls) + sum(rests)
+    return whole * steps_left_out(report, present)
+
+
+def kinds_in(report: Report, present: Sequence[AcceleratorRecord]) -> Iterator[Kind]:
+    """The kind of each call that the run would have had if only these accelerators had acted."""
+    return (kind for step in report.steps for kind in _kinds(step.calls, present))
+
+
 def _kinds(calls: Sequence[CallRecord], present: Sequence[AcceleratorRecord]) -> list[Kind]:
     return [kind for call in calls for kind in kinds_of(call, present)]
 
 
-def _steps_left_out(report: Report, present: Sequence[AcceleratorRecord]) -> float:
+def steps_left_out(report: Report, present: Sequence[AcceleratorRecord]) -> float:
     """How many times as many steps there are where nobody plans them."""
     if report.asked_steps is None or report.planned_by in {one.name for one in present}:
         return 1.0

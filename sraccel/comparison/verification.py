@@ -87,7 +87,11 @@ def _of_accelerators(report: Report, again: Report) -> Iterator[Check]:
             stated, found = getattr(record, name), getattr(computed, name)
             if (stated, found) not in ((None, None), (False, False)):
                 yield Check(f"{where}.{name}", stated, found)
-        chosen = sum(call.chosen_by == record.name for call in calls)
+        chosen = sum(call.chosen_by == record.name for call in loop) + sum(
+            one.chosen_by == record.name != call.chosen_by
+            for call in loop
+            for one in call.evaluations
+        )
         reused = sum(call.reused_by == record.name for call in calls)
         predicted = sum(call.predicted_by == record.name for call in calls)
         answered = sum(call.answered_by == record.name for call in loop)

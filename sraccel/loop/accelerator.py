@@ -11,6 +11,7 @@ from sraccel.loop.edition import API
 from sraccel.loop.history import CacheDevice
 from sraccel.loop.numbers_only import NoBooleans
 from sraccel.loop.scope import Scope
+from sraccel.loop.tunable import Ways, declared_ways
 
 if TYPE_CHECKING:
     import torch
@@ -152,6 +153,26 @@ class Accelerator:
         """
         return ()
 
+    def makes_claim(self, name: str) -> bool:
+        """Whether a claim of this name is among `claims`, shared or not; for `check_stack`.
+
+        Two owners of one claim are refused by the composer itself: this is for those that do not go
+        with a claim that they do not make.
+        """
+        return any(name == (one if isinstance(one, str) else one.name) for one in self.claims)
+
+    @classmethod
+    def tunable_ways(cls, stack: Stack) -> Ways:
+        """What `sraccel tune` may change: options and their ranges, by way.
+
+        What the options declare by `Tunable`; to be overridden where a model decides (a
+        calibration knows some budgets and no others).
+
+        Args:
+            stack: of the bare pipeline.
+        """
+        return declared_ways(cls.Options)
+
     def span_of(self, denoiser: Denoiser) -> tuple[int, int | None]:
         """The `block_span` in this denoiser; to be overridden where models differ in depth."""
         return self.block_span
@@ -172,10 +193,10 @@ class Accelerator:
         return ()
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
-        """What it will do in a run of so many steps, for the estimate of `sraccel check`.
+        """What it will do in a run of so many steps, for `sraccel predict`.
 
-        The stack's models may be without weights. None: nothing can be said before a run, and the
-        estimate names the accelerator as what it leaves out.
+        The stack's models may be without weights. None: nothing can be said before a run, and a
+        prediction names the accelerator as what it leaves out, unless its cost is measured.
         """
         return None
 

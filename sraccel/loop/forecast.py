@@ -17,7 +17,7 @@ class Forecast:
         taken: how many of the run's steps a denoiser takes over that an accelerator brings, by
             role.
         skipped: share of a denoiser's steps whose blocks are skipped, from 0 to 1, by role.
-        assumes: what these numbers rest on, in a few words; the estimate repeats them.
+        assumes: what these numbers rest on, in a few words; a prediction repeats them.
         unknown: what the numbers leave out since only a run will show it, in a few words.
     """
 

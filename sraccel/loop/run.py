@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sraccel.errors import LoopError
 from sraccel.loop.clock import clock_for, peak_memory_bytes
 from sraccel.loop.memory import Memory
+from sraccel.loop.ranks import is_parallel
 from sraccel.loop.step import Step
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Run:
         stopped_by: accelerator that ended the run early, or None.
         continuation: the steps before this run, if another one took them.
         solver_steps_before: how many steps of the solver these were.
+        agreement: with the other ranks that make this video; None: it is made here alone.
         cpu_seconds: what the process computed (all threads) since the first step began; set at
             the end.
     """
@@ -74,6 +76,7 @@ class Run:
         self.continuation = continuation
         self.solver_steps_before = 0
         self.hooks = stack.hooks
+        self.agreement = stack.agreement
         self.device = stack.device
         self.clock = clock_for(self.device)
         self.thread = threading.get_ident()
@@ -170,6 +173,8 @@ class Run:
 
                 torch.cuda.reset_peak_memory_stats(self.device)
             self._warn_of_unmarked()
+            if self.agreement is not None:
+                self._warn_of_whole_models()
             self.hooks.run_started(self)
             self._go_on()
         except BaseException as error:
@@ -181,6 +186,16 @@ class Run:
             self.warn(
                 f"{name}: the method {method} has the name of a hook and is not marked @hookimpl, "
                 f"so it is never called"
+            )
+
+    def _warn_of_whole_models(self) -> None:
+        """Say so where one model's sequence is shared by ranks, and another's is not."""
+        denoisers = self.stack.denoisers.values()
+        whole = [one.role for one in denoisers if not is_parallel(one.module)]
+        if 0 < len(whole) < len(denoisers):
+            self.warn(
+                f"the denoiser {', '.join(map(repr, whole))} is not parallel: every rank computes "
+                f"all of it; call enable_parallelism on it as on the others"
             )
 
     def _go_on(self) -> None:
@@ -206,9 +221,18 @@ class Run:
                 self.leave_step(self.current_step)
             self.peak_memory_bytes = peak_memory_bytes(self.device)
             self.hooks.run_finished(self)
+            if self.agreement is not None and error is None:
+                self.agreement.ended(self)
+        except BaseException as failure:
+            error = failure
+            raise
         finally:
+            if self.agreement is not None and error is not None:
+                self.agreement.leave()
             self.stack.tracker.let_go(self)
             self.stack.keep_report(self)
+            if self.agreement is not None:
+                self.agreement.begin()
 
     def _outcome(self, error: BaseException | None) -> str:
         if error is not None and not isinstance(error, GeneratorExit):

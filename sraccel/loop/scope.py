@@ -10,6 +10,8 @@ Scope = Literal["each", "first", "consensus"]
 does, but no branch is skipped against its wish. A later branch's wish to compute holds at once, for
 it and those behind it, and in the next step for those that were skipped before it spoke.
 
+On several ranks the lead's answer holds for all; with `consensus`, a skip takes the wish of all.
+
 Branches that skip at different steps distort the difference that guidance amplifies. A loop calls
 them one after the other, so a veto cannot take back what the first has been given.
 """

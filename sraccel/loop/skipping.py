@@ -111,6 +111,9 @@ class Skipping:
             call.close_history(level)
             return None
         answer = self._predicted(call, history, like) if decision else None
+        agreement = call.step.run.agreement
+        if decision and agreement is not None and self.predictor is not None:
+            answer = answer if agreement.stands_in(call, answer is not None) else None
         if answer is None:
             history.begin()
             return None
@@ -135,7 +138,12 @@ class Skipping:
     def _wish(self, call: Call, level: Level, history: History) -> bool | None:
         """The rule's decision, to skip only where there is anything to predict from."""
         decision = self._hooks.decide(HOOK_OF[level], call)
-        return decision and (len(history) > 0 or self.keeps == 0)
+        decision = decision and (len(history) > 0 or self.keeps == 0)
+        agreement = call.step.run.agreement
+        if agreement is None:
+            return decision
+        by_all = self.rule is not None and self.rule.scope == "consensus"
+        return agreement.decided(call, HOOK_OF[level], decision, by_all=by_all)
 
     def _predicted(
         self, call: Call, history: History, like: torch.Tensor | None

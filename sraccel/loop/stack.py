@@ -10,9 +10,11 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
 from sraccel.errors import ConflictError, LoopError
+from sraccel.loop.agreement import agreement_of
 from sraccel.loop.foreign_caches import foreign_cache_on
 from sraccel.loop.ownership import runs
 from sraccel.loop.placement import execution_device, on_device
+from sraccel.loop.ranks import ranks_of
 from sraccel.loop.run import Run
 from sraccel.loop.schedule import Schedule
 from sraccel.loop.seams.block_stack import BlockStackSeam, check_block_stack
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
     import torch
 
     from sraccel.loop.accelerator import Accelerator
+    from sraccel.loop.agreement import Agreement
     from sraccel.loop.continuation import Continuation
     from sraccel.loop.denoiser import Contribution, Denoiser
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.loop.hooks import LoopHooks
     from sraccel.loop.intercept import Bypass, Interception, Later
+    from sraccel.loop.ranks import Ranks
     from sraccel.recipe.recipe import Recipe
     from sraccel.report.model import Report
 
@@ -52,6 +56,8 @@ class Stack:
         accelerators: one instance of each accelerator of the recipe, in its order.
         adapters: adapters of the model families that can be in it.
         skipping: its rule and its predictor.
+        agreement: with the other ranks that make the same video, while it is attached; None: this
+            process makes it alone.
         denoisers: all denoisers by role, contributed ones included.
         contributions: how the contributed ones were brought, by role.
         reports: a report of each run so far, oldest first.
@@ -67,6 +73,7 @@ class Stack:
         hooks: LoopHooks,
         adapters: Sequence[DenoiserAdapter],
         reporter: Callable[[Run], Report],
+        ranks: Ranks | None = None,
     ) -> None:
         self.recipe = recipe
         self.pipeline = pipeline
@@ -75,6 +82,8 @@ class Stack:
         self.adapters = adapters
         self.denoisers = {denoiser.role: denoiser for denoiser in requested.values()}
         self._reporter = reporter
+        self._given_ranks = ranks
+        self.agreement: Agreement | None = None
         self.reports: list[Report] = []
         self.logs_warnings = True
         self._requested = requested  # by attribute of the pipeline
@@ -144,6 +153,7 @@ class Stack:
         """
         self.check()
         self.hooks.prepare_seconds.clear()
+        self.agreement = agreement_of(self._ranks()) if self.accelerators else None
         with ExitStack() as undo:
             for brought in self.contributions.values():
                 place = brought.placement or on_device
@@ -172,6 +182,18 @@ class Stack:
         if self.pipeline is not None and planners:
             check_plannable(self.pipeline, planners[0])
         self.hooks.check_stack(self)
+
+    def _ranks(self) -> Ranks | None:
+        """Those that were given, or that the denoisers' own configuration says."""
+        return self._given_ranks or ranks_of(one.module for one in self.denoisers.values())
+
+    def _check_ranks(self) -> None:
+        """Refuse parallelism that was enabled while the stack is attached."""
+        if self.accelerators and (self.agreement and self.agreement.ranks) != self._ranks():
+            raise LoopError(
+                "parallelism was enabled on a denoiser while the stack is attached, so its ranks "
+                "would decide each for itself: detach first, then attach or compose again"
+            )
 
     def _check_at_rest(self) -> None:
         """Refuse to attach in the middle of the pipeline's call: from a callback of it, say."""
@@ -228,7 +250,9 @@ class Stack:
             yield DenoiserCallSeam(denoiser, self.tracker, blocks, self.skipping)
         if self.pipeline is not None:
             schedule = self.tracker.schedule = Schedule(self.pipeline, self._requested)
-            yield PipelineSeam(self.pipeline, self.tracker, schedule, self.hooks, self.reapply)
+            yield PipelineSeam(
+                self.pipeline, self.tracker, schedule, self.hooks, self.reapply, self.agreement
+            )
 
     def _block_seam(self, denoiser: Denoiser) -> BlockStackSeam:
         if isinstance(denoiser.adapter, UnknownFamily):
@@ -277,6 +301,7 @@ class Stack:
     ) -> Run:
         self.reapply()
         self._check_foreign_caches()
+        self._check_ranks()
         for seam in self._block_seams:
             seam.check_unchanged()
         for denoiser in self.denoisers.values():

@@ -90,6 +90,8 @@ class Step:
             self.chosen_by, self._chosen = previous.chosen_by, previous._chosen
             return
         chosen = self.run.hooks.select_denoiser(self)
+        if self.run.agreement is not None:
+            chosen = self.run.agreement.chosen(self, chosen)
         if chosen is not None:
             self.chosen_by, role = chosen
             self._chosen = denoiser_of(self.run.stack.denoisers, role, asked_by=self.chosen_by)
@@ -197,6 +199,8 @@ class Step:
         call.chosen_by = self.chosen_by if denoiser.role != requested.attribute else None
         self.calls.append(call)
         if len(self.calls) == 1:
+            if self.run.agreement is not None and len(self.run.steps) == 1:
+                self.run.agreement.began(call)
             self.run.notice_switch(self)
         return call
 
@@ -211,8 +215,3 @@ class Step:
     def __repr__(self) -> str:
         which = f"{self.index}, evaluation {self.evaluation}" if self.evaluation else self.index
         return f"Step({which}, timestep={self.timestep}, denoiser={self.denoiser!r})"
-
-
-def rel_l1_distance(current: Any, previous: Any) -> Any:
-    """`mean|current - previous| / mean|previous|`, in the tensors' own dtype; a 0-dim tensor."""
-    return (current - previous).abs().mean() / previous.abs().mean()

@@ -18,6 +18,7 @@ from sraccel.report.model import (
     ColumnRecord,
     EvaluationRecord,
     HandoffRecord,
+    RanksRecord,
     Report,
     StepRecord,
     Timing,
@@ -52,6 +53,7 @@ def build_report(run: Run) -> Report:
         accelerated=_timing(run),
         switch_step=run.switch_step,
         handoff=_handoff(run),
+        ranks=_ranks(run),
         accelerators=[_accelerator_record(item, run) for item in stack.accelerators],
         columns=_columns(stack.accelerators),
         steps=steps,
@@ -142,7 +144,7 @@ def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord
     return AcceleratorRecord(
         name=name,
         options=accelerator.options.model_dump(mode="json", exclude={"use"}, fallback=_class_name),
-        chosen_calls=sum(call.chosen_by == name for call in _calls(run)),
+        chosen_calls=_chosen_calls(name, run),
         reused_calls=sum(call.reused_by == name for call in _calls(run)),
         predicted_calls=sum(call.predicted_by == name for call in _calls(run)),
         answered_calls=sum(call.answered_by == name for call in _calls(run)),
@@ -153,6 +155,13 @@ def _accelerator_record(accelerator: Accelerator, run: Run) -> AcceleratorRecord
         cache_bytes=run.memory.peak_bytes.get(name),
         notes=run.notes.get(name, {}),
     )
+
+
+def _chosen_calls(name: str, run: Run) -> int:
+    """Calls, and evaluations in the course of others' calls: those of its own are in the call."""
+    loop = [call for step in run.steps for call in step.calls]
+    further = [one.chosen_by for call in loop for one in call.evaluations if call.chosen_by != name]
+    return sum(call.chosen_by == name for call in loop) + further.count(name)
 
 
 def _skipped_share(name: str, run: Run) -> float | None:
@@ -184,6 +193,19 @@ def _handoff(run: Run) -> HandoffRecord | None:
         record.noise_level_before = noise_level(own.schedule.levels(call.step.timestep))
         record.noise_level_after = noise_level(other.schedule.levels(call.exchange.timestep))
     return record
+
+
+def _ranks(run: Run) -> RanksRecord | None:
+    agreement = run.agreement
+    if agreement is None:
+        return None
+    return RanksRecord(
+        members=list(agreement.ranks.members),
+        sequence=list(agreement.ranks.sequence),
+        rank=agreement.rank,
+        agreed=dict(agreement.agreed),
+        overruled=agreement.overruled,
+    )
 
 
 def _unfinished_or_idle(run: Run, report: Report) -> list[str]:

@@ -13,6 +13,7 @@ from sraccel.report.words import (
     IDENTICAL,
     NOT_MEASURED,
     chain,
+    counted,
     decimals,
     digits,
     duration,
@@ -64,7 +65,7 @@ def notices(report: Report) -> list[str]:
 def figures(report: Report) -> list[KeyFigure]:
     """Speed first, then quality, then cost."""
     speed = [_measured(report), *_without_emulation(report), _predicted(report)]
-    return [*speed, *_quality(report), *_rival(report), *_cost(report)]
+    return [*speed, *_quality(report), *_rival(report), *_cost(report), *_ranks(report)]
 
 
 def _measured(report: Report) -> KeyFigure:
@@ -130,6 +131,19 @@ def _cost(report: Report) -> Iterator[KeyFigure]:
     meaning = "allocated by torch in the run" if cuda else "most that the process has held so far"
     peak = size(report.peak_memory_bytes)
     yield KeyFigure("Peak memory", peak, "" if peak == NOT_MEASURED else meaning)
+
+
+def _ranks(report: Report) -> Iterator[KeyFigure]:
+    """How many processes made the video, and what they agreed upon."""
+    ranks = report.ranks
+    if ranks is None:
+        return
+    shards = len(ranks.sequence)
+    over = f"one sequence over {shards}" if shards > 1 else "whole sequences"
+    agreed = ", ".join(f"{number} {what}" for what, number in sorted(ranks.agreed.items()))
+    own = f"rank {ranks.rank} was overruled {counted(ranks.overruled, 'time')}"
+    detail = [over, f"agreed on {agreed}" if agreed else "nothing was agreed on", own]
+    yield KeyFigure("Ranks", str(len(ranks.members)), "; ".join(detail))
 
 
 def _loop(timing: Timing | None) -> str:

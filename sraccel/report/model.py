@@ -225,6 +225,22 @@ class HandoffRecord(_Part):
     encode_seconds: float | None = Field(None, description="Of these: the next pipeline's VAE.")
 
 
+class RanksRecord(_Part):
+    """The processes that made the video together, and what they agreed upon."""
+
+    members: list[int] = Field(description="Global ranks; the decisions of the first one hold.")
+    sequence: list[int] = Field(
+        description="Of them, those that held parts of one sequence with this rank."
+    )
+    rank: int = Field(description="The rank that this report is of.")
+    agreed: dict[str, int] = Field(
+        default_factory=dict, description="How often each kind of thing was agreed upon."
+    )
+    overruled: int = Field(
+        0, description="How often this rank's own answer was not the one that held."
+    )
+
+
 class RivalRecord(_Part):
     """Fewer steps of the bare model at the recipe's cost: what any recipe must be better than."""
 
@@ -269,6 +285,9 @@ class Report(_Part):
     )
     handoff: HandoffRecord | None = Field(
         None, description="The hand-off at the switch; null where it was not recorded."
+    )
+    ranks: RanksRecord | None = Field(
+        None, description="The ranks that made the video; null where one process did."
     )
     accelerators: list[AcceleratorRecord] = Field(default_factory=list)
     costs: list[CostRecord] = Field(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from sraccel.study.runs.store import Store
 
 MOST_WARNINGS = 12
+DEVICE_ID = re.compile(r" [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+"""At the end of a GPU's name."""
 
 
 def assemble(store: Store) -> StudyReport:
@@ -53,6 +56,7 @@ def assemble(store: Store) -> StudyReport:
         done=len({(record.cell, record.block, record.repeat) for record in records}),
         planned=_planned(records, cells, wanted, rounds),
         stopped=store.ended(),
+        devices=dict(Counter(run.device for run in records if run.outcome == "finished")),
         warnings=[*warnings, *_without_videos(store, records, *shown)],
         analysis=analysis,
         showcases=list(_showcases(store, runs, *shown)),
@@ -137,6 +141,11 @@ def _study_warnings(
             f"{name} claims no speed here (its kernel is emulated, say): what it costs in quality "
             f"is real, its slowdown is not what a GPU would show"
         )
+    if len(kinds := _kinds_of_device(records)) > 1:
+        yield (
+            f"the runs were made on devices of {len(kinds)} kinds ({'; '.join(kinds)}): each is "
+            f"compared on its own, and a speedup that differs among them widens the intervals"
+        )
     if changing := _nondeterministic(records):
         yield (
             f"the same prompt and noise gave other frames in another round: {', '.join(changing)}"
@@ -171,6 +180,12 @@ def _unjudged(records: Sequence[CellRun]) -> int:
     blocks = {block for cell, block in judged if cell == BARE}
     seen = {(record.cell, record.block) for record in finished if record.block in blocks}
     return len(seen - judged)
+
+
+def _kinds_of_device(records: Sequence[CellRun]) -> list[str]:
+    """Names of the devices, without what tells two of one kind apart."""
+    named = (record.device for record in records if record.outcome == "finished")
+    return sorted({DEVICE_ID.sub("", name.rpartition(" on ")[0]) for name in named})
 
 
 def _nondeterministic(records: Sequence[CellRun]) -> list[str]:

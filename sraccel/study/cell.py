@@ -53,6 +53,14 @@ class Block(NamedTuple):
     seed: int
 
 
+class Wanted(NamedTuple):
+    """A run that is to be made: which cell, in which block, in which round (0-based)."""
+
+    cell: str
+    block: Block
+    repeat: int
+
+
 class CellRun(BaseModel):
     """One run: which cell, in which block, in which round; and what came of it."""
 
@@ -70,6 +78,7 @@ class CellRun(BaseModel):
     session: int = Field(
         0, description="1 for the first start of the study that came to a run, 2 for the next one."
     )
+    device: str = Field("", description="What it ran on: kind, name and machine.")
     frames_sha256: str | None = Field(None, description="Checksum of the frames.")
     quality: dict[str, float] = Field(
         default_factory=dict,

@@ -16,6 +16,7 @@ from sraccel.study.assemble import assemble
 from sraccel.study.plan.design import cells_of, showcase_cells
 from sraccel.study.plan.study import Study
 from sraccel.study.report.outputs import save_report
+from sraccel.study.runs.cell_runner import CellRunner
 from sraccel.study.runs.experiment import Experiment
 from sraccel.study.runs.header import Header, header_of
 from sraccel.study.runs.judging import Judge, KeptFrames, ShownVideos
@@ -68,24 +69,31 @@ def run_study(
     """
     experiment = Experiment.of(pipe, study, call, watcher or Watcher(), adapters)
     with shared_loading():
-        header = _header(experiment, sources)
-        folder = output_folder(out)
-        with Store.begin(folder, header) as store:
-            shown = experiment.blocks[: experiment.plan.show]
-            videos = ShownVideos(folder, showcase_cells(experiment.cells), shown, fps)
-            judge = Judge(store, KeptFrames(folder / "frames"), videos, experiment.names)
-            try:
-                stopped = Rounds(experiment, store, judge).run()
-            except KeyboardInterrupt:
-                _break_off(store, "interrupted")
-                raise
-            except LoopError:
-                _break_off(store, "failed")
-                raise
-            if not store.session:  # all was there: this is how it is to be reported now
-                store.start_session({**store.facts(), **_plan_of(experiment)})
-            store.end_session(stopped)
-            return write_report(store)
+        return measured(experiment, _header(experiment, sources), out, fps)
+
+
+def measured(experiment: Experiment, header: Header, out: str | Path, fps: float) -> StudyReport:
+    """Make the runs of a study that are missing in its folder, whatever makes them, and report.
+
+    Args and errors as `run_study`; `header`: what all runs share.
+    """
+    folder = output_folder(out)
+    with Store.begin(folder, header) as store:
+        shown = experiment.blocks[: experiment.plan.show]
+        videos = ShownVideos(folder, showcase_cells(experiment.cells), shown, fps)
+        judge = Judge(store, KeptFrames(folder / "frames"), videos, experiment.names)
+        try:
+            stopped = Rounds(experiment, store, judge).run()
+        except KeyboardInterrupt:
+            _break_off(store, "interrupted")
+            raise
+        except LoopError:
+            _break_off(store, "failed")
+            raise
+        if not store.session:  # all was there: this is how it is to be reported now
+            store.start_session({**store.facts(), **_plan_of(experiment)})
+        store.end_session(stopped)
+        return write_report(store)
 
 
 def _break_off(store: Store, why: str) -> None:
@@ -164,6 +172,7 @@ def check_folder(study: Study, out: str | Path, call: Mapping[str, Any]) -> None
 def _header(experiment: Experiment, sources: Sequence[Source] | None) -> Header:
     """Compose everything, and say what was composed."""
     runner = experiment.runner
+    assert isinstance(runner, CellRunner)
     runner.compose()
     experiment.check_something_runs()
     given = list(sources_of([], experiment.study) if sources is None else sources)

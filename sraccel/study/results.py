@@ -230,6 +230,10 @@ class StudyReport(_Result):
     )
     versions: dict[str, str] = Field(default_factory=dict, description="Of Python and packages.")
     environment: dict[str, str] = Field(default_factory=dict, description="The machine.")
+    devices: dict[str, int] = Field(
+        default_factory=dict,
+        description="How many runs each device finished; what is compared shares one.",
+    )
     warnings: list[str] = Field(default_factory=list, description="What a reader must know first.")
     analysis: Analysis = Field(description="The figures.")
     showcases: list[Showcase] = Field(

@@ -33,7 +33,7 @@ class Snapshot:
         weights: a sum over all bits of each weight, by path.
         names: attributes of objects that keep things of their last run.
         process: what belongs to the process.
-        threads: those that are alive.
+        threads: those that are alive, without those of libraries that live as long as the process.
         left: attributes that other libraries leave on modules, which are not looked at.
     """
 
@@ -65,7 +65,7 @@ class Snapshot:
                 if one is not None and not isinstance(one, nn.Module)
             },
             process=_process(),
-            threads=set(threading.enumerate()),
+            threads=_threads(),
             left=frozenset(left),
         )
 
@@ -93,6 +93,18 @@ class Snapshot:
         torch.set_grad_enabled(self.process["whether torch computes gradients"])
         torch.set_num_threads(self.process["torch's number of threads"])
         torch.set_rng_state(self.process[RNG])
+
+
+ONCE_A_PROCESS = frozenset({"tqdm"})
+"""Packages that start one thread with the first use of anything (tqdm's watches all bars)."""
+
+
+def _threads() -> set[threading.Thread]:
+    return {
+        one
+        for one in threading.enumerate()
+        if type(one).__module__.partition(".")[0] not in ONCE_A_PROCESS
+    }
 
 
 SDPA = "torch.nn.functional.scaled_dot_product_attention"

@@ -78,55 +78,54 @@ def standard_targets() -> Sequence[Target]:
     gives is computed once in a process.
     """
     if not _standard:
-        _standard.extend(_made())
+        _standard.append(_toy())
+        _standard.extend(_wans())
     return _standard
 
 
-def _made() -> list[Target]:
+def _toy() -> Target:
     from functools import partial
 
-    from sraccel.noise.space import FlowSchedule, NoiseSpace
-    from sraccel.testing import tiny_wan, toy
+    from sraccel.testing import toy
 
-    space = NoiseSpace(FlowSchedule(), "flow_prediction")
-    wan: dict[str, Any] = {
-        "partner": partial(tiny_wan.tiny_transformer, seed=7, layers=2),
-        "arguments": tiny_wan.call_arguments,
-    }
+    return Target(
+        "a toy denoiser",
+        partner=partial(toy.toy_denoiser, seed=7, layers=2),
+        denoiser=toy.toy_denoiser,
+        inputs=toy.toy_inputs,
+        latents=(1, 6, 4),
+        adapters=[toy.ToyAdapter()],
+        noise_space=_flow(),
+    )
+
+
+def _wans() -> list[Target]:
+    from functools import partial
+
+    from sraccel.testing import tiny_wan as tiny
+
+    partner = partial(tiny.tiny_transformer, seed=7, layers=2)
+    wan = partial(Target, partner=partner, arguments=tiny.call_arguments)
+    lesser, experts = partial(wan, thorough=False), ("transformer", "transformer_2")
     return [
-        Target(
-            "a toy denoiser",
-            partner=partial(toy.toy_denoiser, seed=7, layers=2),
-            denoiser=toy.toy_denoiser,
-            inputs=toy.toy_inputs,
-            latents=(1, 6, 4),
-            adapters=[toy.ToyAdapter()],
-            noise_space=space,
-        ),
-        Target("Wan", pipeline=tiny_wan.tiny_pipeline, **wan),
+        wan("Wan", pipeline=tiny.tiny_pipeline),
         Target(
             "Wan's transformer",
-            partner=wan["partner"],
-            denoiser=tiny_wan.tiny_transformer,
+            partner=partner,
+            denoiser=tiny.tiny_transformer,
             inputs=_wan_inputs,
             latents=(1, 4, 2, 8, 8),
-            noise_space=space,
+            noise_space=_flow(),
         ),
-        Target(
-            "Wan with two experts",
-            pipeline=tiny_wan.two_experts_pipeline,
-            roles=("transformer", "transformer_2"),
-            thorough=False,
-            **wan,
-        ),
-        Target(
-            "Wan under Heun's method",
-            pipeline=tiny_wan.heun_pipeline,
-            thorough=False,
-            evaluations=2,
-            **wan,
-        ),
+        lesser("Wan with two experts", pipeline=tiny.two_experts_pipeline, roles=experts),
+        lesser("Wan under Heun's method", pipeline=tiny.heun_pipeline, evaluations=2),
     ]
+
+
+def _flow() -> NoiseSpace:
+    from sraccel.noise.space import FlowSchedule, NoiseSpace
+
+    return NoiseSpace(FlowSchedule(), "flow_prediction")
 
 
 def _wan_inputs(noise: torch.Tensor, timestep: float, text: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 In: what a pipeline returned. Out: tensors of frames in [0, 1], files, numbers.
 
-Others use: `frames.frames_of`, `mp4.save_video`, `mp4.load_video`, `metrics.PSNR_CAP`, and the base
-classes `metric.Metric` (a video against the bare one) and `score.Score` (a video by itself).
+Others use: `frames.frames_of`, `mp4.save_video`, `mp4.load_video`, `mp4.FRAME_SIZE`,
+`metrics.PSNR_CAP`, and the base classes `metric.Metric` (a video against the bare one) and
+`score.Score` (a video by itself).
 """

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+FRAME_SIZE = "sraccel_frame_size"
+"""Tag of a file whose frames were enlarged: what they were, as `64x48` (width, height)."""
 MIN_SIDE = 256
 """Smaller videos are enlarged until their shorter side has this many pixels."""
 CRF = "14"
@@ -30,8 +32,9 @@ def save_video(
 ) -> Path:
     """Write frames as an MP4 (H.264, yuv420p) that starts playing before it is fully read.
 
-    A tiny video is enlarged by an integer factor without smoothing: players blur otherwise. An odd
-    height or width loses its last row or column, since the format has none.
+    A tiny video is enlarged by an integer factor without smoothing: players blur otherwise; the tag
+    `FRAME_SIZE` then says what it was. An odd height or width loses its last row or column, since
+    the format has none.
 
     Args:
         frames: array or tensor of shape (frames, height, width, 3), floating point in [0, 1] or
@@ -45,10 +48,13 @@ def save_video(
         OutputError: the file cannot be written; no half-written file is left under its name.
         ValueError: the frames have another shape, or no frame is given.
     """
-    pixels = _fit(as_uint8(frames), min_side)
+    made = as_uint8(frames)
+    pixels, tags = _fit(made, min_side), dict(metadata or {})
+    if pixels.shape[1] > made.shape[1]:
+        tags[FRAME_SIZE] = f"{made.shape[2]}x{made.shape[1]}"
     with replacing(path) as temporary:
         try:
-            _encode(pixels, temporary, fps, dict(metadata or {}))
+            _encode(pixels, temporary, fps, tags)
         except ValueError as error:  # PyAV's word for a missing encoder, too
             raise OutputError(f"cannot encode {path}: {error}", path=path) from error
     return Path(path)

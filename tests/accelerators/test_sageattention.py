@@ -372,6 +372,48 @@ def test_arguments_are_obeyed_or_the_call_falls_back_and_is_counted(
         ]
 
 
+def test_after_nan_from_the_kernel_both_models_have_exact_attention_for_the_run() -> None:
+    class Spiked(WanAttnProcessor):
+        """One key far from all others: in float16, K less its mean is infinite."""
+
+        def __call__(self, attn: Any, hidden_states: torch.Tensor, *_: Any) -> torch.Tensor:
+            x = hidden_states.unflatten(2, (attn.heads, -1)).half()
+            keys = torch.full_like(x, 5e4 if self.spiked else 1.0)
+            keys[:, :1] *= -1
+            out = attention_dispatch.dispatch_attention_fn(
+                1e-5 * x, keys, x, backend=self._attention_backend
+            )
+            return out.float().flatten(2)
+
+        spiked = True
+
+    sage, sketch, render = accelerator(), wan(), wan(seed=1)
+    spiked = Spiked()
+    sketch.blocks[0].attn1.set_processor(spiked)
+    bare = predict(sketch), predict(render)
+    contexts = [
+        sage.prepare_denoiser(denoiser(m, r))
+        for m, r in ((sketch, "transformer"), (render, "render"))
+    ]
+    assert contexts[0] is not None
+    assert contexts[1] is not None
+    with contexts[0], contexts[1]:
+        both = ("transformer", "render")
+        found: list[torch.Tensor] = []
+        run = report_of(sage, lambda: found.extend((predict(sketch), predict(render))), *both)
+        spiked.spiked = False
+        again = report_of(sage, lambda: (predict(sketch), predict(render)), *both)
+    assert torch.equal(found[0], bare[0])
+    assert torch.equal(found[1], bare[1])
+    (warning,) = run.warnings
+    assert "the kernel 'emulated' gave NaN or infinity" in warning
+    assert run.notes["exact_after_non_finite"] is True
+    facts = run.notes["attention_calls"]
+    assert {role: facts[role]["served"] for role in both} == dict.fromkeys(both, 0)
+    assert again.warnings == []
+    assert all(again.notes["attention_calls"][role]["served"] == 4 for role in both)
+
+
 def test_a_masked_call_equals_the_original_attention_bit_for_bit() -> None:
     model = wan()
     model.set_attn_processor(Masked())

@@ -200,6 +200,17 @@ def test_emulated_output_equals_the_packages_up_to_float16_sums(
     assert relative_error(emulated, real["raw"]) < rounding
 
 
+def test_nan_from_the_package_is_replaced_by_exact_attention_from_then_on(
+    package: dict[str, Any],
+) -> None:
+    real = package["spiked"]
+    assert not real["direct"].isfinite().all()
+    assert torch.equal(real["diverted"], real["exact"])
+    assert real["exact"].isfinite().all()
+    assert real["failed"]
+    assert real["afterwards"] == "NaN or infinity from the kernel"
+
+
 def test_the_package_counts_padding_as_keys_and_the_emulation_does_not(
     package: dict[str, Any],
 ) -> None:

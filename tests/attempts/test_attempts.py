@@ -18,6 +18,7 @@ import pytest
 import torch
 from attempts.around import TextCache, TiledVAE
 from attempts.caches import (
+    DiCache,
     FirstBlocksCache,
     MagCache,
     MagCalibration,
@@ -32,7 +33,8 @@ from attempts.modules import (
     QuantisedWeights,
     RegionalCompile,
 )
-from attempts.packages import TorchAO
+from attempts.packages import FewStepLora, TorchAO
+from sraccel_cache_dit import DBCache
 from untouched import state
 
 import sraccel
@@ -120,6 +122,13 @@ def shares(name: str) -> Callable[[Any], bool]:
     )
 
 
+def planned(name: str, steps: int) -> Callable[[Any], bool]:
+    """Whether a report says who planned so many steps."""
+    return lambda report: (
+        (report.asked_steps, report.num_inference_steps, report.planned_by) == (STEPS, steps, name)
+    )
+
+
 @dataclass
 class Attempt:
     """How to make it act and be idle, and what the report of an acting one must say.
@@ -170,6 +179,9 @@ ATTEMPTS = {
         lambda: [FirstBlocksCache(0.0, (1, -1)), TaylorSeer()],
         skips("first-blocks-cache", "blocks", "taylorseer"),
     ),
+    "dicache": Attempt(
+        lambda: [DiCache(0.3)], lambda: [DiCache(0.0)], skips("dicache", "blocks", "dicache")
+    ),
     "easycache's rule": Attempt(
         lambda: [EasyCacheRule(9.0)], lambda: [EasyCacheRule(0.0)], skips("easycache", "call")
     ),
@@ -191,10 +203,7 @@ ATTEMPTS = {
     "placed steps": Attempt(
         lambda: [Steps([0, 1, 2, 4, 6], between=6)],
         lambda: [Steps(None)],
-        lambda report: (
-            (report.asked_steps, report.num_inference_steps, report.planned_by)
-            == (STEPS, 6, "placed-steps")
-        ),
+        planned("placed-steps", 6),
     ),
     "attention broadcast": Attempt(
         lambda: [Broadcast(2)], lambda: [Broadcast(1)], shares("attention-broadcast")
@@ -237,7 +246,29 @@ ATTEMPTS = {
 }
 
 
+def dbcache(threshold: float) -> DBCache:
+    return DBCache(DBCache.Options(threshold=threshold, warm_up=1))
+
+
 PACKAGES = {
+    "cache-dit": (
+        "cache_dit",
+        Attempt(
+            lambda: [dbcache(0.9)],
+            lambda: [dbcache(0.0)],
+            shares("cache-dit"),
+            residue=frozenset({"forward"}),
+        ),
+    ),
+    "few-step lora": (
+        "peft",
+        Attempt(
+            lambda: [FewStepLora(0.1, [0, 1, 2, 3, 5, 7])],
+            lambda: [FewStepLora(0.0, None)],
+            planned("few-step-lora", 6),
+            residue=frozenset({"_hf_peft_config_loaded"}),
+        ),
+    ),
     "torchao": (
         "torchao",
         Attempt(

@@ -3,57 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
+from batches import LINES, Batch
+from typer.testing import CliRunner
 
 from sraccel.cli import app
-
-RECIPE = "model: demo\naccelerators:\n  - {use: srdiffusion, render: demo, switch_step: 1}\n"
-LINES = [
-    {"id": "red", "prompt": "a red circle moving left", "seed": 3},
-    {"id": "blue", "prompt": "a blue square moving up"},
-    {"id": "odd", "prompt": "a green circle moving down", "height": 7},
-    {"id": "last.1", "prompt": "a red circle moving left", "num_inference_steps": 2},
-]
-
-
-class Batch:
-    """A folder with a recipe and a file of prompts."""
-
-    def __init__(self, folder: Path) -> None:
-        self.recipe, self.prompts = folder / "recipe.yaml", folder / "prompts.jsonl"
-        self.out = folder / "out"
-        self.recipe.write_text(RECIPE)
-        self.ask(LINES)
-
-    def ask(self, lines: list[dict[str, Any]]) -> None:
-        self.prompts.write_text("\n\n".join(json.dumps(line) for line in lines) + "\n")
-
-    def arguments(self, *more: object) -> list[str]:
-        call = ("generate", self.recipe, "--prompts", self.prompts, "--steps", 3, "-o", self.out)
-        return [str(item) for item in (*call, *more)]
-
-    def run(self, *more: object) -> Result:
-        return CliRunner().invoke(app, self.arguments(*more))
-
-    def entries(self) -> list[dict[str, Any]]:
-        lines = (self.out / "manifest.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines[1:]]
-
-    def ends(self) -> dict[str, str]:
-        return {entry["id"]: entry["status"] for entry in self.entries()}
-
-    def times(self) -> dict[str, int]:
-        return {path.name: path.stat().st_mtime_ns for path in self.out.glob("*.mp4")}
 
 
 @pytest.fixture
@@ -120,35 +76,22 @@ def test_a_file_that_is_wrong_is_refused_with_its_lines(batch: Batch, text: str,
     assert not batch.out.exists()
 
 
-def killed_after_first_video(batch: Batch) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "sraccel", *batch.arguments()],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    waited(lambda: batch.out.exists() and list(batch.out.glob("*.report.json")), process)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-def waited(condition: Callable[[], Any], process: Any) -> None:
-    while not condition():
-        assert process.poll() is None, "it ended by itself"
-        time.sleep(0.02)
-
-
 @pytest.mark.slow
 def test_a_killed_batch_goes_on_with_the_same_command(batch: Batch) -> None:
     batch.ask([{**LINES[0], "id": f"p{index}", "seed": index} for index in range(4)])
-    killed_after_first_video(batch)
+    process = batch.begin()
+    process.kill()
+    process.communicate()
     before = batch.times()
     assert 1 <= len(before) < 4
     manifest = batch.out / "manifest.jsonl"
     manifest.write_bytes(manifest.read_bytes() + b'{"id": "p3", "sta')  # torn in the middle
+    (batch.out / ".p3.mp4.a1b2.part").touch()
     done = {path.name.removesuffix(".report.json") for path in batch.out.glob("*.report.json")}
     assert batch.run().exit_code == 0
     assert batch.ends() == {f"p{index}": "finished" for index in range(4)}
     assert len(batch.entries()) == 4  # one line each: nothing was made twice
+    assert not list(batch.out.glob(".*"))
     kept = {f"{name}.mp4" for name in done}
     assert {name: at for name, at in batch.times().items() if name in kept} == {
         name: at for name, at in before.items() if name in kept

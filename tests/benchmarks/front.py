@@ -1,14 +1,15 @@
 """Rules, predictors and placed steps beside the caches of other packages, by speed and quality.
 
     python tests/benchmarks/front.py --choose
-    python tests/benchmarks/front.py --prompts 48
-    python tests/benchmarks/front.py --prompts 48 --show
+    python tests/benchmarks/front.py --prompts 48 --shard 0/2 &
+    python tests/benchmarks/front.py --prompts 48 --shard 1/2
+    python tests/benchmarks/front.py --show
 
 One video at a time, bare and under every setting in random order, in one process. `--choose` tries
 many settings on training captions and writes which of each family is the best that reaches three,
-four and ten times the bare speed (`front-chosen.json`); the second command measures these on
-held-out captions, beside rivals that need no cache, and `--show` writes figures and picture of the
-prompts that are there. The same command goes on after an interrupt. Beside sraccel it needs its
+four and ten times the bare speed (`front-chosen.json`); the next two measure these on held-out
+captions, beside rivals that need no cache, and `--show` writes figures and picture of the prompts
+that are there. The same command goes on after an interrupt. Beside sraccel it needs its
 plugin `sraccel-caches`, and cache-dit for two of the rows.
 """
 
@@ -26,7 +27,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))
 
 from front_figures import draw, rows_of, said, show, verdict
-from front_runs import APART, counted, measure, units_of
+from front_runs import APART, Prompt, counted, measure, units_of
 from front_settings import (
     AT_OWN,
     BARE,
@@ -43,7 +44,7 @@ from front_settings import (
     rivals,
     stacks,
 )
-from points import Journal, checksums, load_pair, package_versions, start
+from points import Journal, Shard, checksums, load_pair, of_all_shards, package_versions, start
 
 from sraccel.demo.shapes import held_out_scenes, training_scenes
 
@@ -63,7 +64,7 @@ def choose(pipes: Any, work: Path, journal: Journal, out: Path, stack_prompts: i
     """Try all candidates on training captions, and write what each family is best at."""
     ratios = json.loads((ASSETS / "caches.json").read_text("utf-8"))["mag_ratios"]
     scenes = training_scenes(stack_prompts, CHOOSING_SEED)
-    prompts = [(CHOOSING_SEED * 1000 + i, scene.caption) for i, scene in enumerate(scenes)]
+    prompts = [Prompt(i, CHOOSING_SEED * 1000 + i, scene.caption) for i, scene in enumerate(scenes)]
     tried = [s.on(CHOOSING_PROMPTS) for s in (*references(), *candidates(ratios))]
     measure(pipes, [*tried, *stacks()], prompts, work, journal)
     units = units_of(journal.entries)
@@ -74,7 +75,7 @@ def choose(pipes: Any, work: Path, journal: Journal, out: Path, stack_prompts: i
     ]
     content = {
         "date": datetime.now(UTC).date().isoformat(),
-        "prompts": [caption for _, caption in prompts],
+        "prompts": [prompt.caption for prompt in prompts],
         "prompts_of_caches": CHOOSING_PROMPTS,
         "units": units,
         "chosen": {
@@ -132,10 +133,11 @@ def _leading(by_family: dict[str, Any], families: tuple[str, ...]) -> set[str]:
     return set(sorted(known, key=lambda family: -by_family[family]["psnr_db"])[:2])
 
 
-def prompts_of(number: int) -> list[tuple[int, str]]:
-    """Seeds and captions of those reported."""
+def prompts_of(number: int, shard: Shard) -> list[Prompt]:
+    """A shard's part of those reported."""
     scenes = held_out_scenes(FIRST_PROMPT + number)[FIRST_PROMPT:]
-    return [(SEED + index, scene.caption) for index, scene in enumerate(scenes)]
+    prompts = [Prompt(i, SEED + i, scene.caption) for i, scene in enumerate(scenes)]
+    return prompts[shard.index :: shard.count]
 
 
 def load(shift: float | None) -> dict[str, Any]:
@@ -164,6 +166,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--choose", action="store_true", help="choose settings, report nothing")
     parser.add_argument("--show", action="store_true", help="write the figures of what is there")
     parser.add_argument("--prompts", type=int, default=48)
+    parser.add_argument("--shard", type=Shard.parse, default=Shard(), help="0/2 and 1/2, say")
     parser.add_argument("--stack-prompts", type=int, default=STACK_PROMPTS, help="with --choose")
     parser.add_argument("--shift", type=float, help="another flow shift than the pair's own")
     parser.add_argument("--chosen", type=Path, default=ASSETS / CHOSEN)
@@ -172,9 +175,9 @@ def options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def publish(journal: Journal, chosen: dict[str, Any], arguments: argparse.Namespace) -> None:
+def publish(lines: list[Any], chosen: dict[str, Any], arguments: argparse.Namespace) -> None:
     """Print; write the figures and the picture."""
-    rows = rows_of(settings(chosen), journal.entries)
+    rows = rows_of(settings(chosen), lines)
     verdicts = verdict(rows)
     name = "front" if arguments.shift is None else f"front-shift-{arguments.shift:g}"
     show(rows)
@@ -184,7 +187,7 @@ def publish(journal: Journal, chosen: dict[str, Any], arguments: argparse.Namesp
         "versions": package_versions(),
         "shift": arguments.shift,
         "prompts": max(len(row["of_each_prompt"]) for row in rows),
-        "units": units_of(journal.entries),
+        "units": units_of(lines),
         "verdict": verdicts,
         "rows": rows,
     }
@@ -198,16 +201,21 @@ def main() -> None:
     arguments = options()
     torch.set_num_threads(1)
     pipes = load(arguments.shift)
-    work = arguments.work / "choosing" if arguments.choose else arguments.work
-    work.mkdir(parents=True, exist_ok=True)
-    journal = Journal(work / "runs.jsonl", header(pipes, arguments.shift))
+    fixed = header(pipes, arguments.shift)
     if arguments.choose:
+        work = arguments.work / "choosing"
+        work.mkdir(parents=True, exist_ok=True)
+        journal = Journal(work / "runs.jsonl", fixed)
         choose(pipes, work, journal, arguments.chosen, arguments.stack_prompts)
         return
     chosen = json.loads(arguments.chosen.read_text("utf-8"))
+    arguments.work.mkdir(parents=True, exist_ok=True)
     if not arguments.show:
-        measure(pipes, settings(chosen), prompts_of(arguments.prompts), work, journal)
-    publish(Journal(work / "runs.jsonl", header(pipes, arguments.shift)), chosen, arguments)
+        journal = Journal(arguments.work / arguments.shard.journal("runs"), fixed)
+        mine = prompts_of(arguments.prompts, arguments.shard)
+        measure(pipes, settings(chosen), mine, arguments.work, journal)
+    if arguments.shard.count == 1:
+        publish(of_all_shards(arguments.work, "runs", fixed), chosen, arguments)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,6 @@ NEAR = 1.25
 """A method stands at a target up to this many times as fast."""
 OVER_PEER, OVER_UNIFORM, OVER_PLACED = 3.0, 12.0, 1.0
 POINTS = 2.0
-COLOURS = {"peer": "#d55e00", "own": "#0072b2", "fewer": "#555555", "stack": "#009e73"}
 
 
 def rows_of(settings: Sequence[Setting], lines: Sequence[Line]) -> list[Row]:
@@ -212,48 +211,46 @@ def show(rows: list[Row]) -> None:
     console.print(table)
 
 
-def _kind(row: Row) -> str | None:
-    family = row["family"]
-    if family in PEERS:
-        return "peer"
-    if family in OWN:
-        return "own"
-    if family in (UNIFORM, PLACED, AT_SCHEDULE, RENDER):
-        return "fewer"
-    return "stack" if family == STACK else None
+GROUPS = (
+    ("caches of other packages", PEERS, "#d55e00", "o"),
+    ("sraccel's", OWN, "#0072b2", "s"),
+    ("placed steps, SRDiffusion", (STACK,), "#009e73", "D"),
+    ("fewer steps, uniform", (UNIFORM,), "#777777", "v"),
+    ("fewer steps, placed", (PLACED,), "#111111", "^"),
+    ("fewer steps, the schedule's", (AT_SCHEDULE,), "#111111", "x"),
+    ("render model alone", (RENDER,), "#777777", "P"),
+)
+"""Of the picture: words of the legend, families, colour, mark."""
+NAMED = (*PEERS, *OWN)
+"""Families that stand beside their marks; the legend says the others."""
 
 
 def draw(rows: list[Row], path: Path) -> None:
-    """PSNR over counted speedup: other packages' caches, ours, and plain steps, each named."""
+    """PSNR over counted speedup: other packages' caches, ours, and plain steps."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 6.5), layout="constrained", dpi=110)
     axes = figure.subplots()
-    names = {"peer": "other packages", "own": "sraccel", "fewer": "no cache", "stack": STACK}
-    for kind, colour in COLOURS.items():
-        chosen = [r for r in rows if _kind(r) == kind]
-        errors = np.array([[m - low, high - m] for m, low, high in (r["psnr_db"] for r in chosen)])
-        if chosen:
-            axes.errorbar(
-                [r["counted_speedup"] for r in chosen],
-                [r["psnr_db"][0] for r in chosen],
-                yerr=errors.T,
-                fmt={"peer": "o", "own": "s", "fewer": "x", "stack": "D"}[kind],
-                color=colour,
-                label=names[kind],
-                capsize=2,
-                elinewidth=0.8,
-            )
-        for row in chosen:
-            axes.annotate(
-                row["family"].split(" (")[0],
-                (row["counted_speedup"], row["psnr_db"][0]),
-                (5, 3),
-                textcoords="offset points",
-                fontsize=7,
-                color=colour,
-            )
+    for words, families, colour, mark in GROUPS:
+        chosen = [row for row in rows if row["family"] in families]
+        if not chosen:
+            continue
+        values = np.array([row["psnr_db"] for row in chosen])
+        axes.errorbar(
+            [row["counted_speedup"] for row in chosen],
+            values[:, 0],
+            yerr=np.abs(values[:, 1:] - values[:, :1]).T,
+            fmt=mark,
+            color=colour,
+            label=words,
+            capsize=2,
+            elinewidth=0.8,
+        )
+    for row in rows:
+        if row["family"] in NAMED:
+            _name(axes, row, below=_has_neighbour(row, rows))
     axes.set_xscale("log", base=2)
+    axes.set_xticks([3, 4, 5, 6, 8, 10, 12])
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}x")
     axes.set_xlabel("speedup over the bare run (counted)")
     axes.set_ylabel("PSNR to the bare video (dB, mean and 95% interval)")
@@ -261,3 +258,21 @@ def draw(rows: list[Row], path: Path) -> None:
     axes.legend()
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png")
+
+
+def _name(axes: Any, row: Row, below: bool) -> None:
+    colour = next(colour for _, families, colour, _ in GROUPS if row["family"] in families)
+    at = (row["counted_speedup"], row["psnr_db"][0])
+    offset = (6, -11 if below else 3)
+    words = row["family"].split(" (")[0]
+    axes.annotate(words, at, offset, textcoords="offset points", fontsize=8, color=colour)
+
+
+def _has_neighbour(row: Row, rows: list[Row]) -> bool:
+    """Whether the name would run into a mark to the right that is a little higher."""
+    return any(
+        1.0 < other["counted_speedup"] / row["counted_speedup"] < 1.2
+        and 0.0 <= other["psnr_db"][0] - row["psnr_db"][0] < 2.5
+        for other in rows
+        if other["family"] in NAMED
+    )

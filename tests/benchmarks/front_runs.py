@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,14 @@ APART = "apart"
 """A pipeline for cache-dit alone: it leaves traces, after which calibrations are not found."""
 PARTS = ("block", "call", "step")
 """What a run is made of: blocks, what else a call computes, and what else a step does."""
+
+
+class Prompt(NamedTuple):
+    """One of those that are reported: its place among them, its seed, its words."""
+
+    number: int
+    seed: int
+    caption: str
 
 
 class Meter:
@@ -135,21 +143,21 @@ def _computed(stack: Any, meter: Meter) -> list[int]:
 def measure(
     pipes: Mapping[str, Any],
     settings: Sequence[Setting],
-    prompts: Sequence[tuple[int, str]],
+    prompts: Sequence[Prompt],
     work: Path,
     journal: Journal,
 ) -> None:
     """Every prompt under every setting, but for what the journal has; in random order."""
     done = {(entry["setting"], entry["seed"]): entry for entry in journal.entries}
-    for number, (seed, prompt) in enumerate(prompts):
+    for number, seed, caption in prompts:
         order = _shuffled([s for s in settings if number < s.spec.get("prompts", 1e9)], seed)
         todo = [s for s in order if (s.name, seed) not in done]
         for setting in todo:
-            line = _judged(pipes, _followed(setting, seed, done), prompt, seed, work)
+            line = _judged(pipes, _followed(setting, seed, done), caption, seed, work)
             done[setting.name, seed] = line
             journal.add(line)
         if todo:
-            print(f"{number + 1} of {len(prompts)} prompts", file=sys.stderr, flush=True)
+            print(f"prompt {number + 1}", file=sys.stderr, flush=True)
 
 
 def _shuffled(settings: Sequence[Setting], seed: int) -> list[Setting]:

@@ -160,10 +160,10 @@ class Shard:
             raise ValueError(f"a shard is 0/n to n-1/n, not {text}")
         return cls(index, count)
 
-    @property
-    def journal(self) -> str:
-        """Name of its file of lines."""
-        return "batches.jsonl" if self.count == 1 else f"batches-{self.index}-of-{self.count}.jsonl"
+    def journal(self, lines: str) -> str:
+        """Name of its file of lines: `batches.jsonl`, `batches-0-of-2.jsonl`."""
+        share = "" if self.count == 1 else f"-{self.index}-of-{self.count}"
+        return f"{lines}{share}.jsonl"
 
 
 def measure(
@@ -191,7 +191,7 @@ def measure(
         OutputError: the folder holds batches of other settings or weights.
     """
     work.mkdir(parents=True, exist_ok=True)
-    journal = Journal(work / shard.journal, header(points, pipes, size))
+    journal = Journal(work / shard.journal("batches"), header(points, pipes, size))
     lines = _lines(work, journal, header(points, pipes, size))
     keys = [
         (scenes, seeds, point, (seeds[0], len(seeds), point.name))
@@ -215,15 +215,24 @@ def measure(
 
 def _lines(work: Path, own: Journal, header: Mapping[str, Any]) -> dict[Key, Line]:
     """All finished batches, those of other processes too."""
-    header = json.loads(json.dumps(header))
-    entries = list(own.entries)
-    for path in sorted(work.glob("batches*.jsonl")):
+    entries = [*own.entries, *of_all_shards(work, "batches", header)]
+    return {(line["seed"], line["prompts"], line["setting"]): line for line in entries}
+
+
+def of_all_shards(work: Path, lines: str, header: Mapping[str, Any]) -> list[Line]:
+    """The lines of every shard's journal.
+
+    Raises:
+        OutputError: the folder holds lines of other settings or weights.
+    """
+    header, entries = json.loads(json.dumps(header)), []
+    for path in sorted(work.glob(f"{lines}*.jsonl")):
         content = path.read_bytes()  # only whole lines: another process may be writing the last
         found = [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
         if found and found[0] != header:
-            raise OutputError(f"{path} holds batches of other settings: give another --work")
+            raise OutputError(f"{path} holds {lines} of other settings: give another --work")
         entries += found[1:]
-    return {(line["seed"], line["prompts"], line["setting"]): line for line in entries}
+    return entries
 
 
 def _shuffled(points: Sequence[Setting], seed: int) -> list[Setting]:

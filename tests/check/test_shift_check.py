@@ -9,14 +9,19 @@ from diffusers import FlowMatchEulerDiscreteScheduler, UniPCMultistepScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sraccel
 from sraccel.check.model_check import check_model
 from sraccel.errors import RecipeError
 from sraccel.loop.finding import Finding
 from sraccel.models.loading import load_pipeline
 from sraccel.noise.flow_shift import flow_shift, same_shift
 from sraccel.recipe.recipe import Recipe
+from sraccel.testing import load_demo_pipeline
 
 TEACACHE = {"use": "teacache", "threshold": 0.1}
+
+
+CALIBRATED = ({"use": "schedule", "budget": 12}, {"use": "steps", "number": 12})
 
 
 def found_at(shift: float | None) -> list[Finding]:
@@ -34,6 +39,22 @@ def test_a_recipe_of_another_shift_is_a_warning_with_both_values() -> None:
 def test_the_same_shift_and_a_recipe_that_names_none_are_no_news() -> None:
     assert found_at(flow_shift(load_pipeline("demo").scheduler.config)) == []
     assert found_at(None) == []
+
+
+@pytest.mark.parametrize("entry", CALIBRATED, ids=lambda entry: entry["use"])
+def test_a_calibration_of_another_shift_is_a_warning_too(entry: dict[str, object]) -> None:
+    pipe = load_demo_pipeline()
+    with sraccel.compose(pipe, [entry]) as stack:
+        assert not [one for one in outlook(stack) if one.level == "warning"]
+    config = {**pipe.scheduler.config, "flow_shift": 1.5}
+    pipe.scheduler = type(pipe.scheduler).from_config(config)
+    with sraccel.compose(pipe, [entry]) as stack:
+        (warning,) = [one.message for one in outlook(stack) if one.level == "warning"]
+    assert "calibrated at flow shift 0.7, and this model's scheduler has 1.5" in warning
+
+
+def outlook(stack: sraccel.Stack) -> list[Finding]:
+    return [one for accelerator in stack.accelerators for one in accelerator.outlook(stack)]
 
 
 @pytest.mark.parametrize("shift", [0, -1, math.inf, math.nan, "high"])

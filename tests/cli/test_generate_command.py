@@ -11,6 +11,7 @@ from command import Sraccel, unframed
 from sraccel.cli import main
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.models import loading, memory
+from sraccel.report.build import PACKAGE
 from sraccel.report.model import Report
 from sraccel.video.mp4 import load_video
 
@@ -46,6 +47,7 @@ def test_generate_writes_a_video_a_report_and_a_timeline(
     assert "not measured" in result.stdout
     for name in names:
         assert name in result.stdout
+        assert str(PACKAGE).encode() not in (out / name).read_bytes(), "where it is installed"
 
 
 def test_a_rival_is_for_a_comparison(sraccel: Sraccel, recipe: Path, tmp_path: Path):

@@ -19,7 +19,7 @@ sys.argv = ["sraccel", *sys.argv[1:]]
 try:
     main()
 finally:
-    heavy = {"torch", "diffusers", "transformers", "numpy", "jsonschema"} & sys.modules.keys()
+    heavy = {"torch", "diffusers", "transformers", "numpy", "jsonschema", "ray"} & {*sys.modules}
     print("imported:", *sorted(heavy), file=sys.stderr)
 """
 

@@ -13,6 +13,7 @@ import sraccel
 from sraccel.comparison.comparison import Comparison
 from sraccel.comparison.rival import affordable_steps, placed
 from sraccel.comparison.verification import verify
+from sraccel.report.headline import figures
 from sraccel.testing import load_demo_pipeline
 
 
@@ -59,6 +60,8 @@ def test_everything_that_can_be_measured_is(
     assert set(report.quality) >= {"psnr_db", "ssim"}
     assert report.call["seed"] == 0
     assert comparison.accelerated.frames.shape == comparison.bare.frames.shape
+    assert comparison._repr_html_() == report._repr_html_()
+    assert figures(report)[0].value in comparison._repr_html_()
 
 
 def test_outputs_are_those_of_a_bare_and_an_accelerated_call(

@@ -315,6 +315,34 @@ def test_the_search_of_the_built_pages_needs_neither_server_nor_network():
     assert "parent.postMessage" in (DOCS / shim).read_text(encoding="utf-8")
 
 
+def figures_in(text: str) -> list[tuple[str, str]]:
+    """Numbers with a decimal point and their units; "" for other units than `x` and `dB`."""
+    return re.findall(r"(?<![\d.])(\d+\.\d+)(?![\d.])(?:\*\*)? ?(x\b|dB\b)?", text)
+
+
+def is_in(section: str, number: str, unit: str) -> bool:
+    """Whether a section has this figure, rounded as it is here."""
+    digits = len(number.partition(".")[2])
+    found = [float(one) for one, other in figures_in(section) if other == unit or not unit]
+    return any(f"{one:.{digits}f}" == number for one in found)
+
+
+def test_the_readmes_figures_are_those_of_one_documented_run_each():
+    pages = [
+        (DOCS / f"explanation/{name}.md").read_text("utf-8") for name in ("benchmarks", "front")
+    ]
+    sections = [text for page in pages for text in page.split("\n## ")]
+    runs = [text for text in sections if re.search(r"\d{4}-\d\d-\d\d", text)]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").split("\n\n")
+    quoted = [text for text in readme if " points" in text or " dB" in text]
+    claims = [claim for text in quoted for claim in re.split(r"(?=`sraccel )", text)]
+    claims = [claim for claim in claims if figures_in(claim)]
+    assert claims
+    for claim in claims:
+        lacking = [[one for one in figures_in(claim) if not is_in(run, *one)] for run in runs]
+        assert [] in lacking, f"no one part of benchmarks or front has all figures of: {claim}"
+
+
 def test_ci_and_contributing_have_the_readmes_own_test_command():
     pattern = TEST_COMMAND.pattern.replace("\\", "")
     assert f"grep -m1 '{pattern}' README.md" in (ROOT / ".ci/run").read_text("utf-8")

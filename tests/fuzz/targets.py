@@ -6,6 +6,7 @@ and more than `CPU_SECONDS`, is a find.
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import random
@@ -213,7 +214,8 @@ def in_json(content: bytes, choices: random.Random) -> bytes:
         while isinstance(here, (dict, list)) and here:
             key: Any = choices.choice(list(here) if isinstance(here, dict) else range(len(here)))
             if choices.random() < 0.3 or not isinstance(here[key], (dict, list)):
-                here[key] = choices.choice(strange)
+                # A copy: two changes at the same list would otherwise put it into itself.
+                here[key] = copy.deepcopy(choices.choice(strange))
                 break
             here = here[key]
     return json.dumps(tree).encode()

@@ -405,6 +405,20 @@ def test_an_evaluation_with_changed_arguments_is_recorded_as_a_call_of_its_own(
     )
 
 
+def test_an_evaluation_is_credited_to_who_chose_its_model(
+    pipe: WanPipeline, render: Any, generate: Generate
+) -> None:
+    """Before the switch to whoever evaluates the other model, behind it to whoever switched."""
+    switch = {"use": "srdiffusion", "render": render, "switch_step": 2}
+    asks = one(answer_call=hookimpl(lambda self, call: call.evaluate("render")))
+    with sraccel.compose(pipe, [switch, asks]) as stack:
+        generate(pipe, steps=4)
+    calls = [call for step in stack.report.steps for call in step.calls]
+    chosen = [evaluation.chosen_by for call in calls for evaluation in call.evaluations]
+    assert chosen == ["one"] * 4 + ["srdiffusion"] * 4
+    assert [record.chosen_calls for record in stack.report.accelerators] == [4, 4]
+
+
 def test_planning_is_refused_where_a_scheduler_does_not_let(pipe: WanPipeline) -> None:
     heun = tiny_pipeline(scheduler=diffusers.FlowMatchHeunDiscreteScheduler())
     with pytest.raises(sraccel.ConflictError, match="plans the steps, which FlowMatchHeun"):

@@ -43,7 +43,7 @@ def options(name: str) -> dict[str, dict[str, Any]]:
 
 
 def test_the_promised_recipes_are_there() -> None:
-    assert {"demo", "demo-best", "cogvideox-5b", *PUBLISHED_AS} == set(NAMES)
+    assert {"demo", "demo-best", "demo-cache", "cogvideox-5b", *PUBLISHED_AS} == set(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 import yaml
 from any_of import PHASES, any_of
@@ -39,6 +40,7 @@ from sraccel.report.origin import Origin
 from sraccel.report.page import render_page, save_page
 from sraccel.report.page.attribution import MARGIN, attribution
 from sraccel.report.page.timeline import timeline
+from sraccel.video.mp4 import save_video
 
 MakeReport = Callable[..., Report]
 NASTY = "</script></style><!--<script><img src=x onerror=alert(1)>\"'&{{7*7}}</pre>"
@@ -149,6 +151,15 @@ def test_the_videos_are_in_the_page_the_bare_one_first(
         assert "controls" in video  # without JavaScript, the browser's own are there
     (player,) = made.all("div", class_="player")
     assert (player["data-fps"], player["data-frames"]) == ("8.0", "16")
+
+
+def test_frames_that_look_broken_for_their_size_are_explained(bare_minimum: Report, tmp_path: Path):
+    frames = np.zeros((2, 48, 64, 3), np.uint8)
+    enlarged = save_video(frames, tmp_path / "small.mp4")
+    text = page(bare_minimum, {"accelerated": enlarged}).text
+    assert "The model makes videos of 64 by 48 pixels, shown larger here" in text
+    large = save_video(np.zeros((2, 208, 208, 3), np.uint8), tmp_path / "large.mp4", min_side=0)
+    assert "shown larger" not in page(bare_minimum, {"accelerated": large}).text
 
 
 def test_the_frames_of_a_video_that_does_not_say_how_many_it_has_are_counted(

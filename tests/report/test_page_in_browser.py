@@ -95,6 +95,19 @@ def test_it_fits_can_be_read_and_runs_nothing_foreign(
             check_fits_and_reads(visit(report, two_videos, width), width, 200)
 
 
+@pytest.mark.parametrize("ways", [("bare", "accelerated"), ("bare", "accelerated", "rival")])
+def test_on_a_phone_the_figures_come_first_then_the_videos_and_the_difference_last_and_smaller(
+    ways: tuple[str, ...], visit: Open, make_report: MakeReport, two_videos: dict[str, Path]
+):
+    page = visit(make_report(), dict.fromkeys(ways, two_videos["bare"]), 390).page
+    names = ["figures", *(f"video-{way}" for way in ways), "difference"]
+    figures, *shown, difference = [page.locator(f"#{name}").bounding_box() for name in names]
+    assert figures["y"] + figures["height"] <= shown[0]["y"]
+    assert shown[0]["y"] == shown[1]["y"], "what is compared stands side by side"
+    assert all(one["y"] <= difference["y"] for one in shown)
+    assert all(one["width"] > 1.1 * difference["width"] for one in shown)
+
+
 def test_the_schemes_differ(visit: Open, make_report: MakeReport):
     grounds = {
         scheme: visit(make_report(), {}, color_scheme=scheme).page.evaluate(

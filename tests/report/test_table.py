@@ -123,6 +123,29 @@ def test_the_hand_off_shows_what_is_known_of_it(
     assert found == shown
 
 
+MADE_NONE = AcceleratorRecord(name="any")
+MADE_ALL = AcceleratorRecord(
+    name="any", chosen_calls=50, reused_calls=1, predicted_calls=1, answered_calls=2
+)
+NOTES = AcceleratorRecord(name="any", notes={"fell_back": None, "kernel": "emulated"})
+
+
+@pytest.mark.parametrize(
+    ("record", "did"),
+    [
+        (MADE_NONE, ["nothing to note"]),
+        (MADE_ALL, ["had another model answer 50 calls", "skipped 1 call", "answered 2 calls"]),
+        (NOTES, ["fell back: no", "kernel: emulated"]),
+    ],
+)
+def test_what_an_accelerator_did_needs_no_glossary(
+    record: AcceleratorRecord, did: list[str], bare_minimum: Report
+):
+    bare_minimum.accelerators = [record]
+    shown = text(bare_minimum, 200)
+    assert all(words in shown for words in did), shown
+
+
 def test_a_run_that_did_not_finish_says_how_far_it_came(make_report: MakeReport):
     report = make_report().model_copy(update={"outcome": "partial", "num_inference_steps": 80})
     assert "The run is not whole: partial; 50 of 80 steps were taken." in text(report)

@@ -9,11 +9,11 @@ import sraccel
 from sraccel.demo.score import ATTRIBUTES
 from sraccel.testing import load_demo_pipeline
 
-PROMPTS = 64
+PROMPTS = 32
 BATCH = 16
 STEPS = 50
-DEMO_MARGIN = 0.06
-HYBRID_MARGIN = 0.02
+DEMO_MARGIN = 0.05
+HYBRID_MARGIN = 0.015
 SWITCH_STEP = 20
 """Of the hybrid: tests/benchmarks/rivals.py says which one holds the margin at twice the speed."""
 
@@ -49,13 +49,13 @@ def low_end(outcomes: dict[str, Outcome], name: str) -> float:
     return rows["mean over attributes"][1]
 
 
-def test_the_demo_recipe_loses_at_most_six_points_on_held_out_prompts(
+def test_the_demo_recipe_loses_at_most_five_points_on_held_out_prompts(
     outcomes: dict[str, Outcome],
 ) -> None:
     assert low_end(outcomes, "demo") > -DEMO_MARGIN
 
 
-def test_the_hybrid_loses_at_most_two_points_on_held_out_prompts(
+def test_the_hybrid_loses_at_most_one_and_a_half_points_on_held_out_prompts(
     outcomes: dict[str, Outcome],
 ) -> None:
     assert low_end(outcomes, "hybrid") > -HYBRID_MARGIN

@@ -7,33 +7,37 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from faulty import (
-    LEFT_BY_DIFFUSERS,
+from faulty.hooks import (
     AttachesByItself,
-    BringsHalfAModel,
-    ChangesAWeight,
     CountsEvaluations,
     EndsTheProgram,
     ForgetsTheMark,
-    ForgetsToRestore,
-    KeepsEveryModel,
-    KeepsItsCount,
     KnowsOneModel,
-    LeavesAutocast,
-    MixesBranches,
     NotesATensor,
     PredictsANumber,
     PredictsWhatBroadcasts,
     RefusesLate,
-    SharesItsState,
+    WaitsForStep24,
+    WritesInPlace,
+)
+from faulty.models import (
+    LEFT_BY_DIFFUSERS,
+    BringsHalfAModel,
+    ChangesAWeight,
+    ForgetsToRestore,
+    LeavesAutocast,
     SkipsByItself,
     StaysInCopies,
     TurnsOnACache,
-    UsesTheOldModels,
-    WaitsForStep24,
-    WorksInAThread,
     WrapsTheScheduler,
-    WritesInPlace,
+)
+from faulty.state import (
+    KeepsEveryModel,
+    KeepsItsCount,
+    MixesBranches,
+    SharesItsState,
+    UsesTheOldModels,
+    WorksInAThread,
 )
 
 from sraccel.plugin import Accelerator

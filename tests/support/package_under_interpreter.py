@@ -15,7 +15,9 @@ os.environ["TRITON_INTERPRET"] = "1"
 import torch
 
 from sraccel.accelerators.sageattention import package_kernel
+from sraccel.accelerators.sageattention.diversion import Diversion
 from sraccel.accelerators.sageattention.kernel import AttentionCall
+from sraccel.accelerators.sageattention.tally import Tally
 
 # name: query tokens, key tokens, query heads, key heads, head dim, dtype, is_causal
 CASES: dict[str, tuple[int, int, int, int, int, torch.dtype, bool]] = {
@@ -80,6 +82,24 @@ def compute_overflowing() -> dict[str, Any]:
     }
 
 
+def compute_spiked() -> dict[str, Any]:
+    """One key far from all others: in float16, K less its mean is infinite."""
+    torch.manual_seed(0)
+    query, value = (1e-5 * torch.randn(1, 2, 128, 64)).half(), torch.randn(1, 2, 128, 64).half()
+    key = torch.full_like(query, 5e4)
+    key[:, :, :1] *= -1
+    call = AttentionCall(query, key, value)
+    kernel, tally = package_kernel.PackageKernel(devices=("cpu",)), Tally()
+    exact = torch.nn.functional.scaled_dot_product_attention(query, key, value)
+    return {
+        "direct": kernel.attend(call),
+        "diverted": Diversion(kernel, tally).attend(call, lambda: exact),
+        "exact": exact,
+        "failed": kernel.failed,
+        "afterwards": kernel.unsupported(call),
+    }
+
+
 def compiled_equals_eager() -> bool:
     """Whether the guarded kernel gives the same as one opaque operation of a compiled function."""
     kernel = package_kernel.PackageKernel(devices=("cpu",))
@@ -96,5 +116,6 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     results: dict[str, Any] = {name: compute(case) for name, case in CASES.items()}
     results["overflowing"] = compute_overflowing()
+    results["spiked"] = compute_spiked()
     results["compiled equals eager"] = compiled_equals_eager()
     torch.save(results, sys.argv[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,13 @@ import pytest
 from sraccel_caches import EasyCache, FirstBlock, MagCache, SeaCache
 from sraccel_caches.mag_calibration import Ratios
 from sraccel_example import Bf16Linear, SkipSchedule
+from tqdm import tqdm
 
 from sraccel.recipe.catalogue import installed
 from sraccel.testing import BehaviourError, Target, check_accelerator, standard_targets
 from sraccel.testing.invariants.composition import BUILT_IN, IDLE
+from sraccel.testing.snapshot import Snapshot
+from sraccel.testing.toy import toy_denoiser
 
 ROOT = Path(__file__).parents[2]
 RATIOS = [1.0, 1.01, 1.0, 0.99, 0.98]
@@ -86,6 +90,16 @@ def test_it_behaves_in_a_loop_on_the_toy(name: str) -> None:
             check_accelerator(**ALL[name], targets=toy)
     else:
         assert check_accelerator(**ALL[name], targets=toy).targets == ("a toy denoiser",)
+
+
+def test_a_thread_that_a_library_starts_once_a_process_is_not_left_behind() -> None:
+    if tqdm.monitor is not None:
+        tqdm.monitor.exit()
+        tqdm.monitor = None
+    before = Snapshot.of(toy_denoiser())
+    with tqdm(disable=False):
+        assert tqdm.monitor in threading.enumerate()
+        assert Snapshot.of(toy_denoiser()).threads == before.threads
 
 
 @pytest.mark.slow

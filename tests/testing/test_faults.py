@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 from faults import FAULTY, Faulty
-from faulty import PredictsANumber, SkipsByItself
+from faulty.hooks import PredictsANumber
+from faulty.models import SkipsByItself
 
 from sraccel.testing import INVARIANTS, BehaviourError, check_accelerator
 

@@ -87,10 +87,8 @@ def test_what_changes_blocks_from_within_is_refused(wan: WanPipeline) -> None:
         pytest.param("Wan", marks=pytest.mark.slow),
     ],
 )
-def test_it_behaves(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_behaves(target: str) -> None:
     torch.compiler.reset()
-    # torch shows progress by tqdm, whose thread would stay for the rest of the process
-    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)
     options = {"backend": "aot_eager"}
     targets = [one for one in standard_targets() if one.name == target]
     assert check_accelerator(RegionalCompile, options=options, targets=targets).targets == (target,)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -17,7 +17,9 @@ from sraccel.plugin import (
     RuleOptions,
     Scope,
     Stack,
+    Tunable,
     hookimpl,
+    mean,
 )
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ class Feedback(Accelerator):
     class Options(RuleOptions):
         """Options of the rule."""
 
-        tolerance: float = Field(
+        tolerance: Annotated[float, Tunable(0.05, 5.0, log=True)] = Field(
             0.3,
             gt=0,
             allow_inf_nan=False,
@@ -77,7 +79,7 @@ class Feedback(Accelerator):
         warm_up: int = Field(
             2, ge=1, description="So many first steps are computed, of every model."
         )
-        max_gap: int = Field(
+        max_gap: Annotated[int, Tunable(3, 12)] = Field(
             8, ge=1, description="Steps from one computed step to the next, at most."
         )
         level: Level = Field(
@@ -153,8 +155,8 @@ class Feedback(Accelerator):
 
 
 def _relative_error(expected: torch.Tensor, value: torch.Tensor) -> float:
-    difference = (value.float() - expected.float()).square().mean().sqrt()
-    return float(difference / value.float().square().mean().sqrt().clamp(min=1e-12))
+    difference = mean((value.float() - expected.float()).square()).sqrt()
+    return float(difference / mean(value.float().square()).sqrt().clamp(min=1e-12))
 
 
 def _signal_share(call: Call) -> float:

@@ -30,6 +30,7 @@ from sraccel.plugin import (
     Run,
     Sampling,
     Stack,
+    Tunable,
     hookimpl,
 )
 
@@ -52,13 +53,13 @@ class ForecastPredictor(Accelerator):
     class Options(AcceleratorOptions):
         """Options of the predictor."""
 
-        kind: Kind = Field(
+        kind: Annotated[Kind, Tunable(choices=("taylor", "hermite"))] = Field(
             "hermite",
             description="`reuse` the last value; `taylor` series of finite differences "
             "(TaylorSeer); scaled `hermite` polynomials (HiCache), which go less far; `blend`, "
             "from reuse to order 1 by `alpha` (ScalingCache).",
         )
-        order: int = Field(
+        order: Annotated[int, Tunable(1, 2)] = Field(
             2, ge=0, le=4, description="Of `taylor` and `hermite`; it keeps one value more."
         )
         of: Quantity = Field(

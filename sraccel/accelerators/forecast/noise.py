@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sraccel.plugin import Accelerator, Denoiser
+from sraccel.plugin import Accelerator, Denoiser, mean
 
 if TYPE_CHECKING:
     import torch
@@ -43,8 +43,8 @@ def kept_share(last: torch.Tensor, before: torch.Tensor, noise: float) -> torch.
         last, before: the last two computed values, of one shape.
         noise: relative to the root mean square of the last one.
     """
-    change = (last.float() - before.float()).square().mean()
-    of_noise = 2 * noise**2 * last.float().square().mean()
+    change = mean((last.float() - before.float()).square())
+    of_noise = 2 * noise**2 * mean(last.float().square())
     return (1 - of_noise / change.clamp(min=1e-30)).clamp(0, 1)
 
 

@@ -114,6 +114,8 @@ class SageAttention(Accelerator):
         choice = self._chosen()
         if choice.kernel is None:
             run.warn(f"sageattention does nothing here: no kernel is usable ({choice.lack})")
+        else:
+            choice.kernel.failed = False
 
     @hookimpl
     def run_finished(self, run: Run) -> None:
@@ -124,6 +126,13 @@ class SageAttention(Accelerator):
             kernel=kernel.name if kernel is not None else None,
             attention_calls={role: tally.facts() for role, tally in self._tallies.items()},
         )
+        if kernel is not None and kernel.failed:
+            run.note(self, exact_after_non_finite=True)
+            run.warn(
+                f"sageattention: the kernel {kernel.name!r} gave NaN or infinity where exact "
+                f"attention does not, so that call and all after it, of every model, had exact "
+                f"attention: leave sageattention out for this model, or try its other kernels"
+            )
         computed = _computed(run)
         for role, tally in self._tallies.items():
             for warning in tally.warnings(role, computed=role in computed):

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch.overrides import TorchFunctionMode
 
-from sraccel.accelerators.sageattention.kernel import AttentionCall, Kernel
+from sraccel.accelerators.sageattention.kernel import NON_FINITE, AttentionCall, Kernel
 from sraccel.accelerators.sageattention.tally import Tally
 
 _SDPA = torch.nn.functional.scaled_dot_product_attention
@@ -60,11 +60,23 @@ class Diversion:
                 self.tally.compiled = True
             else:
                 self.tally.compiled_fell_back = reason
-        elif reason is None:
-            self.tally.served += 1
-        else:
+        elif reason is not None:
             self.tally.fell_back[reason] += 1
+        else:
+            return self._checked(call, otherwise)
         return self.kernel.attend(call) if reason is None else otherwise()
+
+    def _checked(self, call: AttentionCall, otherwise: Callable[[], Any]) -> Any:
+        """The kernel's answer; where it alone is not finite, the original's, from now on."""
+        out = self.kernel.attend(call)
+        if not bool(out.isfinite().all()):
+            exact = otherwise()
+            if bool(exact.isfinite().all()):
+                self.kernel.failed = True
+                self.tally.fell_back[NON_FINITE] += 1
+                return exact
+        self.tally.served += 1
+        return out
 
     def _dispatched(self, otherwise: Any) -> Callable[..., Any]:
         from diffusers.models.attention_dispatch import dispatch_attention_fn
@@ -101,8 +113,9 @@ class Diversion:
             q, k, v = (x.transpose(1, 2) for x in (query, key, value))
             call = AttentionCall(q, k, v, attn_mask, dropout_p, is_causal, scale, enable_gqa)
             reason = _beyond(_parallel_config, special) or self.kernel.unsupported(call)
-            out = self._attend(call, reason, original)
-            return out.transpose(1, 2) if reason is None else out
+            if reason is not None:
+                return self._attend(call, reason, original)
+            return self._attend(call, None, lambda: original().transpose(1, 2)).transpose(1, 2)
 
         return attend
 

@@ -7,6 +7,9 @@ from typing import ClassVar, NamedTuple
 
 import torch
 
+NON_FINITE = "NaN or infinity from the kernel"
+"""Why a call keeps the original attention: its output was not finite, or an earlier one's."""
+
 
 class AttentionCall(NamedTuple):
     """The arguments of one `torch.nn.functional.scaled_dot_product_attention`, by its names.
@@ -44,9 +47,12 @@ class Kernel(ABC):
         name: how a recipe and a report name it.
         claims_speed: False for an emulation.
         dtypes: dtypes of query, key and value that it takes.
+        failed: whether it gave NaN or infinity in this run where exact attention does not. All
+            further calls, of every model, then keep the original attention.
     """
 
     name: ClassVar[str]
+    failed: bool = False
     claims_speed: ClassVar[bool] = True
     dtypes: ClassVar[frozenset[torch.dtype]]
 
@@ -57,6 +63,8 @@ class Kernel(ABC):
     def unsupported(self, call: AttentionCall) -> str | None:
         """Why this call must keep the original attention, or None if the kernel can take it."""
         query, key, value = call.query, call.key, call.value
+        if self.failed:
+            return NON_FINITE
         if call.attn_mask is not None:
             return "attention mask"
         if call.dropout_p:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from sraccel.accelerators.sageattention.kernel import NON_FINITE
+
 
 @dataclass
 class Tally:
@@ -55,8 +57,9 @@ class Tally:
             f"processor that cannot be covered ({kind}) and keep the original attention"
             for kind, modules in self.uncovered.items()
         ]
-        if kept := self.fell_back.total():
-            reasons = ", ".join(f"{why} ({n}x)" for why, n in self.fell_back.most_common())
+        known = [(why, n) for why, n in self.fell_back.most_common() if why != NON_FINITE]
+        if kept := sum(n for _, n in known):
+            reasons = ", ".join(f"{why} ({n}x)" for why, n in known)
             found.append(
                 f"sageattention: {kept} of {kept + self.served} attention calls of the denoiser "
                 f"{role!r} kept the original attention: {reasons}"

@@ -20,6 +20,8 @@ from sraccel.plugin import (
     Run,
     Sampling,
     Stack,
+    Tunable,
+    Ways,
     budgets_for,
     hookimpl,
 )
@@ -38,7 +40,7 @@ class Schedule(Accelerator):
         steps: list[Position] | None = Field(
             None, min_length=1, description="The steps that are computed: 0-based."
         )
-        budget: int | None = Field(
+        budget: Annotated[int | None, Tunable(0.08, 0.5, unit="steps", way="budget")] = Field(
             None,
             ge=1,
             description="How many steps are computed; which, a calibration says. On another grid "
@@ -90,10 +92,15 @@ class Schedule(Accelerator):
             self._calibrated = budgets_for("schedule", stack.own, self.options.file)
             self._calibrated.budget(self.options.budget)
 
+    @classmethod
+    def tunable_ways(cls, stack: Stack) -> Ways:
+        """The budgets that the model is calibrated for."""
+        calibrated = budgets_for("schedule", stack.own)
+        return {"budget": {"budget": Tunable(choices=tuple(sorted(calibrated.budgets)))}}
+
     def outlook(self, stack: Stack) -> Iterable[Finding]:
         """What the calibration warns of."""
-        for warning in self._calibrated.warnings if self._calibrated is not None else ():
-            yield Finding("warning", warning)
+        return self._calibrated.outlook(stack) if self._calibrated is not None else ()
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
         """The share of skipped steps, which is known."""

@@ -88,13 +88,15 @@ class SRDiffusion(Accelerator):
         if not self._detector.render_takes(step.solver_step, step.sigma):
             return None
         previous = step.run.previous_step
-        if previous is None or previous.denoiser != RENDER:
+        if previous is None or previous.denoiser is None:  # then no switch will be noticed
             self._residents.switched()
         return RENDER
 
     @hookimpl
     def denoiser_switched(self, step: Step, previous: str, current: str) -> None:
         self._detector.restart()
+        if current == RENDER:  # not before: another rank's choice may be the one that holds
+            self._residents.switched()
 
     @hookimpl
     def step_finished(self, step: Step) -> None:

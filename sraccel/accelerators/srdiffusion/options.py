@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from sraccel.accelerators.srdiffusion.lora import LoraSource
 from sraccel.accelerators.srdiffusion.switching import Rule
-from sraccel.plugin import AcceleratorOptions, ModelSource, Sampling
+from sraccel.plugin import AcceleratorOptions, ModelSource, Sampling, Tunable
 
 Residency = Literal["both", "swap", "prefetch"]
 Handoff = Literal["latent", "reencode"]
@@ -53,7 +53,7 @@ class SRDiffusionOptions(AcceleratorOptions):
         "`model`, `weight_name`, `scale`); those of the pipeline's model do not reach it. `none`: "
         "it is to do without.",
     )
-    threshold: float = Field(
+    threshold: Annotated[float, Tunable(0.002, 0.05, log=True, way="adaptive")] = Field(
         0.01,
         gt=0,
         allow_inf_nan=False,
@@ -66,7 +66,7 @@ class SRDiffusionOptions(AcceleratorOptions):
     max_step: int | None = Field(
         None, ge=0, description="Switch at the latest after this step (0-based)."
     )
-    switch_step: int | None = Field(
+    switch_step: Annotated[int | None, Tunable(0.1, 0.7, unit="steps", way="fixed")] = Field(
         None, ge=0, description="Fixed: the first step of the render model (0-based)."
     )
     switch_sigma: float | None = Field(
@@ -87,7 +87,7 @@ class SRDiffusionOptions(AcceleratorOptions):
         "or the clean latents that it implies (`x0`; the paper's text has the denoised sample). "
         "They switch at different steps: a threshold belongs to one of them.",
     )
-    residency: Residency = Field(
+    residency: Annotated[Residency, Tunable(choices=("both", "swap"), for_memory=True)] = Field(
         "both",
         description="`both` models on the device; `swap`: only the one at work, the other in main "
         "memory; `prefetch`: the render model is copied to the device beside the sketch model's "

@@ -14,10 +14,13 @@ from sraccel.plugin import (
     BudgetFile,
     ConflictError,
     Finding,
+    ModelError,
     Run,
     Sampling,
     Stack,
     StepPlan,
+    Tunable,
+    Ways,
     budgets_for,
     hookimpl,
 )
@@ -34,10 +37,12 @@ class Steps(Accelerator):
     class Options(AcceleratorOptions):
         """Options of placed steps: one of `number`, `positions` and `sigmas`."""
 
-        number: int | None = Field(
+        number: Annotated[int | None, Tunable(0.08, 0.6, unit="steps", way="uniform")] = Field(
             None, ge=1, description="How many steps are taken, placed as `placement` says."
         )
-        placement: Literal["calibrated", "uniform"] = Field(
+        placement: Annotated[
+            Literal["calibrated", "uniform"], Tunable(choices=("uniform",), way="uniform")
+        ] = Field(
             "calibrated",
             description="Of `number`: `calibrated` for this model and number, or `uniform` on the "
             "grid of steps that was asked for.",
@@ -96,12 +101,21 @@ class Steps(Accelerator):
             self._calibrated = budgets_for("steps", stack.own, self.options.file)
             self._calibrated.budget(number)
 
+    @classmethod
+    def tunable_ways(cls, stack: Stack) -> Ways:
+        """Uniform steps, and the numbers that the model is calibrated for."""
+        ways = dict(super().tunable_ways(stack))
+        try:
+            numbers = tuple(sorted(budgets_for("steps", stack.own).budgets))
+        except ModelError:  # it has no calibration
+            return ways
+        return {"calibrated": {"number": Tunable(choices=numbers)}, **ways}
+
     def outlook(self, stack: Stack) -> Iterable[Finding]:
         """How the steps were calibrated."""
         if self._calibrated is not None:
             yield Finding("note", f"steps calibrated on {_provenance(self._calibrated)}")
-            for warning in self._calibrated.warnings:
-                yield Finding("warning", warning)
+            yield from self._calibrated.outlook(stack)
 
     @hookimpl
     def plan_steps(self, plan: StepPlan) -> list[float] | None:

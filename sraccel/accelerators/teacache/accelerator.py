@@ -25,6 +25,7 @@ from sraccel.plugin import (
     Run,
     Sampling,
     Stack,
+    Tunable,
     did_you_mean,
     flow_shift,
     hookimpl,
@@ -60,7 +61,7 @@ class TeaCache(Accelerator):
     class Options(RuleOptions):
         """Options of TeaCache."""
 
-        threshold: float = Field(
+        threshold: Annotated[float, Tunable(0.01, 0.5, log=True)] = Field(
             0.1,
             ge=0,
             allow_inf_nan=False,

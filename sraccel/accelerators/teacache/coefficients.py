@@ -43,6 +43,8 @@ class Coefficients:
             one configuration differ by nothing else.
         caveat: what a user should know before trusting them.
         entry: of the calibration file that they were read from, if any.
+        model: whose they were published for; empty: nobody's.
+        retention: whether they are of the retention variant.
     """
 
     values: tuple[float, ...]
@@ -50,6 +52,8 @@ class Coefficients:
     latent_area: int | None = None
     caveat: str = ""
     entry: CalibrationEntry | None = field(default=None, repr=False, compare=False)
+    model: str = field(default="", repr=False, compare=False)
+    retention: bool = field(default=False, repr=False, compare=False)
 
     def __call__(self, distance: float) -> float:
         """The rescaled distance.
@@ -169,7 +173,13 @@ def _published(entry: Published, denoiser: Denoiser, variant: Variant) -> Coeffi
     values = entry.values(variant)
     if values is None:
         raise _unknown(denoiser, f"the {variant.value} variant has none published for")
-    return Coefficients(values, f"{entry.model}, {variant.value} ({SOURCE})", entry.latent_area)
+    return Coefficients(
+        values,
+        f"{entry.model}, {variant.value} ({SOURCE})",
+        entry.latent_area,
+        model=entry.model,
+        retention=variant is Variant.RETENTION,
+    )
 
 
 def fitted(path: Path, denoiser: Denoiser, variant: Variant) -> Coefficients:

@@ -1,4 +1,4 @@
-"""What TeaCache will skip, where a calibration says so."""
+"""What TeaCache will skip, where a calibration or its authors' measurements say so."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from sraccel.accelerators.teacache.published_speeds import published_share
 from sraccel.plugin import Forecast, flow_shift, same_shift
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ def forecast_of(
     if threshold == 0:
         return Forecast()
     shares: dict[str, tuple[float, float]] = {}
+    published: list[str] = []
+    sizes: list[str] = []
     unknown: dict[str, list[str]] = {}
     for role, candidates in found.items():
         share = expected_share(candidates, threshold, steps, shift)
@@ -37,10 +40,13 @@ def forecast_of(
             unknown.setdefault(share, []).append(role)
         else:
             shares[role] = (share, share)
+            entry = candidates[0].entry
+            published += [role] if entry is None else []
+            sizes += [_size(entry.size)] if entry is not None and entry.size else []
     reasons = ", ".join(f"{' and '.join(roles)}: {why}" for why, roles in unknown.items())
     return Forecast(
         skipped=shares,
-        assumes=_in_words(shares),
+        assumes=_in_words(shares, published, sizes),
         unknown=f"what teacache skips ({reasons})" if reasons else "",
     )
 
@@ -49,7 +55,12 @@ def expected_share(
     candidates: Sequence[Coefficients], threshold: float, steps: int, shift: float | None = None
 ) -> float | str:
     """Share of a denoiser's steps that is skipped, or why it is not known."""
-    entry = candidates[0].entry if len(candidates) == 1 else None
+    only = candidates[0] if len(candidates) == 1 else None
+    if only is not None and only.model:
+        share = published_share(only.model, only.retention, threshold)
+        if share is not None:
+            return share
+    entry = None if only is None else only.entry
     if entry is None or not entry.thresholds:
         return "no table of thresholds, which `sraccel calibrate teacache` makes"
     if entry.num_inference_steps != [steps]:
@@ -72,6 +83,16 @@ def _interpolated(rows: Sequence[ThresholdRow], threshold: float) -> float:
     return rows[0].skipped
 
 
-def _in_words(shares: Mapping[str, tuple[float, float]]) -> str:
+def _size(size: Mapping[str, int]) -> str:
+    """`64 x 64 x 8`, as the calibration's runs were."""
+    return " x ".join(map(str, size.values()))
+
+
+def _in_words(
+    shares: Mapping[str, tuple[float, float]], published: Sequence[str], sizes: Sequence[str]
+) -> str:
     listed = ", ".join(f"{share:.0%} of the {role} steps" for role, (share, _) in shares.items())
-    return f"teacache skips {listed}, as in the calibration's whole runs" if shares else ""
+    at = f" (at {' and '.join(dict.fromkeys(sizes))})" if sizes else ""
+    sources = [f"as in the calibration's whole runs{at}"] * (len(published) < len(shares))
+    sources += ["as its authors' published times imply"] * bool(published)
+    return f"teacache skips {listed}, {' or '.join(sources)}" if shares else ""

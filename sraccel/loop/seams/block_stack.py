@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import ConflictError, LoopError
 from sraccel.loop.intercept import CALL, Bypass, Interception, Later, is_compiled
+from sraccel.loop.seams.shard import Arguments, shard_of, splitting_hooks
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +42,7 @@ class BlockStackSeam:
         self._probes = False  # whether blocks come before the span
         self._watched: list[Any] = []  # the blocks as they are now, and are to remain
         self._sole = False  # whether the first block of the span is the last one, too
+        self._splits: list[Any] = []  # hooks that split a sequence where the stack begins
 
     def install(self) -> Iterator[Interception | Bypass | Later]:
         """Put the layers in place, one after the other.
@@ -52,6 +54,7 @@ class BlockStackSeam:
         check_block_stack(self._denoiser, self._hooks, self._skipping)
         blocks = self._adapter.blocks(module)
         self._watched = list(blocks)
+        self._splits = splitting_hooks(blocks[0])
         span = blocks[self._skipping.span_of(self._denoiser)]
         tail = self._adapter.tail(module) if span[-1] is blocks[-1] else None
         if tail is None:
@@ -109,12 +112,16 @@ class BlockStackSeam:
         if self._call is not None:
             if self._entered:
                 raise self._nested()
-            self._see_input(self._call, args, kwargs)
+            self._see_input(self._call, (args, kwargs))
         return inner(*args, **kwargs)
 
-    def _see_input(self, call: Call, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        call.block_arguments = (args, kwargs)
-        call.block_input = call.span_input = self._adapter.block_input(args, kwargs)
+    def _see_input(self, call: Call, given: Arguments) -> Arguments:
+        """Show the call what the first block sees; returned, too."""
+        if self._splits:
+            given = shard_of(self._watched[0], self._splits, given)
+        call.block_arguments = given
+        call.block_input = call.span_input = self._adapter.block_input(*given)
+        return given
 
     def _head(self, inner: Any, *args: Any, **kwargs: Any) -> Any:
         call = self._call
@@ -126,10 +133,11 @@ class BlockStackSeam:
         if self._entered:
             raise self._nested()
         self._entered = True
+        seen = args, kwargs
         if self._probes:
             call.span_input = self._adapter.block_input(args, kwargs)
         else:
-            self._see_input(call, args, kwargs)
+            seen = self._see_input(call, seen)
         if self._skipping.blocks:
             self._residual = self._skipping.stand_in(call, "blocks", call.span_input)
         if self._call is not call:
@@ -137,6 +145,7 @@ class BlockStackSeam:
         if self._residual is None:
             return inner(*args, **kwargs)
         self._bypass.open()
+        args, kwargs = seen
         return inner(*args, **kwargs) if self._sole else self._skip(*args, **kwargs)
 
     def _nested(self) -> LoopError:

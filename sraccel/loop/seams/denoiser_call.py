@@ -12,6 +12,7 @@ from sraccel.loop.denoiser import denoiser_of
 from sraccel.loop.denoiser_adapter import named
 from sraccel.loop.history import Like
 from sraccel.loop.intercept import CALL, Interception
+from sraccel.loop.measure import measured_over
 from sraccel.loop.seams.model_output import OutputForm, prediction_of
 from sraccel.loop.seams.sibling_call import call_sibling
 
@@ -95,7 +96,12 @@ class DenoiserCallSeam:
         latents = _tensor(args[0] if args else kwargs[self._denoiser.adapter.latents])
         call = step.open_call(self._denoiser, branch, latents)
         respond = self._answer if self._skipping.answers else self._evaluate
-        output = respond(call, inner, (args, kwargs))
+        agreement = step.run.agreement
+        if agreement is None:
+            output = respond(call, inner, (args, kwargs))
+        else:
+            with measured_over(agreement, call):
+                output = respond(call, inner, (args, kwargs))
         _log.debug("%r: %s", call, call.answered_by or call.reused_by or "computed")
         call.release()
         return output
@@ -112,8 +118,10 @@ class DenoiserCallSeam:
             return self._evaluate(call, inner, given)
         call.answered_by, prediction = answer
         for evaluation in call.evaluations:
-            if evaluation.denoiser.role != call.requested:
-                evaluation.chosen_by = evaluation.chosen_by or call.answered_by
+            if evaluation.denoiser is call.denoiser:
+                evaluation.chosen_by = call.chosen_by
+            elif evaluation.denoiser.role != call.requested:
+                evaluation.chosen_by = call.answered_by
         call.marks = (started, clock.mark())
         hooks.denoiser_called(call, prediction)
         return self._form.of(prediction, given[1].get("return_dict", True))

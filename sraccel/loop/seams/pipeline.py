@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
@@ -19,6 +19,7 @@ from sraccel.loop.seams.pipeline_state import PipelineState
 from sraccel.loop.step_plan import StepPlan, impose
 
 if TYPE_CHECKING:
+    from sraccel.loop.agreement import Agreement
     from sraccel.loop.hooks import LoopHooks
     from sraccel.loop.schedule import Schedule
     from sraccel.loop.tracker import Tracker
@@ -38,6 +39,7 @@ class PipelineSeam:
         schedule: Schedule,
         hooks: LoopHooks,
         reapply: Callable[[], None],
+        agreement: Agreement | None,
     ) -> None:
         self._pipeline = pipeline
         self._scheduler = pipeline.scheduler
@@ -45,6 +47,7 @@ class PipelineSeam:
         self._schedule = schedule
         self._hooks = hooks
         self._reapply = reapply  # the stack's layers
+        self._agreement = agreement
         self._step_signature = inspect.signature(type(pipeline.scheduler).step)
         self._schedule_signature = inspect.signature(type(pipeline.scheduler).set_timesteps)
         self._state = PipelineState(pipeline)
@@ -95,10 +98,21 @@ class PipelineSeam:
         """Ask which noise levels are taken, and set the scheduler to them."""
         plan = StepPlan.of(self._scheduler)
         planned = self._hooks.plan_steps(plan)
+        if self._agreement is not None:
+            planned = self._agreed(plan, planned)
         if planned is not None:
             accelerator, answer = planned
             impose(self._scheduler, plan, answer, accelerator, self._schedule.noise_space)
             self._schedule.planned(plan.num_inference_steps, accelerator)
+
+    def _agreed(
+        self, plan: StepPlan, own: tuple[str, Any] | None
+    ) -> tuple[str, Sequence[float]] | None:
+        """What all ranks plan."""
+        assert self._agreement is not None
+        levels = self._agreement.planned(plan.num_inference_steps, None if own is None else own[1])
+        name = self._hooks.who("plan_steps")[0] if own is None else own[0]
+        return None if levels is None else (name, levels)
 
     def _check_steps(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Refuse a run without steps, of which schedulers say nothing, or nothing clear."""

@@ -22,8 +22,6 @@ from sraccel.report.page.timeline import timeline
 if TYPE_CHECKING:
     from sraccel.report.model import Report
 
-SMALL = 200
-"""Pixels of a side, below which a video looks coarse on a page."""
 RUN = Shell(SHARED, "run.html.jinja", ("timeline.css", "run.css"), ("player.js", "run.js"))
 
 
@@ -57,16 +55,9 @@ def render_page(report: Report, videos: Mapping[str, Path], notes: Sequence[str]
         notices=[*notices(report), *notes],
         figures=figures(report),
         clips=load_clips(videos),
-        small=_small_size(report),
         timeline=timeline(report),
         attribution=attribution(report),
         switch=switch_facts(report),
         prompt=prompt_of(report),
         details=details(report),
     )
-
-
-def _small_size(report: Report) -> tuple[int, int] | None:
-    """Width and height of frames so small that they look broken where nobody says so."""
-    size = report.origin.frame_size if report.origin is not None else None
-    return size if size is not None and min(size) < SMALL else None

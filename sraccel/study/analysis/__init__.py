@@ -4,7 +4,7 @@ In: records of runs (`CellRun`) and the study's cells. Out: an `Analysis` with e
 interval; nothing is read from or written to a disk, and no torch is needed. From bottom to top:
 `blocks` (arrays) and `resampling` (the bootstrap), `outcome`, then `cell_results` and `effects`.
 
-Others use: `analyse` and `Loss`.
+Others use: `analyse`, `Loss`, and `resampling`.
 """
 
 from sraccel.study.analysis.analysis import analyse

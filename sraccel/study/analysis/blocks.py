@@ -24,8 +24,10 @@ Loss = Callable[[float, float], float]
 """Called as `loss(value, value_of_bare_in_the_same_block)`; more is worse, 0 is as good as bare."""
 
 SecondsOf = Callable[[CellRun], float | None]
-Times = dict[tuple[int, int], float]
-"""Seconds of a cell in a block, by repeat and session."""
+When = tuple[int, int, str]
+"""Repeat, session, and the device, which no comparison goes beyond."""
+Times = dict[When, float]
+"""Seconds of a cell in a block."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Axes:
 
         Runs of the same repeat lie near each other in time, so that a machine that drifts has
         drifted for both. Where a study was stopped within a block, that holds for the runs of one
-        session.
+        session. Both ran on one device: what a device does to all of its runs leaves the ratio.
         """
         times = self._times(seconds_of)
         ratios = self.empty()
@@ -137,7 +139,7 @@ class Axes:
         for run in self.finished:
             seconds = seconds_of(run)
             if seconds is not None and seconds > 0:
-                when = (run.repeat, run.session)
+                when = (run.repeat, run.session, run.device)
                 times.setdefault((run.block, run.cell), {})[when] = seconds
         return times
 
@@ -160,8 +162,9 @@ class Axes:
         return lost
 
 
-def _beside(when: tuple[int, int], bare: Times) -> float | None:
-    """Seconds of the bare run to compare with: of the same repeat, best of the same session."""
+def _beside(when: When, bare: Times) -> float | None:
+    """Seconds of the bare run to compare with: same repeat and device, best of the same session."""
     if when in bare:
         return bare[when]
-    return next((seconds for (repeat, _), seconds in bare.items() if repeat == when[0]), None)
+    repeat, _, device = when
+    return next((time for (at, _, on), time in bare.items() if (at, on) == (repeat, device)), None)

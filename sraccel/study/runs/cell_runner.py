@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sraccel.comparison.costs import Probe
 from sraccel.comparison.paired_runs import finished
+from sraccel.comparison.probing import Probe
 from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose
 from sraccel.errors import ModelError, PluginError
 from sraccel.loop.clock import median
 from sraccel.models.arguments import check_arguments, defaults_of
 from sraccel.models.checksum import weights_checksum
+from sraccel.report.build import environment
 from sraccel.report.origin import frames_sha256
-from sraccel.study.cell import BARE, Block, Cell, CellRun
+from sraccel.study.cell import BARE, Block, Cell, CellRun, Wanted
 from sraccel.text import printable
 from sraccel.video.frames import frames_of
 
@@ -55,6 +57,13 @@ class FinishedRun:
     record: CellRun
     frames: torch.Tensor | None
     report: Report
+
+
+Take = Callable[[Wanted, "FinishedRun | str"], object]
+"""Called as `take(wanted, run)` when a run has ended; with the error's text if it failed."""
+
+
+Again = Callable[[Wanted], Iterator[Wanted]]
 
 
 class WarmUp(Probe):
@@ -202,6 +211,31 @@ class CellRunner:
         steps = self.steps(cell) * self.warm_step_seconds[cell.name]
         return self.warm_rest_seconds[cell.name] + steps
 
+    def slow(self) -> list[str]:
+        """Accelerators that claim no speed here; known once a stack was attached."""
+        used = (item for stack in self.stacks.values() for item in stack.accelerators)
+        return sorted({item.name for item in used if not item.claims_speed})
+
+    def make(self, blocks: Iterable[Iterator[Wanted]], take: Take, again: Again) -> None:
+        """Make the runs of blocks, one after the other.
+
+        Args:
+            blocks: the runs of each; the next one is asked for when the one before was taken.
+            take: keeps what came of a run.
+            again: what is missing of a block whose device is lost; not here.
+        """
+        for runs in blocks:
+            for wanted in runs:
+                take(wanted, self.attempt(wanted))
+
+    def attempt(self, wanted: Wanted) -> FinishedRun | str:
+        """Run a cell; of a run that failed, the error."""
+        try:
+            return self.run(*wanted)
+        except Exception as error:  # of any plugin, or the pipeline: the others go on
+            _free_memory()
+            return error_text(error)
+
     def run(self, name: str, block: Block, repeat: int) -> FinishedRun:
         """Run a cell once.
 
@@ -230,6 +264,7 @@ class CellRunner:
             repeat=repeat,
             call_seconds=seconds,
             started=started,
+            device=_device(stack),
             frames_sha256=None if frames is None else frames_sha256(frames),
             **_measured(report),
             warnings=[printable(text) for text in report.warnings] if cell.accelerators else [],
@@ -257,6 +292,26 @@ def quiet_collector() -> Iterator[None]:
         yield
     finally:
         gc.unfreeze()
+
+
+def _free_memory() -> None:
+    """After an error, which may have been a lack of it."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _device(stack: Stack) -> str:
+    """What a stack runs on, so that it is told from the others of its machine and of others."""
+    import torch
+
+    device = stack.device
+    name = environment(device)["device"]
+    if device.type == "cuda":
+        name += f" {torch.cuda.get_device_properties(device).uuid}"
+    return f"{name} on {platform.node()}"
 
 
 def _taken(stack: Stack) -> Report:

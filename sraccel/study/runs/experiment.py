@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sraccel.errors import ConflictError, RecipeError
 from sraccel.loop.clock import median
-from sraccel.study.cell import Block, Cell, CellRun
+from sraccel.study.cell import Block, Cell, CellRun, Wanted
 from sraccel.study.plan.design import cells_of
 from sraccel.study.plan.study import Study
-from sraccel.study.runs.cell_runner import CellRunner, check_call
+from sraccel.study.runs.cell_runner import Again, CellRunner, Take, check_call
 from sraccel.study.runs.watcher import CellForecast, StudyForecast, Watcher
 
 if TYPE_CHECKING:
@@ -21,21 +21,42 @@ if TYPE_CHECKING:
     from sraccel.study.plan.plan import Plan
 
 
+class Runner(Protocol):
+    """What makes runs: a `CellRunner` here, or workers elsewhere; its methods are documented there.
+
+    Attributes:
+        refused: why a cell cannot run at all, by its name.
+    """
+
+    @property
+    def refused(self) -> dict[str, str]: ...
+
+    def steps(self, cell: Cell) -> int: ...
+
+    def warm_up(self, block: Block) -> None: ...
+
+    def warm_call_seconds(self, cell: Cell) -> float | None: ...
+
+    def slow(self) -> list[str]: ...
+
+    def make(self, blocks: Iterable[Iterator[Wanted]], take: Take, again: Again) -> None: ...
+
+
 @dataclass
 class Experiment:
-    """A study on a pipeline.
+    """A study, and what makes its runs.
 
     Attributes:
         study: the recipe and its plan.
         cells: all, the bare one first.
-        runner: runs them.
+        runner: makes them.
         blocks: in order: all prompts with the first seed, then with the next one.
         watcher: hears how it goes.
     """
 
     study: Study
     cells: list[Cell]
-    runner: CellRunner
+    runner: Runner
     blocks: list[Block]
     watcher: Watcher
 
@@ -48,25 +69,30 @@ class Experiment:
         watcher: Watcher,
         adapters: Sequence[DenoiserAdapter],
     ) -> Experiment:
-        """Everything that can be known before a model is asked.
+        """A study on a pipeline: everything that can be known before a model is asked.
 
         Raises:
             RecipeError: the study is not valid, or names no prompts.
             ModelError: the call cannot be made.
         """
         study = Study.load(source)
+        runner = cell_runner_of(pipe, study, call, watcher, adapters)
+        made = cls.under(runner, study, watcher)
+        made.check_steps()
+        return made
+
+    @classmethod
+    def under(cls, runner: Runner, study: Study, watcher: Watcher) -> Experiment:
+        """A study whose runs anything makes.
+
+        Raises:
+            RecipeError: it names no prompts.
+        """
         plan = study.study
         if not plan.prompts:
             raise RecipeError("the study has no prompts: name a file, or list them")
-        given = {**study.sampling.arguments(), **call}
-        arguments = {name: value for name, value in given.items() if value is not None}
-        check_call(pipe, arguments)
-        cells = cells_of(study)
-        runner = CellRunner(pipe, cells, arguments, adapters, watcher.step)
         blocks = [Block(prompt, seed) for seed in plan.seeds for prompt in plan.prompts]
-        made = cls(study, cells, runner, blocks, watcher)
-        made.check_steps()
-        return made
+        return cls(study, cells_of(study), runner, blocks, watcher)
 
     @property
     def plan(self) -> Plan:
@@ -138,12 +164,6 @@ class Experiment:
     def facts(self) -> dict[str, Any]:
         """What a report says of the study, besides its runs; as JSON."""
         study = self.study
-        slow = {  # known once a stack was attached
-            item.name
-            for stack in self.runner.stacks.values()
-            for item in stack.accelerators
-            if not item.claims_speed
-        }
         return {
             "name": study.name,
             "description": study.description,
@@ -152,5 +172,23 @@ class Experiment:
             ),
             "plan": self.plan.model_dump(mode="json"),
             "accelerators": self.accelerators,
-            "claims_no_speed": sorted(slow),
+            "claims_no_speed": self.runner.slow(),
         }
+
+
+def cell_runner_of(
+    pipe: Any,
+    study: Study,
+    call: Mapping[str, Any],
+    watcher: Watcher,
+    adapters: Sequence[DenoiserAdapter],
+) -> CellRunner:
+    """What runs the cells of a study on a pipeline, nothing composed yet.
+
+    Raises:
+        ModelError: the call cannot be made.
+    """
+    given = {**study.sampling.arguments(), **call}
+    arguments = {name: value for name, value in given.items() if value is not None}
+    check_call(pipe, arguments)
+    return CellRunner(pipe, cells_of(study), arguments, adapters, watcher.step)

@@ -42,7 +42,7 @@ class Header(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    schema_version: Literal[2] = 2  # rises with that of the reports in the store
+    schema_version: Literal[3] = 3  # rises with that of the reports in the store
     pipeline: str
     models: dict[str, dict[str, str | None]] = Field(
         description="Class, dtype and a checksum of each part, the denoisers that accelerators "

@@ -6,14 +6,15 @@ import json
 import math
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sraccel.errors import LoopError
 from sraccel.loop.clock import median
 from sraccel.study.analysis import analyse
-from sraccel.study.cell import BARE, Block, CellRun
-from sraccel.study.runs.cell_runner import FinishedRun, error_text, quiet_collector
+from sraccel.study.cell import BARE, Block, CellRun, Wanted
+from sraccel.study.runs.cell_runner import FinishedRun, quiet_collector
 from sraccel.study.runs.experiment import Experiment
 from sraccel.study.runs.watcher import Position
 
@@ -27,14 +28,6 @@ QUICK_RESAMPLES = 1000
 """To see whether the intervals are narrow enough; the report takes more."""
 
 
-class Wanted(NamedTuple):
-    """A run: which cell, in which block, in which round (0-based)."""
-
-    cell: str
-    block: Block
-    repeat: int
-
-
 class Rounds:
     """Makes the runs of a study that are not on disk yet."""
 
@@ -43,7 +36,8 @@ class Rounds:
         self._records: dict[int, CellRun] = {}
         self._runs_of: dict[str, list[CellRun]] = defaultdict(list)
         self._done: dict[Wanted, CellRun] = {}
-        self._begun = False
+        self._begun, self._spent = False, False
+        self._undo = ExitStack()
         self._deadline = math.inf
         for number, record in store.records().items():
             self._note(number, record)
@@ -55,30 +49,38 @@ class Rounds:
             LoopError: the bare pipeline does not finish its runs.
             OutputError: a run cannot be kept; those before it are.
         """
-        with ExitStack() as undo:
+        with self._undo:
             for repeat in range(self._experiment.plan.repeats):
-                for block in self._experiment.blocks:
-                    if not self._run_block(block, repeat, undo):
-                        return "budget"
+                blocks = (self._block(one, repeat) for one in self._experiment.blocks)
+                self._experiment.runner.make(blocks, self._take, self._again)
+                if self._spent:
+                    return "budget"
                 if self._precise(repeat):
                     return "precise"
         return "repeats"
 
-    def _run_block(self, block: Block, repeat: int, undo: ExitStack) -> bool:
-        """Run what is missing of a block; False: the budget is spent."""
+    def _block(self, block: Block, repeat: int) -> Iterator[Wanted]:
+        """What is missing of a block, run by run: each is on disk when the next is asked for."""
         for name in self._missing(block, repeat):
-            self._begin(undo)
+            self._begin()
             if self._hopeless(name):
                 continue
             if time.monotonic() + (self._typical(name) or 0.0) > self._deadline:
-                return False
+                self._spent = True
+            if self._spent:
+                return
             wanted = Wanted(name, block, repeat)
             self._experiment.watcher.begun(self._position(wanted))
-            self._run(wanted)
+            yield wanted
         self._judge.finish(block, self._records)
-        return True
 
-    def _begin(self, undo: ExitStack) -> None:
+    def _again(self, wanted: Wanted) -> Iterator[Wanted]:
+        """What is missing of a block whose device is lost: in a session, and beside a bare run, of
+        its own."""
+        self._store.start_session(self._experiment.facts())
+        return self._block(wanted.block, wanted.repeat)
+
+    def _begin(self) -> None:
         """Before the first run: warm up, and say what will be run."""
         if self._begun:
             return
@@ -92,7 +94,7 @@ class Rounds:
             if error not in [run.error for run in self._runs_of[name] if run.block in blocks]:
                 self._add(_failed(Wanted(name, self._experiment.blocks[0], 0), error))
         self._experiment.watcher.planned(self._experiment.forecast(list(self._records.values())))
-        undo.enter_context(quiet_collector())
+        self._undo.enter_context(quiet_collector())
         if self._experiment.plan.budget is not None:
             self._deadline = time.monotonic() + self._experiment.plan.budget
 
@@ -176,14 +178,12 @@ class Rounds:
         left = self._deadline - time.monotonic()
         return None if math.isinf(left) else max(0.0, left)
 
-    def _run(self, wanted: Wanted) -> None:
-        try:
-            finished = self._experiment.runner.run(wanted.cell, wanted.block, wanted.repeat)
-        except Exception as error:  # of any plugin, or the pipeline: the others go on
-            _free_memory()
-            self._add(_failed(wanted, error_text(error)))
+    def _take(self, wanted: Wanted, run: FinishedRun | str) -> None:
+        """Put a run on disk, or what it failed with."""
+        if isinstance(run, str):
+            self._add(_failed(wanted, run))
         else:
-            self._keep(finished)
+            self._keep(run)
 
     def _keep(self, finished: FinishedRun) -> None:
         """Put a run on disk: its frames, if they are needed, and then what was measured."""
@@ -219,14 +219,3 @@ def _failed(wanted: Wanted, error: str) -> CellRun:
     return CellRun(
         cell=cell, prompt=prompt, seed=seed, repeat=repeat, outcome="failed", error=error
     )
-
-
-def _free_memory() -> None:
-    """After an error, which may have been a lack of it."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -21,7 +21,7 @@ CREATE TABLE runs (
     cell TEXT NOT NULL, prompt TEXT NOT NULL, seed INTEGER NOT NULL, repeat INTEGER NOT NULL,
     outcome TEXT NOT NULL, error TEXT,
     seconds REAL, call_seconds REAL, started TEXT NOT NULL,
-    frames_sha256 TEXT, reused_calls INTEGER NOT NULL, calls INTEGER NOT NULL,
+    device TEXT NOT NULL, frames_sha256 TEXT, reused_calls INTEGER NOT NULL, calls INTEGER NOT NULL,
     switch_step INTEGER, steps INTEGER NOT NULL, warnings TEXT NOT NULL, report TEXT
 );
 CREATE UNIQUE INDEX one_finished ON runs (cell, prompt, seed, repeat, session)
@@ -34,7 +34,8 @@ CREATE TABLE quality (
 TABLES = ("header", "sessions", "ends", "runs", "quality")
 COLUMNS = (
     "session", "cell", "prompt", "seed", "repeat", "outcome", "error", "seconds", "call_seconds",
-    "started", "frames_sha256", "reused_calls", "calls", "switch_step", "steps", "warnings",
+    "started", "device", "frames_sha256", "reused_calls", "calls", "switch_step", "steps",
+    "warnings",
 )  # fmt: skip
 """Of `runs`, but for the number and the report."""
 

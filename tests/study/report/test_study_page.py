@@ -177,6 +177,7 @@ def test_videos_come_bare_first_then_the_full_stack_and_each_with_its_speedup(tm
     path = tmp_path / showcase.videos["bare"]
     assert base64.b64decode(video["src"].split(",")[1]) == path.read_bytes()
     assert len(made.all("video")) == 12
+    assert made.text.count("videos of 96 by 64 pixels, shown larger here") == 1
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a video"])

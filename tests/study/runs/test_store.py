@@ -151,7 +151,7 @@ def test_a_study_of_an_older_sraccel_is_refused_naming_both_versions(tmp_path: P
         store.start_session({})
         store.add(run(), "the report of that version")
     for opening in (lambda: Store.begin(tmp_path, HEADER), lambda: Store.read(tmp_path)):
-        with pytest.raises(ConflictError, match=r"schema_version 1, and this sraccel reads 2: use"):
+        with pytest.raises(ConflictError, match=r"schema_version 1, and this sraccel reads 3: use"):
             opening()
 
 

@@ -123,3 +123,48 @@ class FirstBlocksCache(Accelerator):
     def residual_computed(self, call: Call) -> None:
         state: dict[str, Any] = call.memory(self, dict)
         state["computed"] = state["latest"]
+
+
+class DiCache(Accelerator):
+    """A rule and a predictor that both go by the first block (arXiv 2508.17356).
+
+    It skips while the change of the first block's output, summed since the last computed step, is
+    small; the way that its residual has gone since then says how far the whole stack's has gone.
+    """
+
+    name = "dicache"
+    block_span = (1, None)
+    history_length = 2
+
+    def __init__(self, threshold: float, furthest: float = 1.5) -> None:
+        super().__init__()
+        self.threshold, self.furthest = threshold, furthest
+
+    @hookimpl
+    def skip_blocks(self, call: Call) -> bool:
+        state: dict[str, Any] = call.memory(self, lambda: {"changed": 0.0, "probes": []})
+        output, before = call.span_input.clone(), state.get("output")
+        state["output"] = output
+        if before is None:
+            return False
+        state["changed"] += float(rel_l1_distance(output, before))
+        return bool(state["changed"] < self.threshold)
+
+    @hookimpl
+    def residual_computed(self, call: Call) -> None:
+        state: dict[str, Any] = call.memory(self, dict)
+        state["changed"] = 0.0
+        state["probes"] = [*state["probes"], call.probe_residual][-self.history_length :]
+
+    def history_value(self, call: Call, value: torch.Tensor) -> torch.Tensor:
+        return value + call.probe_residual
+
+    @hookimpl
+    def predict(self, call: Call) -> torch.Tensor:
+        whole = call.history[-1].value
+        if len(call.history) == self.history_length:
+            older, newer = call.memory(self, dict)["probes"]
+            gone = (call.probe_residual - older).abs().mean() / (newer - older).abs().mean()
+            earlier = call.history[0].value
+            whole = earlier + gone.clamp(1, self.furthest) * (whole - earlier)
+        return whole - call.probe_residual

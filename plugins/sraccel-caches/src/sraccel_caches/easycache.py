@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
-from sraccel.plugin import Accelerator, Call, RuleOptions, Scope, hookimpl
+from sraccel.plugin import Accelerator, Call, RuleOptions, Scope, Tunable, hookimpl, mean
 
 if TYPE_CHECKING:
     import torch
@@ -45,13 +45,15 @@ class EasyCache(Accelerator):
     class Options(RuleOptions):
         """Options of EasyCache."""
 
-        threshold: float = Field(
+        threshold: Annotated[float, Tunable(0.01, 0.4, log=True)] = Field(
             0.05,
             ge=0,
             allow_inf_nan=False,
             description="Skip while the accumulated relative change (a ratio) is below this.",
         )
-        warm_up: int = Field(10, ge=2, description="So many first steps are always computed.")
+        warm_up: Annotated[int, Tunable(2, 12)] = Field(
+            10, ge=2, description="So many first steps are always computed."
+        )
         scope: Scope = Field(
             "first", description="The `first` branch decides for all, as published; or `each`."
         )
@@ -93,4 +95,4 @@ class EasyCache(Accelerator):
 
 
 def _mean(values: torch.Tensor) -> float:
-    return float(values.abs().mean())
+    return float(mean(values.abs()))

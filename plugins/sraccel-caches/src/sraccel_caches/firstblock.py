@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from sraccel.plugin import (
     AcceleratorOptions,
     Call,
     RuleOptions,
+    Tunable,
     hookimpl,
     rel_l1_distance,
 )
@@ -44,7 +45,7 @@ class FirstBlock(Accelerator):
     class Options(RuleOptions):
         """Options of FirstBlockCache."""
 
-        threshold: float = Field(
+        threshold: Annotated[float, Tunable(0.02, 0.6, log=True)] = Field(
             0.05,
             ge=0,
             allow_inf_nan=False,

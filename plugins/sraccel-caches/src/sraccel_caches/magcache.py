@@ -16,6 +16,7 @@ from sraccel.plugin import (
     RuleOptions,
     Run,
     Stack,
+    Tunable,
     did_you_mean,
     hookimpl,
 )
@@ -46,11 +47,13 @@ class MagCache(Accelerator):
             "model for which it was published, a file of `sraccel calibrate magcache`, or a list "
             "with a value a step.",
         )
-        threshold: float = Field(
+        threshold: Annotated[float, Tunable(0.02, 0.5, log=True)] = Field(
             0.06, ge=0, allow_inf_nan=False, description="Skip while the accumulated error is less."
         )
-        max_skips: int = Field(3, ge=1, description="Steps skipped in a row, at most.")
-        retention: float = Field(
+        max_skips: Annotated[int, Tunable(1, 8)] = Field(
+            3, ge=1, description="Steps skipped in a row, at most."
+        )
+        retention: Annotated[float, Tunable(0.04, 0.3)] = Field(
             0.2, ge=0, le=1, description="The share of the run's first steps that are computed."
         )
 

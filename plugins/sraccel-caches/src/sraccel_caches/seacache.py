@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -13,6 +13,7 @@ from sraccel.plugin import (
     ModelError,
     RuleOptions,
     Stack,
+    Tunable,
     hookimpl,
     rel_l1_distance,
 )
@@ -46,13 +47,15 @@ class SeaCache(Accelerator):
     class Options(RuleOptions):
         """Options of SeaCache."""
 
-        threshold: float = Field(
+        threshold: Annotated[float, Tunable(0.05, 0.8, log=True)] = Field(
             0.2,
             ge=0,
             allow_inf_nan=False,
             description="Skip while the accumulated relative L1 change (a ratio) is below this.",
         )
-        max_skips: int = Field(2, ge=0, description="Steps skipped in a row, at most; 0: no limit.")
+        max_skips: Annotated[int, Tunable(1, 8)] = Field(
+            2, ge=0, description="Steps skipped in a row, at most; 0: no limit."
+        )
         first: int = Field(1, ge=1, description="So many first steps are always computed.")
         last: int = Field(1, ge=0, description="So many last steps are always computed.")
         power: float = Field(

@@ -68,7 +68,7 @@ class DiffusersCache(Accelerator):
     @hookimpl
     def check_stack(self, stack: Stack) -> None:
         for other in stack.accelerators:
-            if "compilation" in {getattr(claim, "name", claim) for claim in other.claims}:
+            if other.makes_claim("compilation"):
                 raise ConflictError(
                     f"{self.name} and {other.name!r}: the cache's hooks lie inside the blocks, "
                     f"which would be compiled again and again; leave one of them out",

@@ -50,7 +50,7 @@ class HybridStitch(Accelerator):
     @hookimpl
     def check_stack(self, stack: Stack) -> None:
         for other in stack.accelerators:
-            if "compilation" in {getattr(claim, "name", claim) for claim in other.claims}:
+            if other.makes_claim("compilation"):
                 raise ConflictError(
                     f"{self.name} and {other.name!r}: blocks that take a changing part of the "
                     f"tokens would be compiled again and again; leave one of them out",

@@ -61,9 +61,9 @@ from diffusers import (
 from diffusers.guiders import ClassifierFreeGuidance
 from tiny_models import TEXT_DIM, frozen
 
-from tiny.family import IMAGE, PROMPT
+from tiny.family import IMAGE, PROMPT, TinyFamily
 from tiny.sd3 import image_vae
-from tiny.unadapted.made import HEADS, ROPE, SMALL, SQUARE, family, masks
+from tiny.unadapted.made import HEADS, LATENTS, PACKED, ROPE, SMALL, SQUARE, family, masks
 
 MASKED = {**SQUARE, **masks("prompt_attention_mask")}
 shifted = partial(FlowMatchEulerDiscreteScheduler, use_dynamic_shifting=True)
@@ -103,11 +103,7 @@ BRIA = family(
     BriaPipeline,
     BriaTransformer2DModel,
     {
-        **HEADS,
-        "in_channels": 16,
-        "num_layers": 2,
-        "num_single_layers": 2,
-        "joint_attention_dim": TEXT_DIM,
+        **PACKED,
         "axes_dims_rope": list(ROPE),
     },
     scheduler=EulerDiscreteScheduler,
@@ -115,11 +111,7 @@ BRIA = family(
     parts={"vae": plain_vae},
 )
 CHROMA_CONFIG: dict[str, Any] = {
-    **HEADS,
-    "in_channels": 16,
-    "num_layers": 2,
-    "num_single_layers": 2,
-    "joint_attention_dim": TEXT_DIM,
+    **PACKED,
     "axes_dims_rope": ROPE,
     "approximator_hidden_dim": 16,
     "approximator_num_channels": 16,
@@ -140,10 +132,7 @@ CHROMA_IMAGE_TO_IMAGE = family(
     parts={"vae": plain_vae},
 )
 COGVIEW_CONFIG: dict[str, Any] = {
-    **HEADS,
-    "in_channels": 4,
-    "out_channels": 4,
-    "num_layers": 2,
+    **LATENTS,
     "text_embed_dim": TEXT_DIM,
     "time_embed_dim": 8,
     "condition_dim": 4,
@@ -167,10 +156,8 @@ DIT = family(
     DiTPipeline,
     DiTTransformer2DModel,
     {
-        **HEADS,
-        "in_channels": 4,
+        **LATENTS,
         "out_channels": 8,
-        "num_layers": 2,
         "sample_size": 8,
         "num_embeds_ada_norm": 1000,
     },
@@ -195,11 +182,7 @@ ERNIE = family(
     },
 )
 FLUX2_CONFIG: dict[str, Any] = {
-    **HEADS,
-    "in_channels": 16,
-    "num_layers": 2,
-    "num_single_layers": 2,
-    "joint_attention_dim": TEXT_DIM,
+    **PACKED,
     "timestep_guidance_channels": 16,
     "axes_dims_rope": (4, 4, 4, 4),
 }
@@ -253,10 +236,7 @@ HUNYUAN_IMAGE = family(
     HunyuanImagePipeline,
     HunyuanImageTransformer2DModel,
     {
-        **HEADS,
-        "in_channels": 4,
-        "out_channels": 4,
-        "num_layers": 2,
+        **LATENTS,
         "num_single_layers": 2,
         "num_refiner_layers": 1,
         "text_embed_dim": TEXT_DIM,
@@ -313,10 +293,8 @@ NUCLEUS = family(
     NucleusMoEImagePipeline,
     NucleusMoEImageTransformer2DModel,
     {
-        **HEADS,
+        **LATENTS,
         "in_channels": 16,
-        "out_channels": 4,
-        "num_layers": 2,
         "num_key_value_heads": 1,
         "joint_attention_dim": TEXT_DIM,
         "axes_dims_rope": ROPE,
@@ -331,41 +309,30 @@ OVIS = family(
     OvisImagePipeline,
     OvisImageTransformer2DModel,
     {
-        **HEADS,
-        "in_channels": 16,
+        **PACKED,
         "out_channels": 16,
-        "num_layers": 2,
-        "num_single_layers": 2,
-        "joint_attention_dim": TEXT_DIM,
         "axes_dims_rope": ROPE,
     },
     scheduler=shifted,
     size={**SQUARE, "negative_prompt": None},
 )
 PIXART_CONFIG: dict[str, Any] = {
-    **HEADS,
-    "in_channels": 4,
+    **LATENTS,
     "out_channels": 8,
-    "num_layers": 2,
     "cross_attention_dim": 32,
     "sample_size": 8,
     "caption_channels": TEXT_DIM,
 }
 PIXART_CALL = {**MASKED, "negative_prompt": None, "use_resolution_binning": False}
-PIXART_ALPHA = family(
-    PixArtAlphaPipeline,
-    PixArtTransformer2DModel,
-    PIXART_CONFIG,
+pixart = partial(
+    family,
+    model=PixArtTransformer2DModel,
+    config=PIXART_CONFIG,
     scheduler=DPMSolverMultistepScheduler,
     size=PIXART_CALL,
 )
-PIXART_SIGMA = family(
-    PixArtSigmaPipeline,
-    PixArtTransformer2DModel,
-    PIXART_CONFIG,
-    scheduler=DPMSolverMultistepScheduler,
-    size=PIXART_CALL,
-)
+PIXART_ALPHA = pixart(PixArtAlphaPipeline)
+PIXART_SIGMA = pixart(PixArtSigmaPipeline)
 PRX = family(
     PRXPipeline,
     PRXTransformer2DModel,
@@ -381,10 +348,7 @@ PRX = family(
     parts={"vae": plain_vae},
 )
 SANA_CONFIG: dict[str, Any] = {
-    **HEADS,
-    "in_channels": 4,
-    "out_channels": 4,
-    "num_layers": 2,
+    **LATENTS,
     "num_cross_attention_heads": 2,
     "cross_attention_head_dim": 16,
     "cross_attention_dim": 32,
@@ -442,27 +406,5 @@ Z_IMAGE_TO_IMAGE = family(
 )
 
 IMAGES = [
-    AURA_FLOW,
-    BRIA,
-    CHROMA_IMAGE_TO_IMAGE,
-    COGVIEW3,
-    COGVIEW4,
-    DIT,
-    ERNIE,
-    FLUX2,
-    FLUX2_KLEIN,
-    HUNYUAN_DIT,
-    HUNYUAN_IMAGE,
-    KREA2,
-    LUMINA,
-    NUCLEUS,
-    OVIS,
-    PIXART_ALPHA,
-    PIXART_SIGMA,
-    PRX,
-    SANA,
-    SANA_PAG,
-    SANA_SPRINT,
-    Z_IMAGE,
-    Z_IMAGE_TO_IMAGE,
+    one for one in list(vars().values()) if isinstance(one, TinyFamily) and one is not CHROMA
 ]

@@ -9,12 +9,22 @@ from typing import Any
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from PIL import Image
-from tiny_models import assembled, frozen
+from tiny_models import TEXT_DIM, assembled, frozen
 from torch import nn
 
 from tiny.family import IMAGE, PROMPT, TinyFamily
 
 HEADS = {"num_attention_heads": 2, "attention_head_dim": 16}
+LATENTS: dict[str, Any] = {**HEADS, "in_channels": 4, "out_channels": 4, "num_layers": 2}
+"""Of a transformer that takes latents of four channels."""
+PACKED: dict[str, Any] = {
+    **HEADS,
+    "in_channels": 16,
+    "num_layers": 2,
+    "num_single_layers": 2,
+    "joint_attention_dim": TEXT_DIM,
+}
+"""Of one that takes them packed two by two, with text in the same stream."""
 ROPE = (4, 6, 6)
 PHOTO = IMAGE.resize((64, 64))
 MASK = Image.new("L", (16, 16), 255)

@@ -43,7 +43,7 @@ from diffusers import (
 from tiny_models import TEXT_DIM, frozen
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from tiny.family import IMAGE, PROMPT
+from tiny.family import IMAGE, PROMPT, TinyFamily
 from tiny.sd3 import image_vae
 from tiny.unadapted.made import MASK, SMALL, SQUARE, family
 
@@ -318,22 +318,4 @@ CASCADE_DECODER = family(
     attribute="decoder",
 )
 
-UNETS = [
-    STABLE_DIFFUSION,
-    STABLE_DIFFUSION_HEUN,
-    STABLE_DIFFUSION_IMAGE,
-    STABLE_DIFFUSION_INPAINT,
-    STABLE_DIFFUSION_PAG,
-    LATENT_CONSISTENCY,
-    ANIMATE_DIFF,
-    ANIMATE_DIFF_PAG,
-    ANIMATE_DIFF_VIDEO,
-    DDIM,
-    DDPM,
-    CONSISTENCY,
-    DEEP_FLOYD,
-    VIDEO_DIFFUSION,
-    KANDINSKY22,
-    KANDINSKY3,
-    CASCADE_DECODER,
-]
+UNETS = [one for one in list(vars().values()) if isinstance(one, TinyFamily)]

@@ -44,8 +44,8 @@ from diffusers.guiders import ClassifierFreeGuidance
 from tiny_models import TEXT_DIM, frozen, wan_scheduler, wan_settings, wan_vae
 from transformers import CLIPImageProcessor, CLIPVisionConfig, CLIPVisionModel
 
-from tiny.family import IMAGE, PROMPT
-from tiny.unadapted.made import HEADS, PHOTO, ROPE, VIDEO, family, masks
+from tiny.family import IMAGE, PROMPT, TinyFamily
+from tiny.unadapted.made import LATENTS, PHOTO, ROPE, VIDEO, family, masks
 
 MASKED = {**VIDEO, **masks("prompt_attention_mask")}
 IMAGE_DIM = 16
@@ -112,13 +112,10 @@ ANYFLOW = family(
     AnyFlowPipeline,
     AnyFlowTransformer3DModel,
     {
-        **HEADS,
-        "in_channels": 4,
-        "out_channels": 4,
+        **LATENTS,
         "text_dim": TEXT_DIM,
         "freq_dim": 16,
         "ffn_dim": 32,
-        "num_layers": 2,
         "rope_max_seq_len": 32,
     },
     scheduler=FlowMapEulerDiscreteScheduler,
@@ -143,13 +140,10 @@ EASY_ANIMATE = family(
     EasyAnimatePipeline,
     EasyAnimateTransformer3DModel,
     {
-        **HEADS,
-        "in_channels": 4,
-        "out_channels": 4,
+        **LATENTS,
         "patch_size": 2,
         "sample_width": 8,
         "sample_height": 8,
-        "num_layers": 2,
         "mmdit_layers": 1,
         "time_embed_dim": 8,
         "text_embed_dim": TEXT_DIM,
@@ -162,10 +156,8 @@ HUNYUAN_VIDEO_15_PIPELINE = family(
     HunyuanVideo15Pipeline,
     HunyuanVideo15Transformer3DModel,
     {
-        **HEADS,
+        **LATENTS,
         "in_channels": 9,
-        "out_channels": 4,
-        "num_layers": 2,
         "num_refiner_layers": 1,
         "text_embed_dim": TEXT_DIM,
         "text_embed_2_dim": TEXT_DIM,
@@ -209,10 +201,8 @@ LATTE = family(
     LattePipeline,
     LatteTransformer3DModel,
     {
-        **HEADS,
-        "in_channels": 4,
+        **LATENTS,
         "out_channels": 8,
-        "num_layers": 2,
         "sample_size": 8,
         "patch_size": 2,
         "activation_fn": "gelu-approximate",
@@ -240,10 +230,8 @@ MOTIF = family(
     MotifVideoPipeline,
     MotifVideoTransformer3DModel,
     {
-        **HEADS,
+        **LATENTS,
         "in_channels": 9,
-        "out_channels": 4,
-        "num_layers": 2,
         "num_single_layers": 2,
         "text_embed_dim": TEXT_DIM,
         "rope_axes_dim": ROPE,
@@ -260,10 +248,7 @@ SANA_VIDEO = family(
     SanaVideoPipeline,
     SanaVideoTransformer3DModel,
     {
-        **HEADS,
-        "in_channels": 4,
-        "out_channels": 4,
-        "num_layers": 2,
+        **LATENTS,
         "num_cross_attention_heads": 2,
         "cross_attention_head_dim": 16,
         "cross_attention_dim": 32,
@@ -346,14 +331,13 @@ WAN_ANIMATE_PIPELINE = family(
     parts={"vae": video_vae, **FROM_IMAGE},
 )
 
+ADAPTED = [
+    HUNYUAN_VIDEO_15_PIPELINE,
+    SKY_REELS,
+    SKY_REELS_IMAGE,
+    SKY_REELS_FORCING,
+    WAN_ANIMATE_PIPELINE,
+]
 VIDEOS = [
-    ALLEGRO,
-    ANYFLOW,
-    CHRONO_EDIT,
-    EASY_ANIMATE,
-    KANDINSKY5,
-    LATTE,
-    LUCY,
-    MOTIF,
-    SANA_VIDEO,
+    one for one in list(vars().values()) if isinstance(one, TinyFamily) and one not in ADAPTED
 ]

@@ -1,0 +1,129 @@
+"""Held-out prompts: what was chosen, the shipped recipe and fewer steps, each beside bare runs."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sraccel.calibration.budgets import budgets_for
+from sraccel.comparison.rival import rival_recipe
+from sraccel.composer import compose
+from sraccel.errors import ModelError
+from sraccel.study.analysis.resampling import Draws, Resampling
+from sraccel.study.results import Estimate
+from sraccel.tuning.bench import Bench
+from sraccel.tuning.candidate import Candidate
+from sraccel.tuning.front import Point
+from sraccel.tuning.outcome import Measured, Worst
+from sraccel.tuning.store import TuningRun
+
+LEAST_PROMPTS = 3
+"""Of fewer, there is no interval: so many are run, whatever the budget says."""
+RESAMPLES, SEED = 2000, 0
+
+
+@dataclass
+class Confirming:
+    """Runs on held-out prompts.
+
+    Attributes:
+        bench: runs candidates.
+        prompts: those that chose nothing.
+        steps: of a bare run.
+    """
+
+    bench: Bench
+    prompts: Sequence[str]
+    steps: int
+
+    def run(self, candidates: Sequence[Candidate], until: float) -> None:
+        """Run each candidate on each prompt, in random order, until the time is over."""
+        for number, prompt in enumerate(self.prompts):
+            if number >= LEAST_PROMPTS and self.bench.store.spent >= until:
+                return
+            self.bench.bare_seconds(prompt)
+            for one in random.Random(prompt).sample(list(candidates), len(candidates)):
+                self.bench.measured(one, prompt)
+
+    def rivals(self, points: Sequence[Point], most: int = 3) -> list[Candidate]:
+        """Fewer steps, placed, at no more than the cost of some points; from end to end."""
+        known = self._calibrated()
+        numbers = [max(1, math.floor(self.steps / one.speedup)) for one in points]
+        wanted = sorted({number for number in numbers if number < self.steps})
+        places = {round(i * (len(wanted) - 1) / max(most - 1, 1)) for i in range(most)}
+        found = [_rival(wanted[place], known) for place in sorted(places)] if wanted else []
+        return list({one.key: one for one in found}.values())
+
+    def _calibrated(self) -> list[int]:
+        stack = compose(self.bench.pipe, [])
+        stack.logs_warnings = False
+        try:
+            return sorted(budgets_for("steps", stack.own).budgets)
+        except ModelError:
+            return []
+
+    def measured(self, candidate: Candidate, name: str, point: Point | None) -> Measured | None:
+        """What a candidate gave; None: it was not run on enough prompts, or failed on one."""
+        runs = self._finished(candidate)
+        if not runs:
+            return None
+        qualities = [run.quality or 0.0 for run in runs]
+        ratios = [math.log(self.bench.speedup(run)) for run in runs]
+        quality = _draws(qualities).estimate()
+        worst = min(runs, key=lambda run: self.bench.goal.goodness(run.quality or 0.0))
+        peaks = [run.peak_memory for run in runs if run.peak_memory is not None]
+        return Measured(
+            name=name,
+            kind=candidate.kind,
+            label=candidate.label,
+            accelerators=candidate.accelerators,
+            speedup=_draws(ratios).estimate(math.exp),
+            quality=quality,
+            worst=Worst(prompt=worst.prompt, quality=worst.quality or 0.0),
+            held_out=len(runs),
+            meets=self.bench.goal.met_by(quality.value),
+            chosen_speedup=None if point is None else point.speedup,
+            chosen_quality=None if point is None else point.quality,
+            peak_memory=max(peaks, default=None),
+        )
+
+    def _finished(self, candidate: Candidate) -> list[TuningRun]:
+        found = [self.bench.store.find(candidate.key, prompt) for prompt in self.prompts]
+        runs = [run for run in found if run is not None]
+        return [] if any(run.error for run in runs) else runs
+
+    def faster(self, one: Candidate, other: Candidate) -> Estimate | None:
+        """Seconds of another candidate over those of one, on the prompts that both were run on."""
+        pairs = self._pairs(one, other)
+        logs = [math.log((b.seconds or 1e-9) / (a.seconds or 1e-9)) for a, b in pairs]
+        return _draws(logs).estimate(math.exp) if logs else None
+
+    def better(self, one: Candidate, other: Candidate) -> Estimate | None:
+        """By how much one candidate's quality is better than another's; above 0 it is."""
+        good = self.bench.goal.goodness
+        pairs = self._pairs(one, other)
+        gains = [good(a.quality or 0.0) - good(b.quality or 0.0) for a, b in pairs]
+        return _draws(gains).estimate() if gains else None
+
+    def _pairs(self, one: Candidate, other: Candidate) -> list[tuple[TuningRun, TuningRun]]:
+        theirs = {run.prompt: run for run in self._finished(other)}
+        return [(a, theirs[a.prompt]) for a in self._finished(one) if a.prompt in theirs]
+
+
+def _rival(number: int, calibrated: Sequence[int]) -> Candidate:
+    """Calibrated where there is such a number that costs no more; else uniform."""
+    fits = [one for one in calibrated if one <= number]
+    items: list[dict[str, Any]] = (
+        rival_recipe(max(fits), "calibrated") if fits else rival_recipe(number, "uniform")
+    )
+    return Candidate(accelerators=items, kind="rival")
+
+
+def _draws(values: Sequence[float]) -> Draws:
+    units = np.arange(len(values))
+    return Resampling(RESAMPLES, SEED).mean(np.asarray(values, dtype=np.float64), units)

@@ -1,0 +1,1 @@
+"""Processes that make one video together, started by torchrun on the CPU."""
