@@ -67,7 +67,10 @@ def _rules(adapter: DenoiserAdapter, among: Sequence[type[Accelerator]]) -> str:
     """Rules that take the family; of those that need numbers, for which models they are known."""
     family = adapter.family
     models = [entry.model for entry in PUBLISHED if entry.family == family]
-    known = f"coefficients of {len(models)} models" if models else "coefficients to be fitted"
+    plural = "s"[: len(models) > 1]
+    known = (
+        f"coefficients of {len(models)} model{plural}" if models else "coefficients to be fitted"
+    )
     variants = "; retention" if Variant.RETENTION.modulated_input(adapter) is not None else ""
     names = _of_claim("rule", adapter, among).replace(
         "`teacache`", f"`teacache` ({known}{variants})"
