@@ -59,6 +59,16 @@ class Confirming:
         found = [_rival(wanted[place], known) for place in sorted(places)] if wanted else []
         return list({one.key: one for one in found}.values())
 
+    def fewer_steps(self) -> list[Candidate]:
+        """The trivial candidates: fewer steps and nothing else, uniform if none are calibrated."""
+        known = self._calibrated()
+        numbers = known or sorted({max(1, self.steps // share) for share in (2, 3, 4, 6)})
+        return [
+            Candidate(accelerators=rival_recipe(number, "calibrated" if known else "uniform"))
+            for number in numbers
+            if number < self.steps
+        ]
+
     def _calibrated(self) -> list[int]:
         stack = compose(self.bench.pipe, [])
         stack.logs_warnings = False

@@ -146,6 +146,7 @@ class _Tuning:
     watcher: Watcher
     warnings: list[str] = field(default_factory=list)
     cliffs: dict[str, Any] = field(default_factory=dict)
+    first: list[Candidate] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         wanted = self.wanted
@@ -164,7 +165,8 @@ class _Tuning:
 
     def run(self) -> Outcome:
         """All phases; what there is is written, however they end."""
-        self.search.tried[self.shipped.key] = self.shipped
+        self.first = [self.shipped, *self.confirming.fewer_steps()]
+        self.search.tried |= {one.key: one for one in self.first}
         self.search.go_on(self.folder)
         self.watcher.planned(self.space.tuned, dict(self.space.left_out), self.store.spent)
         with self._written():
@@ -184,8 +186,10 @@ class _Tuning:
     def _search(self) -> None:
         """The shipped recipe and fewer steps first: they show what is to be beaten."""
         self.watcher.phase("searching")
-        self.search.trial(self.shipped)
         until = SEARCH_SHARE * self.wanted.budget
+        for candidate in self.first:
+            if candidate is self.shipped or self.store.spent < until:
+                self.search.trial(candidate)
         self.search.run(self.folder, until, self.wanted.trials)
 
     def _confirm(self) -> None:
