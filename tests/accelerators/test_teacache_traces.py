@@ -26,6 +26,7 @@ FORCED = {"hidream": (0.1 * STEPS, None)}
 """(how many of the first steps, which last one), where it is not the first and the last."""
 THRESHOLDS = (1.05, 1.3, 1.7, 2.2)
 """In units of the median rescaled distance."""
+RETENTION = ("wan", "skyreels-v2", "wan-animate")
 RETENTION_INPUT = argument_of("blocks.0", 2)  # Wan's time projection
 
 
@@ -112,7 +113,7 @@ def reference(
     steps: int = STEPS,
 ) -> tuple[torch.Tensor, Official]:
     pipe = tiny.pipeline().to(dtype)
-    official = Official(tiny, watch, tiny.calls_per_step if guidance > 1 else 1, rule)
+    official = Official(tiny, watch, tiny.calls_at(guidance), rule)
     for model in tiny.denoisers(pipe):
         official.around(model)
     return tiny.generate(pipe, steps, guidance=guidance, dtype=dtype), official
@@ -187,7 +188,7 @@ def test_so_they_are_in_bfloat16_and_without_guidance(tiny: TinyFamily) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(
-    "tiny", [tiny for tiny in BLOCK_STACKS if tiny.family == WAN.family], ids=str
+    "tiny", [tiny for tiny in BLOCK_STACKS if tiny.family in RETENTION], ids=str
 )
 def test_so_they_are_in_the_retention_variant(tiny: TinyFamily, dtype: torch.dtype) -> None:
     compare(tiny, RETENTION_INPUT, retention=True, dtype=dtype, thresholds=THRESHOLDS[1:3])

@@ -11,9 +11,9 @@ from residual_rules import ReuseFromStep1
 from tiny import FLUX_CONTROLNET, QWEN_IMAGE_CONTROLNET, TinyFamily
 from tiny.unadapted import CONTROLLED, UNADAPTED, VARIANTS
 from tiny.unadapted.controlled import SDXL_CONTROLNET, STABLE_DIFFUSION_CONTROLNET
-from tiny.unadapted.images import CHROMA, FLUX2, SANA, Z_IMAGE
+from tiny.unadapted.images import FLUX2, SANA, Z_IMAGE
 from tiny.unadapted.unets import CASCADE_DECODER, STABLE_DIFFUSION
-from tiny.unadapted.videos import ALLEGRO, LATTE, SKY_REELS_FORCING
+from tiny.unadapted.videos import ALLEGRO, KANDINSKY5, LATTE
 from tiny_models import IDENTITY
 from torch import nn
 from two_models import switching, with_models_swapped
@@ -21,9 +21,9 @@ from two_models import switching, with_models_swapped
 import sraccel
 from sraccel.plugin import ConflictError, ModelError
 
-FAST = [STABLE_DIFFUSION, STABLE_DIFFUSION_CONTROLNET, FLUX2, Z_IMAGE, SKY_REELS_FORCING]
-"""A UNet, one with a ControlNet, two streams, one joined stream, a timestep for each frame."""
-STACKS = [FLUX2, Z_IMAGE, SKY_REELS_FORCING]
+FAST = [STABLE_DIFFUSION, STABLE_DIFFUSION_CONTROLNET, FLUX2, Z_IMAGE, KANDINSKY5]
+"""A UNet, one with a ControlNet, two streams, one joined stream, a video's."""
+STACKS = [FLUX2, Z_IMAGE, KANDINSKY5]
 
 
 def check(tiny: TinyFamily) -> None:
@@ -58,7 +58,7 @@ def test_every_pipeline_of_diffusers_that_is_built_offline(tiny: TinyFamily):
 
 @pytest.mark.parametrize(
     ("tiny", "evaluation"),
-    [(STABLE_DIFFUSION, 3), (CHROMA, 2)],  # PNDM evaluates the model twice in its first step
+    [(STABLE_DIFFUSION, 3), (FLUX2, 2)],  # PNDM evaluates the model twice in its first step
     ids=str,
 )
 def test_a_second_model_of_the_class_takes_over_as_if_it_were_swapped_in(

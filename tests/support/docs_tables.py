@@ -17,8 +17,10 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+import families_overview
 import typer
 from annotated_types import Ge, Gt, Le, Lt
+from families_overview import pipeline
 from faults import FAULTY
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -201,7 +203,7 @@ def families_table() -> str:
         by_family.setdefault(tiny.family, []).append(tiny)
     adapters = {adapter.family: adapter for adapter in installed().adapters}
     for family in sorted(by_family):
-        adapter, pipelines = adapters[family], [tiny.pipeline() for tiny in by_family[family]]
+        adapter, pipelines = adapters[family], [pipeline(tiny) for tiny in by_family[family]]
         models = [type(pipe.transformer).__name__ for pipe in pipelines]
         blocks = by_family[family][0].blocks
         cells = (
@@ -454,6 +456,8 @@ def written() -> Iterator[tuple[str, str, str]]:
     yield "reference/studies.md", "study", study_table()
     yield "reference/studies.md", "report", study_report_reference()
     yield "reference/pairs.md", "pairs", pairs_table()
+    overview = markdown(families_overview.HEADINGS, families_overview.rows(BUILT_IN))
+    yield "reference/families.md", "overview", overview
     yield "reference/teacache.md", "families", families_table()
     yield "reference/teacache.md", "coefficients", coefficients_table()
     yield "reference/pairs.md", "hand-offs", words_table(HANDOFFS)

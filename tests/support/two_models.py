@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 from typing import Any
 
 import torch
@@ -20,17 +22,32 @@ def switching(render: Any, step: int = HALF) -> list[dict[str, Any]]:
 def with_models_swapped(
     tiny: TinyFamily, render: nn.Module, switch_step: int, *, pipe: Any = None, **arguments: Any
 ) -> torch.Tensor:
-    """A bare run in which a callback puts the render model in the pipeline's own models' place."""
+    """A bare run in which the render model is put in the place of the pipeline's own models.
+
+    After the step before, by the pipeline's callback; or by the scheduler's step where it has none.
+    """
     pipe = pipe or tiny.pipeline().to(arguments.get("dtype", torch.float32))
 
-    def swap_after(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
-        if index + 1 == switch_step:
+    def swap_after(steps: int) -> None:
+        if steps == switch_step:
             for attribute in tiny.attributes:
                 setattr(pipe, attribute, render)
+
+    def step_ended(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        swap_after(index + 1)
         return {}
 
-    swap_after(pipe, -1, None, None)
-    return tiny.generate(pipe, callback_on_step_end=swap_after, **arguments)
+    swap_after(0)
+    if "callback_on_step_end" in inspect.signature(pipe.__call__).parameters:
+        return tiny.generate(pipe, callback_on_step_end=step_ended, **arguments)
+    stepped, step = itertools.count(1), pipe.scheduler.step
+
+    def counted_step(*args: Any, **kwargs: Any) -> Any:
+        swap_after(next(stepped))
+        return step(*args, **kwargs)
+
+    pipe.scheduler.step = counted_step
+    return tiny.generate(pipe, **arguments)
 
 
 class Counted:

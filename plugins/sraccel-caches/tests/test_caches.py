@@ -19,6 +19,7 @@ from sraccel_caches.mag_calibration import MagRatios, Ratios
 from sraccel_caches.mag_ratios import PUBLISHED
 from sraccel_caches.magcache import nearest
 from sraccel_caches.seacache import filtered
+from tiny import WAN_2_2
 from tiny_models import call_arguments, tiny_pipeline
 from untouched import untouched
 
@@ -244,6 +245,19 @@ def test_ratios_of_another_number_of_steps_are_the_nearest(steps: int, model: st
     assert set(found) <= set(ratios)
     assert found[-1] == ratios[-1]
     assert nearest(ratios, len(ratios)) == ratios
+
+
+def test_behind_the_switch_of_experts_the_second_computes_before_it_skips() -> None:
+    """Whatever the ratio there: what the first expert's blocks added is not the second's."""
+    pipe = WAN_2_2.pipeline()
+    _, skipped = through(pipe, made(MagCache, ratios="wan2.2-t2v-a14b", retention=0.1))
+    with sraccel.compose(pipe, []) as stack:
+        generated(pipe)
+    roles = [step.calls[0].denoiser for step in stack.report.steps]
+    first = roles.index("transformer_2")
+    assert first > 1
+    assert skipped[2 * first : 2 * first + 2] == [False, False]
+    assert any(skipped[2 * first + 2 :])
 
 
 def test_calibrated_ratios_are_those_that_diffusers_prints_and_a_file_of_them_serves(

@@ -3,6 +3,14 @@
 They have no text encoders: they are called with prompt embeddings.
 """
 
+from tiny.adapted import (
+    CHROMA,
+    HUNYUAN_VIDEO_15,
+    SKYREELS_V2,
+    SKYREELS_V2_FORCING,
+    SKYREELS_V2_IMAGE_TO_VIDEO,
+    WAN_ANIMATE,
+)
 from tiny.cogvideox import (
     COGVIDEOX_2B,
     COGVIDEOX_DDIM,
@@ -78,11 +86,18 @@ BLOCK_STACKS = [
     HIDREAM_WIDE,
     QWEN_IMAGE,
     QWEN_IMAGE_CONTROLNET,
+    SKYREELS_V2,
+    SKYREELS_V2_IMAGE_TO_VIDEO,
+    SKYREELS_V2_FORCING,
+    WAN_ANIMATE,
+    HUNYUAN_VIDEO_15,
+    CHROMA,
 ]
 """Families whose blocks can be skipped."""
 
 __all__ = [
     "BLOCK_STACKS",
+    "CHROMA",
     "COGVIDEOX_2B",
     "COGVIDEOX_DDIM",
     "COGVIDEOX_DPM",
@@ -100,6 +115,7 @@ __all__ = [
     "HIDREAM",
     "HIDREAM_WIDE",
     "HUNYUAN_VIDEO",
+    "HUNYUAN_VIDEO_15",
     "HUNYUAN_VIDEO_LATENT_CONCAT",
     "HUNYUAN_VIDEO_TOKEN_REPLACE",
     "HUNYUAN_VIDEO_TRUE_GUIDANCE",
@@ -113,11 +129,15 @@ __all__ = [
     "QWEN_IMAGE_CONTROLNET",
     "SD3",
     "SDXL",
+    "SKYREELS_V2",
+    "SKYREELS_V2_FORCING",
+    "SKYREELS_V2_IMAGE_TO_VIDEO",
     "STEPS",
     "WAN",
     "WAN_2_2",
     "WAN_5B",
     "WAN_5B_IMAGE_TO_VIDEO",
+    "WAN_ANIMATE",
     "WAN_IMAGE_TO_VIDEO",
     "WAN_VACE",
     "WAN_VACE_HINT_AT_THE_END",

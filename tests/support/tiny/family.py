@@ -160,6 +160,10 @@ class TinyFamily:
         latents: torch.Tensor = pipeline(**self.arguments(steps, **more))[0]
         return latents
 
+    def calls_at(self, guidance: float) -> int:
+        """Denoiser calls of a step; a pipeline with a guider of its own makes all of them."""
+        return 1 if self.guidance is not None and guidance <= 1 else self.calls_per_step
+
     def denoisers(self, pipeline: Any) -> list[nn.Module]:
         """The pipeline's own denoisers."""
         return [getattr(pipeline, attribute) for attribute in self.attributes]

@@ -405,4 +405,4 @@ Z_IMAGE_TO_IMAGE = family(
     parts={"vae": plain_vae},
 )
 
-IMAGES = [one for one in list(vars().values()) if isinstance(one, TinyFamily)]
+IMAGES = [one for one in list(vars().values()) if isinstance(one, TinyFamily) and one is not CHROMA]

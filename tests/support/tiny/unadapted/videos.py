@@ -152,7 +152,7 @@ EASY_ANIMATE = family(
     size={**MASKED, "height": 32, "width": 32},
     parts={"vae": magvit},
 )
-HUNYUAN_VIDEO_15 = family(
+HUNYUAN_VIDEO_15_PIPELINE = family(
     HunyuanVideo15Pipeline,
     HunyuanVideo15Transformer3DModel,
     {
@@ -300,7 +300,7 @@ SKY_REELS_FORCING = family(
     calls_per_step=2,
     parts={"vae": video_vae},
 )
-WAN_ANIMATE = family(
+WAN_ANIMATE_PIPELINE = family(
     WanAnimatePipeline,
     WanAnimateTransformer3DModel,
     {
@@ -331,4 +331,13 @@ WAN_ANIMATE = family(
     parts={"vae": video_vae, **FROM_IMAGE},
 )
 
-VIDEOS = [one for one in list(vars().values()) if isinstance(one, TinyFamily)]
+ADAPTED = [
+    HUNYUAN_VIDEO_15_PIPELINE,
+    SKY_REELS,
+    SKY_REELS_IMAGE,
+    SKY_REELS_FORCING,
+    WAN_ANIMATE_PIPELINE,
+]
+VIDEOS = [
+    one for one in list(vars().values()) if isinstance(one, TinyFamily) and one not in ADAPTED
+]
