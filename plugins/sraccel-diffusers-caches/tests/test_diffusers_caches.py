@@ -179,8 +179,8 @@ def test_the_gain_is_attributed(wan: WanPipeline) -> None:
     cache = made(TaylorSeer, every=5, warm_up=1, lite=True)
     report = sraccel.compare(wan, [cache], **call_arguments(STEPS)).report
     (record,) = report.accelerators
-    assert record.factor is not None
-    assert record.factor > 1.2
+    assert record.skipped_share is not None
+    assert record.skipped_share > 0.4
     assert report.speedup.predicted == pytest.approx(record.factor)
 
 

