@@ -96,6 +96,7 @@ async def measured(count: int) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Measure one process, then two pools, and print both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=12)
     count = parser.parse_args().requests

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from sraccel.files import save_text
-from sraccel.prediction.prediction import Memory, Seconds, Speedup
+from sraccel.prediction.prediction import Memory, Part, Result, Seconds, Speedup
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-class Row(BaseModel):
+class Row(Part):
     """One subset."""
-
-    model_config = ConfigDict(extra="forbid")
 
     accelerators: list[str] = Field(description="Names, in order; empty: the bare pipeline.")
     seconds: Seconds | None = Field(None, description="Of the denoising loop.")
@@ -30,10 +26,8 @@ class Row(BaseModel):
     refusal: str | None = Field(None, description="Why these do not go together alone.")
 
 
-class Bench(BaseModel):
+class Bench(Result):
     """All subsets, fastest first; the bare pipeline leads."""
-
-    model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
     schema_version: int = 1
     recipe: dict[str, Any]
@@ -51,14 +45,6 @@ class Bench(BaseModel):
     warnings: list[str] = Field(default_factory=list)
     versions: dict[str, str]
     environment: dict[str, str]
-
-    def save(self, path: str | Path) -> Path:
-        """Write the JSON to a file.
-
-        Raises:
-            OutputError: the file cannot be written.
-        """
-        return save_text(self.model_dump_json(indent=2) + "\n", path)
 
     def __rich__(self) -> RenderableType:
         from sraccel.prediction.bench_table import table

@@ -14,11 +14,25 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """Of what is saved as JSON; a public format."""
+
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
-class Seconds(_Part):
+class Result(Part):
+    """What is saved as a whole."""
+
+    def save(self, path: str | Path) -> Path:
+        """Write the JSON to a file.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        return save_text(self.model_dump_json(indent=2) + "\n", path)
+
+
+class Seconds(Part):
     """Of the denoising loop; the range is over rounds of measurement."""
 
     value: float
@@ -26,7 +40,7 @@ class Seconds(_Part):
     high: float
 
 
-class Speedup(_Part):
+class Speedup(Part):
     """Bare over accelerated seconds; the range is over rounds of measurement."""
 
     value: float
@@ -39,7 +53,7 @@ class Speedup(_Part):
     )
 
 
-class Factor(_Part):
+class Factor(Part):
     """What an accelerator adds to those before it; the factors multiply to the speedup."""
 
     accelerator: str
@@ -47,7 +61,7 @@ class Factor(_Part):
     claims_speed: bool = Field(description="False: it is a cost, of an emulated kernel, say.")
 
 
-class Count(_Part):
+class Count(Part):
     """Calls of one kind in the bare and in the accelerated run, and what one takes."""
 
     what: str
@@ -60,7 +74,7 @@ class Count(_Part):
     samples: int
 
 
-class Memory(_Part):
+class Memory(Part):
     """What the denoisers need, and what is free."""
 
     weights: dict[str, int] = Field(description="Bytes, by role.")
@@ -79,7 +93,7 @@ class Memory(_Part):
         return self.needed <= self.free
 
 
-class Prediction(_Part):
+class Prediction(Result):
     """What a recipe would take and gain on this machine."""
 
     schema_version: int = 1
@@ -110,14 +124,6 @@ class Prediction(_Part):
     warnings: list[str] = Field(default_factory=list)
     versions: dict[str, str]
     environment: dict[str, str]
-
-    def save(self, path: str | Path) -> Path:
-        """Write the JSON to a file.
-
-        Raises:
-            OutputError: the file cannot be written.
-        """
-        return save_text(self.model_dump_json(indent=2) + "\n", path)
 
     def __rich__(self) -> RenderableType:
         from sraccel.prediction.table import table
