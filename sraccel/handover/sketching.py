@@ -60,9 +60,14 @@ def until_switch(stack: Stack, call: Mapping[str, Any]) -> Sketched:
         call: the pipeline's arguments, with a `generator`.
 
     Raises:
-        HandoverError: the run cannot be handed over (the scheduler, no generator, a switch before
-            the first step); otherwise as the pipeline.
+        HandoverError: the run cannot be handed over (the scheduler, or two of them, no generator, a
+            switch before the first step); otherwise as the pipeline.
     """
+    if not stack.own.adapter.one_scheduler:
+        raise HandoverError(
+            f"{type(stack.pipeline).__name__} takes its steps by two schedulers, of which one is "
+            f"known, so its run cannot be handed over"
+        )
     check_arguments(stack.pipeline, call)
     generators_of(call)
     before = len(stack.reports)

@@ -53,6 +53,8 @@ class DenoiserAdapter(ABC):
             timestep cannot be read is taken to be of the watched loop.
         predicts_for_scheduler: whether the family's pipelines hand the model's prediction to the
             scheduler as it is (guidance aside); False where they negate or rescale it.
+        one_scheduler: whether the family's pipelines step by their scheduler alone; False where a
+            copy of it steps a second output, of which only the loop knows.
         requires: packages that the family's models need, as in `diffusers>=0.42`.
     """
 
@@ -70,6 +72,7 @@ class DenoiserAdapter(ABC):
     of_one_model: ClassVar[Mapping[str, str]] = {}
     timesteps_known: ClassVar[bool] = True
     predicts_for_scheduler: ClassVar[bool] = True
+    one_scheduler: ClassVar[bool] = True
     requires: ClassVar[Sequence[str]] = ()
 
     def recognises(self, module: nn.Module) -> bool:

@@ -180,7 +180,7 @@ class Stack:
                 check_block_stack(denoiser, self.hooks, self.skipping)
         planners = self.hooks.who("plan_steps")
         if self.pipeline is not None and planners:
-            check_plannable(self.pipeline, planners[0])
+            check_plannable(self.pipeline, self.own.adapter, planners[0])
         self.hooks.check_stack(self)
 
     def _ranks(self) -> Ranks | None:

@@ -126,7 +126,7 @@ class Step:
 
         Args:
             context: name that the pipeline gave the call, if any.
-            condition: the call's conditioning, by whose identity branches without a name differ.
+            condition: the call's conditioning, by which branches without a name differ.
         """
         if self._branch is not None:
             return self._branch
@@ -137,11 +137,13 @@ class Step:
         if condition is None:
             return f"call{len(self.calls)}"
         known = self.run.conditions  # held, so that no other tensor takes over an identity
-        for position, seen in enumerate(known):
-            if seen is condition:
-                return f"branch{position}"
-        known.append(condition)
-        return f"branch{len(known) - 1}"
+        found = [position for position, seen in enumerate(known) if seen is condition]
+        # Some pipelines cast it anew in each step.
+        found = found or [at for at, seen in enumerate(known) if _same(seen, condition)]
+        if not found:
+            known.append(condition)
+            found = [len(known) - 1]
+        return f"branch{found[0]}"
 
     def unique_branch(self, name: str) -> str:
         """`name`, or `name#2`, `name#3`, ... where calls of this step already have it."""
@@ -215,3 +217,11 @@ class Step:
     def __repr__(self) -> str:
         which = f"{self.index}, evaluation {self.evaluation}" if self.evaluation else self.index
         return f"Step({which}, timestep={self.timestep}, denoiser={self.denoiser!r})"
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two tensors hold the same values."""
+    import torch
+
+    tensors = isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor)
+    return tensors and one.device == other.device and torch.equal(one, other)

@@ -12,6 +12,7 @@ from sraccel.loop.answers import refuse
 from sraccel.noise.space import FlowSchedule
 
 if TYPE_CHECKING:
+    from sraccel.loop.denoiser_adapter import DenoiserAdapter
     from sraccel.noise.space import NoiseSpace
 
 PLANNABLE = (
@@ -58,11 +59,12 @@ class StepPlan:
         return cls(len(timesteps), sigmas, timesteps)
 
 
-def check_plannable(pipeline: Any, accelerator: str) -> None:
+def check_plannable(pipeline: Any, adapter: DenoiserAdapter, accelerator: str) -> None:
     """Refuse a pipeline whose steps cannot be planned.
 
     Raises:
-        ConflictError: its scheduler keeps more than noise levels, or it begins late in them.
+        ConflictError: its scheduler keeps more than noise levels, it begins late in them, or it
+            steps by another scheduler, too.
     """
     scheduler = type(pipeline.scheduler).__name__
     if scheduler not in PLANNABLE:
@@ -75,6 +77,12 @@ def check_plannable(pipeline: Any, accelerator: str) -> None:
         raise ConflictError(
             f"{accelerator!r} plans the steps, and {type(pipeline).__name__} counts by itself "
             f"where in them it begins: leave {accelerator!r} out of the recipe",
+            accelerators=[accelerator],
+        )
+    if not adapter.one_scheduler:
+        raise ConflictError(
+            f"{accelerator!r} plans the steps, and {type(pipeline).__name__} takes them by two "
+            f"schedulers, of which it reaches one: leave {accelerator!r} out of the recipe",
             accelerators=[accelerator],
         )
 

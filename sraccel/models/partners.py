@@ -83,7 +83,8 @@ def _check_noise_spaces(own: Denoiser, other: Denoiser) -> None:
         return
     facts = own.adapter.interface(own.module)
     same_channels = facts.get("in_channels") == facts.get("out_channels")
-    if same_channels and own.adapter.predicts_for_scheduler:
+    adapter = own.adapter
+    if same_channels and adapter.predicts_for_scheduler and adapter.one_scheduler:
         return
     _refuse_differences(
         own.role,
@@ -91,7 +92,8 @@ def _check_noise_spaces(own: Denoiser, other: Denoiser) -> None:
         other.role,
         _noise_facts(other.noise_space),
         "the change of variables is not defined for this family: its input holds conditioning "
-        "channels beside the noisy latents, or its prediction is not what its scheduler takes",
+        "channels beside the noisy latents, its prediction is not what its scheduler takes, or it "
+        "is one of two",
     )
 
 

@@ -77,10 +77,10 @@ class Official:
             )
 
     def _begin(self, block: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        self.start = args[0] if args else kwargs[self.stack.parameters[0]]
+        self.start = self.stack.start(args, kwargs)
 
     def _end_of_blocks(self, model: nn.Module, output: Any) -> Any:
-        hidden = self._end(model, self.stack.hidden(output, self.start))
+        hidden = self._end(model, self.stack.hidden(output))
         return self.stack.with_hidden(output, hidden)
 
     def _end(self, model: nn.Module, computed: torch.Tensor) -> torch.Tensor:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from attempts.families import LatteAdapter, SanaVideoAdapter
+from attempts.families import LatteAdapter, SanaAdapter
 from tiny import TinyFamily
-from tiny.unadapted.videos import LATTE, SANA_VIDEO
+from tiny.unadapted.images import SANA
+from tiny.unadapted.videos import LATTE
 from tiny_models import IDENTITY
 
 import sraccel
@@ -17,8 +18,8 @@ STEPS, SWITCH = 6, 4
 
 @pytest.mark.parametrize(
     ("tiny", "adapter"),
-    [(LATTE, LatteAdapter()), (SANA_VIDEO, SanaVideoAdapter())],
-    ids=["latte", "sana-video"],
+    [(LATTE, LatteAdapter()), (SANA, SanaAdapter())],
+    ids=["latte", "sana"],
 )
 def test_a_brought_family_runs_unchanged_or_skips_and_switches_as_the_report_says(
     tiny: TinyFamily, adapter: DenoiserAdapter

@@ -20,8 +20,13 @@ from tiny import (
     HALF,
     HIDREAM,
     HIDREAM_WIDE,
+    KANDINSKY5,
+    LTX2,
+    LTX2_IMAGE_TO_VIDEO,
     LUMINA2,
     QWEN_IMAGE,
+    SANA_VIDEO,
+    SANA_VIDEO_IMAGE_TO_VIDEO,
     STEPS,
     TinyFamily,
 )
@@ -30,10 +35,24 @@ from torch import nn
 import sraccel
 from sraccel.recipe.catalogue import installed
 
-TWO_CALLS = [LUMINA2, COSMOS, COSMOS_VIDEO_TO_WORLD, COSMOS2, COSMOS2_VIDEO_TO_WORLD]
+TWO_CALLS = [
+    LUMINA2,
+    COSMOS,
+    COSMOS_VIDEO_TO_WORLD,
+    COSMOS2,
+    COSMOS2_VIDEO_TO_WORLD,
+    KANDINSKY5,
+]
 """Families that guide by two calls a step, outside any cache context."""
 
-ONE_BATCH = [HIDREAM, HIDREAM_WIDE]
+ONE_BATCH = [
+    HIDREAM,
+    HIDREAM_WIDE,
+    LTX2,
+    LTX2_IMAGE_TO_VIDEO,
+    SANA_VIDEO,
+    SANA_VIDEO_IMAGE_TO_VIDEO,
+]
 """Families that guide by one call a step, with a batch of both."""
 
 PADDED = torch.tensor([[1, 1, 1, 1, 0, 0]], dtype=torch.bool)
@@ -66,6 +85,14 @@ def test_a_branch_has_one_name_in_every_step_and_every_run(tiny: TinyFamily, dty
             given = [prompt.float().sum() for prompt in prompts]
             assert given == given[:2] * STEPS
             assert given[0] != given[1]
+
+
+def test_a_prompt_that_is_cast_in_each_step_is_one_branch_all_the_same():
+    pipe = KANDINSKY5.pipeline().to(torch.bfloat16)
+    with sraccel.compose(pipe, [ReuseFromStep1.Options()]) as stack:
+        KANDINSKY5.generate(pipe, 3, dtype=torch.float32)
+    assert branches(stack) == [["branch0", "branch1"]] * 3
+    assert [call.reused for call in stack.report.steps[-1].calls] == [True] * 2
 
 
 @pytest.mark.parametrize(
@@ -167,7 +194,11 @@ def test_stepping_to_a_timestep_without_a_call_is_still_an_error():
             pipe.scheduler.step(predicted, later, latents)
 
 
-@pytest.mark.parametrize("tiny", [*TWO_CALLS, HIDREAM, QWEN_IMAGE], ids=str)
+@pytest.mark.parametrize(
+    "tiny",
+    [*TWO_CALLS, HIDREAM, QWEN_IMAGE, LTX2, LTX2_IMAGE_TO_VIDEO, SANA_VIDEO_IMAGE_TO_VIDEO],
+    ids=str,
+)
 def test_the_adapter_knows_what_timestep_the_pipeline_passes_and_back(tiny: TinyFamily):
     pipe = tiny.pipeline()
     (adapter,) = (found for found in installed().adapters if found.recognises(pipe.transformer))
@@ -181,7 +212,7 @@ def test_the_adapter_knows_what_timestep_the_pipeline_passes_and_back(tiny: Tiny
     assert len(set(passed)) == STEPS
 
 
-@pytest.mark.parametrize("tiny", [LUMINA2, HIDREAM, COSMOS2], ids=str)
+@pytest.mark.parametrize("tiny", [LUMINA2, HIDREAM, COSMOS2, LTX2], ids=str)
 def test_a_change_of_variables_is_refused_where_the_prediction_is_not_the_schedulers(
     tiny: TinyFamily,
 ):

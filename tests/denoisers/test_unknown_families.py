@@ -13,7 +13,7 @@ from tiny.unadapted import CONTROLLED, UNADAPTED, VARIANTS
 from tiny.unadapted.controlled import SDXL_CONTROLNET, STABLE_DIFFUSION_CONTROLNET
 from tiny.unadapted.images import FLUX2, SANA, Z_IMAGE
 from tiny.unadapted.unets import CASCADE_DECODER, STABLE_DIFFUSION
-from tiny.unadapted.videos import ALLEGRO, KANDINSKY5, LATTE
+from tiny.unadapted.videos import ALLEGRO, LATTE, MOTIF
 from tiny_models import IDENTITY
 from torch import nn
 from two_models import switching, with_models_swapped
@@ -21,9 +21,9 @@ from two_models import switching, with_models_swapped
 import sraccel
 from sraccel.plugin import ConflictError, ModelError
 
-FAST = [STABLE_DIFFUSION, STABLE_DIFFUSION_CONTROLNET, FLUX2, Z_IMAGE, KANDINSKY5]
+FAST = [STABLE_DIFFUSION, STABLE_DIFFUSION_CONTROLNET, FLUX2, Z_IMAGE, MOTIF]
 """A UNet, one with a ControlNet, two streams, one joined stream, a video's."""
-STACKS = [FLUX2, Z_IMAGE, KANDINSKY5]
+STACKS = [FLUX2, Z_IMAGE, MOTIF]
 
 
 def check(tiny: TinyFamily) -> None:

@@ -19,6 +19,7 @@ def denoiser(role: str, levels: float, out_channels: int) -> Any:
         interface=lambda module: {"in_channels": 32, "out_channels": out_channels},
         check_sibling=lambda own, other: None,
         predicts_for_scheduler=True,
+        one_scheduler=True,
     )
     space = NoiseSpace(VariancePreservingSchedule(falling), "v_prediction", 1.0)
     known = {"role": role, "family": "any", "module": None, "pipeline": None}

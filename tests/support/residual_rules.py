@@ -47,11 +47,11 @@ class OfficialArithmetic:
             tail.register_forward_pre_hook(lambda _, args: (self._end(args[0]), *args[1:]))
 
     def _begin(self, block: nn.Module, args: Any, kwargs: dict[str, Any]) -> None:
-        self.start = args[0] if args else kwargs[self.stack.parameters[0]]
+        self.start = self.stack.start(args, kwargs)
         self.branch, self.calls = self.calls % self.branches, self.calls + 1
 
     def _end_of_blocks(self, block: nn.Module, args: Any, output: Any) -> Any:
-        hidden = self._end(self.stack.hidden(output, self.start))
+        hidden = self._end(self.stack.hidden(output))
         return self.stack.with_hidden(output, hidden)
 
     def _end(self, computed: torch.Tensor) -> torch.Tensor:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sraccel.loop.denoiser import Denoiser
 
 
+TIMES = ("timestep", "sigma")
+"""How names of arguments end that hold a time, some of them a second one (`audio_timestep`)."""
+
+
 def call_sibling(
     call: Call, requested: Denoiser, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
@@ -102,9 +106,12 @@ def _moved(arguments: dict[str, Any], denoiser: Denoiser, noisy: torch.Tensor) -
             return type(value)(moved(item) for item in value)
         return value
 
+    def is_time(name: str, value: Any) -> bool:
+        return hasattr(value, "to") and (name == timestep or name.endswith(TIMES))
+
     # A timestep in half precision would be another timestep.
     return {
-        name: value.to(device) if name == timestep and hasattr(value, "to") else moved(value)
+        name: value.to(device) if is_time(name, value) else moved(value)
         for name, value in arguments.items()
     }
 
@@ -120,23 +127,29 @@ def _as_requested(
     """The prediction in the requested model's terms, on the device of the loop.
 
     Args:
-        output: of the answering model.
+        output: of the answering model: a tensor, a tuple or a `ModelOutput` of tensors, or one that
+            a list of tensors leads (Z-Image: one for each of a batch).
         noisy: what the loop gave.
-        change: of variables, if the noise spaces differ.
+        change: of variables, if the noise spaces differ; of the first tensor.
         dtype: that the prediction is to have; None: its own.
     """
     import torch
 
-    prediction = output[0]
-    if not isinstance(prediction, torch.Tensor):  # one for each of a batch (Z-Image)
-        return type(output)([one.to(noisy.device, dtype) for one in prediction])
-    dtype = dtype or prediction.dtype
-    if change is None and prediction.device == noisy.device and prediction.dtype == dtype:
-        return output
-    prediction = prediction.to(noisy.device)
-    if change is not None:
-        prediction = change.prediction(noisy, prediction)
-    prediction = prediction.to(dtype)
+    def placed(value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(placed(item) for item in value)
+        return value.to(noisy.device, dtype) if isinstance(value, torch.Tensor) else value
+
+    def changed(prediction: torch.Tensor) -> torch.Tensor:
+        if change is None:
+            return prediction
+        result: torch.Tensor = change.prediction(noisy, prediction.to(noisy.device))
+        return result.to(prediction.dtype)
+
+    if isinstance(output, torch.Tensor):
+        return placed(changed(output))
+    first, *others = output if isinstance(output, tuple) else output.to_tuple()
+    parts = (changed(first), *others)
     if isinstance(output, tuple):
-        return (prediction, *output[1:])
-    return type(output)(sample=prediction)
+        return placed(parts)
+    return type(output)(**dict(zip(output, map(placed, parts), strict=True)))

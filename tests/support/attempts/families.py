@@ -30,11 +30,11 @@ class LatteAdapter(DenoiserAdapter):
         return tensor
 
 
-class SanaVideoAdapter(DenoiserAdapter):
+class SanaAdapter(DenoiserAdapter):
     """One stream; the residual ends at the last block."""
 
-    family = "sana-video"
-    model_class = "SanaVideoTransformer3DModel"
+    family = "sana"
+    model_class = "SanaTransformer2DModel"
     block_lists = ("transformer_blocks",)
     modulated_inputs = ("timestep_projection",)
 

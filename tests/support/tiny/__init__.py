@@ -6,10 +6,13 @@ They have no text encoders: they are called with prompt embeddings.
 from tiny.adapted import (
     CHROMA,
     HUNYUAN_VIDEO_15,
+    SANA_VIDEO,
+    SANA_VIDEO_IMAGE_TO_VIDEO,
     SKYREELS_V2,
     SKYREELS_V2_FORCING,
     SKYREELS_V2_IMAGE_TO_VIDEO,
     WAN_ANIMATE,
+    WAN_ANIMATE_FACE_AT_THE_END,
 )
 from tiny.cogvideox import (
     COGVIDEOX_2B,
@@ -28,7 +31,9 @@ from tiny.hunyuan_video import (
     HUNYUAN_VIDEO_TOKEN_REPLACE,
     HUNYUAN_VIDEO_TRUE_GUIDANCE,
 )
+from tiny.kandinsky5 import KANDINSKY5
 from tiny.ltx import LTX, LTX_IMAGE_TO_VIDEO
+from tiny.ltx2 import LTX2, LTX2_ALL_GUIDANCE, LTX2_IMAGE_TO_VIDEO
 from tiny.lumina2 import LUMINA2
 from tiny.mochi import MOCHI
 from tiny.qwen_image import QWEN_IMAGE, QWEN_IMAGE_CONTROLNET
@@ -92,6 +97,9 @@ BLOCK_STACKS = [
     WAN_ANIMATE,
     HUNYUAN_VIDEO_15,
     CHROMA,
+    KANDINSKY5,
+    LTX2,
+    SANA_VIDEO,
 ]
 """Families whose blocks can be skipped."""
 
@@ -119,7 +127,11 @@ __all__ = [
     "HUNYUAN_VIDEO_LATENT_CONCAT",
     "HUNYUAN_VIDEO_TOKEN_REPLACE",
     "HUNYUAN_VIDEO_TRUE_GUIDANCE",
+    "KANDINSKY5",
     "LTX",
+    "LTX2",
+    "LTX2_ALL_GUIDANCE",
+    "LTX2_IMAGE_TO_VIDEO",
     "LTX_IMAGE_TO_VIDEO",
     "LUMINA2",
     "MOCHI",
@@ -127,6 +139,8 @@ __all__ = [
     "PAIRS_OF_TRANSFORMERS",
     "QWEN_IMAGE",
     "QWEN_IMAGE_CONTROLNET",
+    "SANA_VIDEO",
+    "SANA_VIDEO_IMAGE_TO_VIDEO",
     "SD3",
     "SDXL",
     "SKYREELS_V2",
@@ -138,6 +152,7 @@ __all__ = [
     "WAN_5B",
     "WAN_5B_IMAGE_TO_VIDEO",
     "WAN_ANIMATE",
+    "WAN_ANIMATE_FACE_AT_THE_END",
     "WAN_IMAGE_TO_VIDEO",
     "WAN_VACE",
     "WAN_VACE_HINT_AT_THE_END",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from tiny.family import BlockStack, TinyFamily, output_of
+from tiny.family import BlockStack, TinyFamily, argument_of, output_of
 from tiny.unadapted.images import CHROMA as CHROMA_PIPELINE
 from tiny.unadapted.videos import (
     HUNYUAN_VIDEO_15_PIPELINE,
+    SANA_VIDEO_FROM_IMAGE,
+    SANA_VIDEO_PIPELINE,
     SKY_REELS,
     SKY_REELS_FORCING,
     SKY_REELS_IMAGE,
@@ -17,16 +19,32 @@ from tiny.unadapted.videos import (
 from tiny.wan import WAN_BLOCKS
 
 
-def adapted(tiny: TinyFamily, name: str, family: str, blocks: BlockStack) -> TinyFamily:
+def adapted(
+    tiny: TinyFamily, name: str, family: str, blocks: BlockStack, calls_per_step: int = 2
+) -> TinyFamily:
     """A tiny pipeline with what is known of its blocks; its small model has two of them."""
-    render = partial(tiny.render, num_layers=2)
-    return replace(tiny, name=name, family=family, blocks=blocks, calls_per_step=2, render=render)
+    return replace(
+        tiny,
+        name=name,
+        family=family,
+        blocks=blocks,
+        calls_per_step=calls_per_step,
+        render=partial(tiny.render, num_layers=2),
+    )
 
 
 SKYREELS_V2 = adapted(SKY_REELS, "skyreels-v2", "skyreels-v2", WAN_BLOCKS)
 SKYREELS_V2_IMAGE_TO_VIDEO = adapted(SKY_REELS_IMAGE, "skyreels-v2-i2v", "skyreels-v2", WAN_BLOCKS)
 SKYREELS_V2_FORCING = adapted(SKY_REELS_FORCING, "skyreels-v2-df", "skyreels-v2", WAN_BLOCKS)
 WAN_ANIMATE = adapted(WAN_ANIMATE_PIPELINE, "wan-animate", "wan-animate", WAN_BLOCKS)
+WAN_ANIMATE_FACE_AT_THE_END = replace(
+    WAN_ANIMATE,
+    name="wan-animate-face-at-the-end",
+    pipeline=partial(WAN_ANIMATE.pipeline, inject_face_latents_blocks=1),
+    render=partial(WAN_ANIMATE.render, inject_face_latents_blocks=1),
+    blocks=replace(WAN_BLOCKS, tail="norm_out"),
+)
+"""A face adapter behind every block, so behind the last one, too."""
 FIRST_NORM = output_of("transformer_blocks.0.norm1", 0)
 HUNYUAN_VIDEO_15 = adapted(
     HUNYUAN_VIDEO_15_PIPELINE,
@@ -44,4 +62,13 @@ CHROMA = adapted(
         returns="eh",
         tail="norm_out",
     ),
+)
+SANA_VIDEO_BLOCKS = BlockStack(
+    argument_of("transformer_blocks.0.attn1", 0),
+    parameters=("hidden_states", "attention_mask", "encoder_hidden_states"),
+    tail="norm_out",
+)
+SANA_VIDEO = adapted(SANA_VIDEO_PIPELINE, "sana-video", "sana-video", SANA_VIDEO_BLOCKS, 1)
+SANA_VIDEO_IMAGE_TO_VIDEO = adapted(
+    SANA_VIDEO_FROM_IMAGE, "sana-video-i2v", "sana-video", SANA_VIDEO_BLOCKS, 1
 )

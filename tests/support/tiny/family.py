@@ -70,8 +70,13 @@ class BlockStack:
         """The blocks, in the order in which they run."""
         return [block for name in self.lists for block in model.get_submodule(name).children()]
 
-    def hidden(self, output: Any, start: torch.Tensor) -> torch.Tensor:
-        """The hidden stream in the last block's output; `start` is what the first block got."""
+    def start(self, args: Any, kwargs: dict[str, Any]) -> torch.Tensor:
+        """The hidden stream among the first block's arguments."""
+        tensor: torch.Tensor = args[0] if args else kwargs[self.parameters[0]]
+        return tensor
+
+    def hidden(self, output: Any) -> torch.Tensor:
+        """The hidden stream in the last block's output."""
         tensor: torch.Tensor = output if self.returns == "h" else output[self.returns.index("h")]
         return tensor
 

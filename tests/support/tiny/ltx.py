@@ -34,6 +34,18 @@ def ltx_transformer(seed: int = 0, layers: int = 3, **config: Any) -> LTXVideoTr
     return frozen(LTXVideoTransformer3DModel, seed, **settings)
 
 
+def ltx_scheduler() -> FlowMatchEulerDiscreteScheduler:
+    """The scheduler of LTX-Video 0.9, and of LTX-2."""
+    return FlowMatchEulerDiscreteScheduler(
+        use_dynamic_shifting=True,
+        base_shift=0.95,
+        max_shift=2.05,
+        base_image_seq_len=1024,
+        max_image_seq_len=4096,
+        shift_terminal=0.1,
+    )
+
+
 def ltx_pipeline(**config: Any) -> LTXPipeline:
     """A pipeline with the scheduler of LTX-Video 0.9."""
     vae = frozen(
@@ -48,17 +60,8 @@ def ltx_pipeline(**config: Any) -> LTXPipeline:
         decoder_spatio_temporal_scaling=(True, True, False, False),
         patch_size=2,
     )
-    scheduler = FlowMatchEulerDiscreteScheduler(
-        use_dynamic_shifting=True,
-        base_shift=0.95,
-        max_shift=2.05,
-        base_image_seq_len=1024,
-        max_image_seq_len=4096,
-        shift_terminal=0.1,
-    )
-    return assembled(
-        LTXPipeline, scheduler=scheduler, vae=vae, transformer=ltx_transformer(**config)
-    )
+    transformer = ltx_transformer(**config)
+    return assembled(LTXPipeline, scheduler=ltx_scheduler(), vae=vae, transformer=transformer)
 
 
 def ltx_image_pipeline(**config: Any) -> LTXImageToVideoPipeline:

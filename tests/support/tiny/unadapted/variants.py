@@ -23,11 +23,14 @@ from tiny_models import assembled
 
 from tiny.family import IMAGE, TinyFamily
 from tiny.flux import FLUX
+from tiny.kandinsky5 import KANDINSKY5_VARIANTS
 from tiny.ltx import LTX
+from tiny.ltx2 import LTX2_ALL_GUIDANCE, LTX2_IMAGE_TO_VIDEO
 from tiny.qwen_image import QWEN_IMAGE
 from tiny.sd3 import SD3
 from tiny.sdxl import SDXL
 from tiny.unadapted.made import MASK, SMALL, flow_scheduler
+from tiny.unadapted.videos import SANA_VIDEO_FROM_IMAGE
 
 
 def variant(
@@ -59,6 +62,10 @@ def variant(
 
 
 VARIANTS = [
+    *KANDINSKY5_VARIANTS,
+    LTX2_ALL_GUIDANCE,
+    LTX2_IMAGE_TO_VIDEO,
+    SANA_VIDEO_FROM_IMAGE,
     variant(FluxImg2ImgPipeline, FLUX, {**SMALL, "image": IMAGE}, strength=0.5),
     variant(FluxInpaintPipeline, FLUX, {**SMALL, "image": IMAGE, "mask_image": MASK}, strength=0.5),
     variant(LTXConditionPipeline, LTX, LTX.size, parts={"scheduler": flow_scheduler}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import torch
 from diffusers import (
@@ -22,13 +21,12 @@ from diffusers import (
     FlowMapEulerDiscreteScheduler,
     HunyuanVideo15Pipeline,
     HunyuanVideo15Transformer3DModel,
-    Kandinsky5T2VPipeline,
-    Kandinsky5Transformer3DModel,
     LattePipeline,
     LatteTransformer3DModel,
     LucyEditPipeline,
     MotifVideoPipeline,
     MotifVideoTransformer3DModel,
+    SanaImageToVideoPipeline,
     SanaVideoPipeline,
     SanaVideoTransformer3DModel,
     SkyReelsV2DiffusionForcingPipeline,
@@ -174,29 +172,6 @@ HUNYUAN_VIDEO_15_PIPELINE = family(
         "guider": partial(ClassifierFreeGuidance, guidance_scale=4.0),
     },
 )
-KANDINSKY5_CONFIG: dict[str, Any] = {
-    "in_visual_dim": 4,
-    "out_visual_dim": 4,
-    "in_text_dim": TEXT_DIM,
-    "in_text_dim2": 8,
-    "time_dim": 16,
-    "model_dim": 32,
-    "ff_dim": 32,
-    "num_text_blocks": 1,
-    "num_visual_blocks": 2,
-    "axes_dims": ROPE,
-}
-KANDINSKY5_TEXT = {"prompt_embeds_qwen": (1, 6, TEXT_DIM), "prompt_embeds_clip": (1, 8)}
-LENGTHS = torch.tensor([0, 6], dtype=torch.int32)
-CU_SEQLENS = {"prompt_cu_seqlens": LENGTHS, "negative_prompt_cu_seqlens": LENGTHS}
-KANDINSKY5 = family(
-    Kandinsky5T2VPipeline,
-    Kandinsky5Transformer3DModel,
-    {**KANDINSKY5_CONFIG, "visual_cond": True},
-    size={**VIDEO, **CU_SEQLENS},
-    text=KANDINSKY5_TEXT,
-    calls_per_step=2,
-)
 LATTE = family(
     LattePipeline,
     LatteTransformer3DModel,
@@ -244,27 +219,33 @@ MOTIF = family(
         "guider": partial(ClassifierFreeGuidance, guidance_scale=4.0),
     },
 )
-SANA_VIDEO = family(
-    SanaVideoPipeline,
+SANA_VIDEO_CONFIG = {
+    **LATENTS,
+    "num_cross_attention_heads": 2,
+    "cross_attention_head_dim": 16,
+    "cross_attention_dim": 32,
+    "caption_channels": TEXT_DIM,
+    "sample_size": 8,
+    "rope_max_seq_len": 32,
+}
+SANA_VIDEO_SIZE = {
+    "height": 64,
+    "width": 64,
+    "frames": 5,
+    "negative_prompt": None,
+    **masks("prompt_attention_mask"),
+    "use_resolution_binning": False,
+    "complex_human_instruction": None,
+}
+SANA_VIDEO_PIPELINE = family(
+    SanaVideoPipeline, SanaVideoTransformer3DModel, SANA_VIDEO_CONFIG, size=SANA_VIDEO_SIZE
+)
+SANA_VIDEO_FROM_IMAGE = family(
+    SanaImageToVideoPipeline,
     SanaVideoTransformer3DModel,
-    {
-        **LATENTS,
-        "num_cross_attention_heads": 2,
-        "cross_attention_head_dim": 16,
-        "cross_attention_dim": 32,
-        "caption_channels": TEXT_DIM,
-        "sample_size": 8,
-        "rope_max_seq_len": 32,
-    },
-    size={
-        "height": 64,
-        "width": 64,
-        "frames": 5,
-        "negative_prompt": None,
-        **masks("prompt_attention_mask"),
-        "use_resolution_binning": False,
-        "complex_human_instruction": None,
-    },
+    SANA_VIDEO_CONFIG,
+    size={**SANA_VIDEO_SIZE, "image": PHOTO},
+    parts={"vae": video_vae},
 )
 SKY_REELS_CONFIG = wan_settings(2)
 SKY_REELS = family(
@@ -333,6 +314,8 @@ WAN_ANIMATE_PIPELINE = family(
 
 ADAPTED = [
     HUNYUAN_VIDEO_15_PIPELINE,
+    SANA_VIDEO_PIPELINE,
+    SANA_VIDEO_FROM_IMAGE,
     SKY_REELS,
     SKY_REELS_IMAGE,
     SKY_REELS_FORCING,
