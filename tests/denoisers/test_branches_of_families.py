@@ -33,6 +33,7 @@ from tiny import (
 from torch import nn
 
 import sraccel
+from sraccel.loop.denoiser_adapter import named
 from sraccel.recipe.catalogue import installed
 
 TWO_CALLS = [
@@ -63,7 +64,7 @@ def recorded(model: nn.Module, name: str) -> list[Any]:
     """What a model is given under this name, call by call."""
     seen: list[Any] = []
     model.register_forward_pre_hook(
-        lambda _, args, kwargs: seen.append(kwargs[name]), with_kwargs=True
+        lambda _, args, kwargs: seen.append(named(model, args, kwargs)[name]), with_kwargs=True
     )
     return seen
 

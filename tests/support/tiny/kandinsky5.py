@@ -36,7 +36,6 @@ CONFIG: dict[str, Any] = {
     "num_text_blocks": 1,
     "num_visual_blocks": 3,
     "axes_dims": ROPE,
-    "visual_cond": True,
 }
 BLOCKS = BlockStack(
     argument_of("visual_transformer_blocks.0.self_attention", 0),
@@ -58,12 +57,14 @@ def _stays(module: nn.Module, fn: Any, recurse: bool = True) -> nn.Module:
     return module
 
 
-def kandinsky5(kind: Any, size: dict[str, Any], **more: Any) -> TinyFamily:
-    """A tiny pipeline of this class."""
+def kandinsky5(
+    kind: Any, size: dict[str, Any], visual_cond: bool = True, **more: Any
+) -> TinyFamily:
+    """A tiny pipeline of this class, whose model is or is not made to be given an image."""
     tiny = family(
         kind,
         kandinsky5_transformer,
-        CONFIG,
+        {**CONFIG, "visual_cond": visual_cond},
         smaller={"num_visual_blocks": 2},
         size={**size, **LENGTHS_OF_TEXT},
         text={"prompt_embeds_qwen": (1, 6, TEXT_DIM), "prompt_embeds_clip": (1, 12)},
@@ -102,9 +103,10 @@ image_vae = partial(
     layers_per_block=1,
     norm_num_groups=4,
 )
+LONGER = {**VIDEO, "num_frames": 21}  # frames behind the fourth lend brightness to the first
 KANDINSKY5_VARIANTS = [
-    kandinsky5(Kandinsky5I2VPipeline, {**VIDEO, "image": PHOTO}, parts={"vae": video_vae}),
-    kandinsky5(small(Kandinsky5T2IPipeline), SQUARE),
+    kandinsky5(Kandinsky5I2VPipeline, {**LONGER, "image": PHOTO}, parts={"vae": video_vae}),
+    kandinsky5(small(Kandinsky5T2IPipeline), SQUARE, visual_cond=False),
     kandinsky5(small(Kandinsky5I2IPipeline), {**SQUARE, "image": PHOTO}, parts={"vae": image_vae}),
 ]
 """Its other pipelines, which call the model the same way."""

@@ -10,6 +10,9 @@ from typing import Any
 from diffusers import (
     FluxImg2ImgPipeline,
     FluxInpaintPipeline,
+    LTX2ConditionPipeline,
+    LTX2HDRPipeline,
+    LTX2InContextPipeline,
     LTXConditionPipeline,
     QwenImageImg2ImgPipeline,
     QwenImageInpaintPipeline,
@@ -25,7 +28,7 @@ from tiny.family import IMAGE, TinyFamily
 from tiny.flux import FLUX
 from tiny.kandinsky5 import KANDINSKY5_VARIANTS
 from tiny.ltx import LTX
-from tiny.ltx2 import LTX2_ALL_GUIDANCE, LTX2_IMAGE_TO_VIDEO
+from tiny.ltx2 import LTX2, LTX2_ALL_GUIDANCE, LTX2_IMAGE_TO_VIDEO
 from tiny.qwen_image import QWEN_IMAGE
 from tiny.sd3 import SD3
 from tiny.sdxl import SDXL
@@ -65,6 +68,13 @@ VARIANTS = [
     *KANDINSKY5_VARIANTS,
     LTX2_ALL_GUIDANCE,
     LTX2_IMAGE_TO_VIDEO,
+    variant(LTX2ConditionPipeline, LTX2, LTX2.size),
+    variant(LTX2InContextPipeline, LTX2, LTX2.size),
+    variant(
+        LTX2HDRPipeline,
+        LTX2,
+        {key: value for key, value in LTX2.size.items() if "audio" not in key},
+    ),
     SANA_VIDEO_FROM_IMAGE,
     variant(FluxImg2ImgPipeline, FLUX, {**SMALL, "image": IMAGE}, strength=0.5),
     variant(FluxInpaintPipeline, FLUX, {**SMALL, "image": IMAGE, "mask_image": MASK}, strength=0.5),
