@@ -19,7 +19,7 @@ from sraccel_caches.mag_calibration import MagRatios, Ratios
 from sraccel_caches.mag_ratios import PUBLISHED
 from sraccel_caches.magcache import nearest
 from sraccel_caches.seacache import filtered
-from tiny import WAN_2_2
+from tiny import KANDINSKY5, WAN_2_2
 from tiny_models import call_arguments, tiny_pipeline
 from untouched import untouched
 
@@ -245,6 +245,27 @@ def test_ratios_of_another_number_of_steps_are_the_nearest(steps: int, model: st
     assert set(found) <= set(ratios)
     assert found[-1] == ratios[-1]
     assert nearest(ratios, len(ratios)) == ratios
+
+
+def test_with_kandinskys_ratios_and_settings_the_steps_are_skipped_that_its_authors_skip() -> None:
+    """Their rule, `magcache_utils.py` of kandinskylab/kandinsky-5, on the conditional ratios."""
+    ratios, expected = PUBLISHED["kandinsky5-t2v-lite-5s"], []
+    ratio, error, steps = 1.0, 0.0, 0
+    for step in range(len(ratios)):
+        skip = False
+        if step >= int(len(ratios) * 0.2):
+            ratio, steps = ratio * ratios[step], steps + 1
+            error += abs(1 - ratio)
+            skip = error < 0.12 and steps <= 2
+            if not skip:
+                ratio, error, steps = 1.0, 0.0, 0
+        expected += [skip] * 2
+    pipe = KANDINSKY5.pipeline()
+    rule = made(MagCache, ratios="kandinsky5-t2v-lite-5s", threshold=0.12, max_skips=2)
+    with sraccel.compose(pipe, [rule]) as stack:
+        KANDINSKY5.generate(pipe, len(ratios))
+    assert [call.reused for step in stack.report.steps for call in step.calls] == expected
+    assert 0.4 < sum(expected) / len(expected) < 0.6
 
 
 def test_behind_the_switch_of_experts_the_second_computes_before_it_skips() -> None:
