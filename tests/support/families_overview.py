@@ -89,13 +89,15 @@ def _partners(family: str, adapter: DenoiserAdapter) -> str:
 
 def _attention(models: Sequence[Any]) -> str:
     """How `sageattention` reaches the attention of a family's models."""
-    processors = [one.processor for model in models for one in attention_modules(model)]
+    found = [one.processor for model in models for one in attention_modules(model)]
+    processors = [one for one in found if "Linear" not in type(one).__name__]
     named = sum(hasattr(type(one), "_attention_backend") for one in processors)
     if not processors:
         return "not replaceable"
     if not named:
         return "torch's function"
-    return "diffusers' dispatch" + ("" if named == len(processors) else ", torch's function")
+    linear = "" if len(processors) == len(found) else "; not linear attention"
+    return f"diffusers' dispatch{'' if named == len(processors) else ", torch's function"}{linear}"
 
 
 def _evidence(driven: Sequence[TinyFamily]) -> str:

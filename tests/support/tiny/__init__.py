@@ -60,6 +60,7 @@ PAIRS_OF_TRANSFORMERS = [
     SD3,
     LTX,
     LTX_IMAGE_TO_VIDEO,
+    LTX2,
 ]
 PAIRS = [*PAIRS_OF_TRANSFORMERS, SDXL]
 """Families whose models can take turns."""
@@ -98,7 +99,6 @@ BLOCK_STACKS = [
     HUNYUAN_VIDEO_15,
     CHROMA,
     KANDINSKY5,
-    LTX2,
     SANA_VIDEO,
 ]
 """Families whose blocks can be skipped."""
