@@ -96,8 +96,9 @@ def _attention(models: Sequence[Any]) -> str:
         return "not replaceable"
     if not named:
         return "torch's function"
-    linear = "" if len(processors) == len(found) else "; not linear attention"
-    return f"diffusers' dispatch{'' if named == len(processors) else ", torch's function"}{linear}"
+    plain = "" if named == len(processors) else ", torch's function"
+    linear = "" if len(processors) == len(found) else "; linear attention stays"
+    return f"diffusers' dispatch{plain}{linear}"
 
 
 def _evidence(driven: Sequence[TinyFamily]) -> str:
