@@ -8,12 +8,15 @@ import pytest
 import torch
 from residual_rules import OfficialArithmetic, ReuseFromStep1, SeesModulatedInput, blocks_of
 from tiny import (
+    ALLEGRO,
     BLOCK_STACKS,
     COGVIDEOX_DDIM,
     COGVIDEOX_IMAGE_TO_VIDEO,
     COSMOS,
     COSMOS2,
     FLUX,
+    FLUX2,
+    FLUX2_KLEIN,
     FLUX_CONTROLNET,
     HIDREAM,
     HUNYUAN_VIDEO,
@@ -28,6 +31,7 @@ from tiny import (
     WAN,
     WAN_5B_IMAGE_TO_VIDEO,
     WAN_VACE,
+    Z_IMAGE,
     TinyFamily,
 )
 from tiny.cogvideox import cogvideox_transformer
@@ -70,6 +74,25 @@ def test_the_render_model_reuses_residuals_of_its_own(tiny: TinyFamily):
     recipe = [*switching(tiny.render(), FEW // 2), ReuseFromStep1.Options()]
     with sraccel.compose(pipe, recipe):
         assert torch.equal(tiny.generate(pipe, FEW), expected)
+
+
+@pytest.mark.parametrize("tiny", [ALLEGRO, FLUX2_KLEIN, Z_IMAGE], ids=str)
+def test_after_a_broken_run_the_next_one_is_as_the_first(tiny: TinyFamily):
+    pipe = tiny.pipeline()
+    bare = tiny.generate(pipe, FEW)
+
+    def interrupted(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        if index == FEW // 2:
+            raise KeyboardInterrupt
+        return {}
+
+    with sraccel.compose(pipe, [*switching(tiny.render(), 1), ReuseFromStep1.Options()]):
+        first = tiny.generate(pipe, FEW)
+        with pytest.raises(KeyboardInterrupt):
+            tiny.generate(pipe, FEW, callback_on_step_end=interrupted)
+        assert torch.equal(tiny.generate(pipe, FEW), first)
+    assert not torch.equal(first, bare)
+    assert torch.equal(tiny.generate(pipe, FEW), bare)
 
 
 def recorded_calls(tiny: TinyFamily, model: nn.Module, pipe: Any, seed: int) -> list[Any]:
@@ -182,7 +205,7 @@ def test_blocks_may_be_called_by_position_or_by_name(tiny: TinyFamily):
     adapter, blocks = adapter_of(tiny.render()), blocks_of(tiny)
     names = blocks.parameters
     given = {name: torch.full((1,), float(value)) for value, name in enumerate(names)}
-    streams = {"h": given["hidden_states"], "e": given.get("encoder_hidden_states")}
+    streams = {"h": given[names[0]], "e": given.get("encoder_hidden_states")}
     for positional in range(len(names) + 1):
         args = tuple(given[name] for name in names[:positional])
         kwargs = {name: given[name] for name in names[positional:]}
@@ -223,6 +246,9 @@ MISFITS = {
     COSMOS: ("text_embed_dim", "in_channels", "out_channels"),
     HIDREAM: ("text_emb_dim", "in_channels", "out_channels"),
     QWEN_IMAGE: ("joint_attention_dim", "in_channels", "out_channels"),
+    ALLEGRO: ("caption_channels", "in_channels", "out_channels", "attention_head_dim"),
+    FLUX2: ("joint_attention_dim", "in_channels"),
+    Z_IMAGE: ("cap_feat_dim", "in_channels"),
 }
 
 
@@ -240,7 +266,7 @@ def test_a_model_of_one_generation_cannot_stand_in_for_another(own: TinyFamily, 
         sraccel.compose(own.pipeline(), switching(other.render()))
 
 
-@pytest.mark.parametrize("tiny", [FLUX, HUNYUAN_VIDEO], ids=str)
+@pytest.mark.parametrize("tiny", [FLUX, FLUX2, HUNYUAN_VIDEO], ids=str)
 def test_a_model_that_needs_the_guidance_scale_cannot_follow_one_that_does_not(tiny: TinyFamily):
     without, needing = tiny.pipeline(guidance_embeds=False), tiny.render(guidance_embeds=True)
     with pytest.raises(ModelError, match="needs the guidance scale"):

@@ -5,6 +5,7 @@ Lumina 2, Cosmos and HiDream say nowhere which guidance branch a call belongs to
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from typing import Any
 
@@ -13,16 +14,19 @@ import torch
 from diffusers import EDMEulerScheduler, FlowMatchEulerDiscreteScheduler
 from residual_rules import OfficialArithmetic, ReuseFromStep1
 from tiny import (
+    ALLEGRO,
     COSMOS,
     COSMOS2,
     COSMOS2_VIDEO_TO_WORLD,
     COSMOS_VIDEO_TO_WORLD,
+    FLUX2,
     HALF,
     HIDREAM,
     HIDREAM_WIDE,
     LUMINA2,
     QWEN_IMAGE,
     STEPS,
+    Z_IMAGE,
     TinyFamily,
 )
 from torch import nn
@@ -43,8 +47,10 @@ in_each_precision = pytest.mark.parametrize("dtype", [torch.float32, torch.bfloa
 def recorded(model: nn.Module, name: str) -> list[Any]:
     """What a model is given under this name, call by call."""
     seen: list[Any] = []
+    signature = inspect.signature(type(model).forward)
     model.register_forward_pre_hook(
-        lambda _, args, kwargs: seen.append(kwargs[name]), with_kwargs=True
+        lambda *given: seen.append(signature.bind(model, *given[1], **given[2]).arguments[name]),
+        with_kwargs=True,
     )
     return seen
 
@@ -167,7 +173,9 @@ def test_stepping_to_a_timestep_without_a_call_is_still_an_error():
             pipe.scheduler.step(predicted, later, latents)
 
 
-@pytest.mark.parametrize("tiny", [*TWO_CALLS, HIDREAM, QWEN_IMAGE], ids=str)
+@pytest.mark.parametrize(
+    "tiny", [*TWO_CALLS, HIDREAM, QWEN_IMAGE, ALLEGRO, FLUX2, Z_IMAGE], ids=str
+)
 def test_the_adapter_knows_what_timestep_the_pipeline_passes_and_back(tiny: TinyFamily):
     pipe = tiny.pipeline()
     (adapter,) = (found for found in installed().adapters if found.recognises(pipe.transformer))

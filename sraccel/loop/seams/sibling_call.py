@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
 from sraccel.loop.denoiser_adapter import named
+from sraccel.loop.seams.batch import parted
 from sraccel.noise.change_of_variables import Exchange, exchange
 
 if TYPE_CHECKING:
@@ -34,7 +35,8 @@ def call_sibling(
     call.exchange = change = _change_of_variables(call, requested, arguments)
     if change is not None:
         latents, timestep = denoiser.adapter.latents, denoiser.adapter.timestep
-        arguments[latents] = change.model_input(call.model_input)
+        noisy = change.model_input(call.model_input)
+        arguments[latents] = parted(noisy, arguments[latents])
         arguments[timestep] = _timestep_like(
             arguments[timestep], change, denoiser, call.model_input
         )

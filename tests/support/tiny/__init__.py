@@ -4,12 +4,16 @@ They have no text encoders: they are called with prompt embeddings.
 """
 
 from tiny.adapted import (
+    ALLEGRO,
     CHROMA,
+    FLUX2,
+    FLUX2_KLEIN,
     HUNYUAN_VIDEO_15,
     SKYREELS_V2,
     SKYREELS_V2_FORCING,
     SKYREELS_V2_IMAGE_TO_VIDEO,
     WAN_ANIMATE,
+    Z_IMAGE,
 )
 from tiny.cogvideox import (
     COGVIDEOX_2B,
@@ -92,10 +96,15 @@ BLOCK_STACKS = [
     WAN_ANIMATE,
     HUNYUAN_VIDEO_15,
     CHROMA,
+    ALLEGRO,
+    FLUX2,
+    FLUX2_KLEIN,
+    Z_IMAGE,
 ]
 """Families whose blocks can be skipped."""
 
 __all__ = [
+    "ALLEGRO",
     "BLOCK_STACKS",
     "CHROMA",
     "COGVIDEOX_2B",
@@ -108,6 +117,8 @@ __all__ = [
     "COSMOS2_VIDEO_TO_WORLD",
     "COSMOS_VIDEO_TO_WORLD",
     "FLUX",
+    "FLUX2",
+    "FLUX2_KLEIN",
     "FLUX_CONTROLNET",
     "FLUX_KONTEXT",
     "FLUX_TRUE_GUIDANCE",
@@ -142,5 +153,6 @@ __all__ = [
     "WAN_VACE",
     "WAN_VACE_HINT_AT_THE_END",
     "WAN_VIDEO_TO_VIDEO",
+    "Z_IMAGE",
     "TinyFamily",
 ]

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from tiny.family import BlockStack, TinyFamily, output_of
+from tiny.family import BlockStack, TinyFamily, argument_of, output_of
 from tiny.unadapted.images import CHROMA as CHROMA_PIPELINE
+from tiny.unadapted.images import FLUX2 as FLUX2_PIPELINE
+from tiny.unadapted.images import FLUX2_KLEIN as FLUX2_KLEIN_PIPELINE
+from tiny.unadapted.images import Z_IMAGE as Z_IMAGE_PIPELINE
+from tiny.unadapted.videos import ALLEGRO as ALLEGRO_PIPELINE
 from tiny.unadapted.videos import (
     HUNYUAN_VIDEO_15_PIPELINE,
     SKY_REELS,
@@ -17,10 +21,23 @@ from tiny.unadapted.videos import (
 from tiny.wan import WAN_BLOCKS
 
 
-def adapted(tiny: TinyFamily, name: str, family: str, blocks: BlockStack) -> TinyFamily:
+def adapted(
+    tiny: TinyFamily,
+    name: str,
+    family: str,
+    blocks: BlockStack,
+    calls_per_step: int = 2,
+    layers: str = "num_layers",
+) -> TinyFamily:
     """A tiny pipeline with what is known of its blocks; its small model has two of them."""
-    render = partial(tiny.render, num_layers=2)
-    return replace(tiny, name=name, family=family, blocks=blocks, calls_per_step=2, render=render)
+    return replace(
+        tiny,
+        name=name,
+        family=family,
+        blocks=blocks,
+        calls_per_step=calls_per_step,
+        render=partial(tiny.render, **{layers: 2}),
+    )
 
 
 SKYREELS_V2 = adapted(SKY_REELS, "skyreels-v2", "skyreels-v2", WAN_BLOCKS)
@@ -44,4 +61,32 @@ CHROMA = adapted(
         returns="eh",
         tail="norm_out",
     ),
+)
+FLUX2_BLOCKS = BlockStack(
+    argument_of("transformer_blocks.0.attn", "hidden_states"),
+    lists=("transformer_blocks", "single_transformer_blocks"),
+    parameters=("hidden_states", "encoder_hidden_states", "temb_mod_img"),
+    returns="eh",
+    tail="norm_out",
+)
+FLUX2 = adapted(FLUX2_PIPELINE, "flux2-dev", "flux2", FLUX2_BLOCKS, calls_per_step=1)
+FLUX2_KLEIN = adapted(FLUX2_KLEIN_PIPELINE, "flux2-klein", "flux2", FLUX2_BLOCKS)
+Z_IMAGE = adapted(
+    Z_IMAGE_PIPELINE,
+    "z-image",
+    "z-image",
+    BlockStack(
+        argument_of("layers.0.attention", 0),
+        lists=("layers",),
+        parameters=("x", "attn_mask", "freqs_cis", "adaln_input"),
+    ),
+    calls_per_step=1,
+    layers="n_layers",
+)
+ALLEGRO = adapted(
+    ALLEGRO_PIPELINE,
+    "allegro",
+    "allegro",
+    BlockStack(argument_of("transformer_blocks.0.attn1", 0)),
+    calls_per_step=1,
 )
