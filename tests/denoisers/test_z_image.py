@@ -15,7 +15,7 @@ import sraccel
 from sraccel.plugin import Accelerator, Call, hookimpl
 
 STEPS = 6
-HALF_GUIDED = {"cfg_truncation": 0.5}
+HALF_GUIDED = {"cfg_truncation": 0.3}
 
 
 class ArithmeticByBatch(OfficialArithmetic):

@@ -131,7 +131,8 @@ def _as_requested(
 
     prediction = output[0]
     if not isinstance(prediction, torch.Tensor):  # one for each of a batch (Z-Image)
-        return type(output)([one.to(noisy.device, dtype) for one in prediction])
+        moved = [one.to(noisy.device, dtype) for one in prediction]
+        return (moved, *output[1:]) if isinstance(output, tuple) else type(output)(sample=moved)
     dtype = dtype or prediction.dtype
     if change is None and prediction.device == noisy.device and prediction.dtype == dtype:
         return output
