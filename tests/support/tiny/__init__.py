@@ -6,6 +6,7 @@ They have no text encoders: they are called with prompt embeddings.
 from tiny.adapted import (
     ALLEGRO,
     CHROMA,
+    CHRONO_EDIT,
     FLUX2,
     FLUX2_KLEIN,
     HUNYUAN_VIDEO_15,
@@ -27,6 +28,7 @@ from tiny.family import HALF, STEPS, TinyFamily
 from tiny.flux import FLUX, FLUX_CONTROLNET, FLUX_KONTEXT, FLUX_TRUE_GUIDANCE
 from tiny.hidream import HIDREAM, HIDREAM_WIDE
 from tiny.hunyuan_video import (
+    FRAMEPACK,
     HUNYUAN_VIDEO,
     HUNYUAN_VIDEO_LATENT_CONCAT,
     HUNYUAN_VIDEO_TOKEN_REPLACE,
@@ -97,8 +99,10 @@ BLOCK_STACKS = [
     HUNYUAN_VIDEO_15,
     CHROMA,
     ALLEGRO,
+    CHRONO_EDIT,
     FLUX2,
     FLUX2_KLEIN,
+    FRAMEPACK,
     Z_IMAGE,
 ]
 """Families whose blocks can be skipped."""
@@ -107,6 +111,7 @@ __all__ = [
     "ALLEGRO",
     "BLOCK_STACKS",
     "CHROMA",
+    "CHRONO_EDIT",
     "COGVIDEOX_2B",
     "COGVIDEOX_DDIM",
     "COGVIDEOX_DPM",
@@ -122,6 +127,7 @@ __all__ = [
     "FLUX_CONTROLNET",
     "FLUX_KONTEXT",
     "FLUX_TRUE_GUIDANCE",
+    "FRAMEPACK",
     "HALF",
     "HIDREAM",
     "HIDREAM_WIDE",

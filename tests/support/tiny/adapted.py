@@ -11,6 +11,7 @@ from tiny.unadapted.images import FLUX2 as FLUX2_PIPELINE
 from tiny.unadapted.images import FLUX2_KLEIN as FLUX2_KLEIN_PIPELINE
 from tiny.unadapted.images import Z_IMAGE as Z_IMAGE_PIPELINE
 from tiny.unadapted.videos import ALLEGRO as ALLEGRO_PIPELINE
+from tiny.unadapted.videos import CHRONO_EDIT as CHRONO_EDIT_PIPELINE
 from tiny.unadapted.videos import (
     HUNYUAN_VIDEO_15_PIPELINE,
     SKY_REELS,
@@ -44,6 +45,7 @@ SKYREELS_V2 = adapted(SKY_REELS, "skyreels-v2", "skyreels-v2", WAN_BLOCKS)
 SKYREELS_V2_IMAGE_TO_VIDEO = adapted(SKY_REELS_IMAGE, "skyreels-v2-i2v", "skyreels-v2", WAN_BLOCKS)
 SKYREELS_V2_FORCING = adapted(SKY_REELS_FORCING, "skyreels-v2-df", "skyreels-v2", WAN_BLOCKS)
 WAN_ANIMATE = adapted(WAN_ANIMATE_PIPELINE, "wan-animate", "wan-animate", WAN_BLOCKS)
+CHRONO_EDIT = adapted(CHRONO_EDIT_PIPELINE, "chrono-edit", "chrono-edit", WAN_BLOCKS)
 FIRST_NORM = output_of("transformer_blocks.0.norm1", 0)
 HUNYUAN_VIDEO_15 = adapted(
     HUNYUAN_VIDEO_15_PIPELINE,
