@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from sraccel.plugin import Call, DenoiserAdapter, argument
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, argument
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +23,7 @@ class ChromaAdapter(DenoiserAdapter):
     family = "chroma"
     model_class = "ChromaTransformer2DModel"
     block_lists = ("transformer_blocks", "single_transformer_blocks")
+    streams = (ENCODER, HIDDEN)
     tail_name = "norm_out"
     shared_config = ("in_channels", "out_channels", "joint_attention_dim")
     modulated_inputs = ("modulated_hidden_states",)
@@ -37,16 +38,3 @@ class ChromaAdapter(DenoiserAdapter):
         temb = argument(*call.block_arguments, 2, "temb")[:, :6]  # then six of the text's stream
         modulated: torch.Tensor = block.norm1(call.block_input, emb=temb)[0]
         return modulated
-
-    def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        hidden = self.block_input(args, kwargs)
-        # The model calls a single-stream block by name, without a text stream.
-        encoder = args[1] if len(args) > 1 else kwargs.get("encoder_hidden_states")
-        return hidden if encoder is None else (encoder, hidden)
-
-    def carried(self, output: Any) -> torch.Tensor:
-        hidden: torch.Tensor = output[1] if isinstance(output, tuple) else output
-        return hidden
-
-    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
-        return (output[0], carried) if isinstance(output, tuple) else carried

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-from sraccel.plugin import Call, DenoiserAdapter, argument
+from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, argument
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +23,7 @@ class HiDreamAdapter(DenoiserAdapter):
     family = "hidream"
     model_class = "HiDreamImageTransformer2DModel"
     block_lists = ("double_stream_blocks", "single_stream_blocks")
+    streams = (HIDDEN, ENCODER)
     tail_name = "final_layer"
     shared_config = ("in_channels", "out_channels", "caption_channels", "text_emb_dim")
     modulated_inputs = ("time_embedding",)
@@ -37,12 +38,5 @@ class HiDreamAdapter(DenoiserAdapter):
 
     def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         hidden = self.block_input(args, kwargs)
-        encoder = argument(args, kwargs, 2, "encoder_hidden_states")
-        return hidden if encoder is None else (hidden, encoder)  # None: a single-stream block
-
-    def carried(self, output: Any) -> torch.Tensor:
-        hidden: torch.Tensor = output[0] if isinstance(output, tuple) else output
-        return hidden
-
-    def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
-        return (carried, *output[1:]) if isinstance(output, tuple) else carried
+        encoder = argument(args, kwargs, 2, ENCODER)  # behind the image's mask
+        return hidden if encoder is None else (hidden, encoder)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from sraccel.plugin import ENCODER, HIDDEN, Call, DenoiserAdapter, ModelError, argument
 
@@ -25,7 +25,7 @@ class HunyuanVideoAdapter(DenoiserAdapter):
     model_class = "HunyuanVideoTransformer3DModel"
     block_lists = ("transformer_blocks", "single_transformer_blocks")
     streams = (HIDDEN, ENCODER)
-    shared_config = (
+    shared_config: ClassVar[tuple[str, ...]] = (
         "in_channels",
         "out_channels",
         "text_embed_dim",

@@ -39,7 +39,7 @@ class Call:
         answered_by: the accelerator that answered the call otherwise, or None.
         evaluations: the calls by which that accelerator evaluated denoisers.
         skips: shares of the work that accelerators skipped by other means, by name.
-        model_input: the noisy latents, as the loop passed them.
+        model_input: the noisy latents, as the loop passed them; a list of them as one tensor.
         block_input: the carried stream where the block stack begins; set once it is reached.
         span_input: the carried stream where the rule's `block_span` begins, behind its probe.
         block_arguments: all arguments of the first block.

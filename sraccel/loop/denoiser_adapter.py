@@ -37,7 +37,8 @@ class DenoiserAdapter(ABC):
         model_class: name of the class of its models; subclasses count.
         block_lists: attributes of the model that hold the blocks, in the order in which they run;
             empty: it has no block stack.
-        streams: what a block returns: the carried stream alone, or that and the text's, in order.
+        streams: what a block returns: the carried stream alone, or that and the text's, in order; a
+            block that is given no text returns one joined stream.
         tail_name: attribute of the model, the module at whose first argument the residual ends;
             None: it ends at the last block's output.
         shared_config: keys of the configuration in which two models must agree to take each
@@ -178,20 +179,20 @@ class DenoiserAdapter(ABC):
     def unchanged(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What a block that does nothing returns for these arguments."""
         hidden = self.block_input(args, kwargs)
-        if self.streams == (HIDDEN,):
+        encoder = args[1] if len(args) > 1 else kwargs.get(ENCODER)
+        if self.streams == (HIDDEN,) or encoder is None:
             return hidden
-        encoder = argument(args, kwargs, 1, ENCODER)
         return tuple(hidden if stream == HIDDEN else encoder for stream in self.streams)
 
     def carried(self, output: Any) -> torch.Tensor:
         """The carried stream in a block's output."""
-        single = self.streams == (HIDDEN,)
-        tensor: torch.Tensor = output if single else output[self.streams.index(HIDDEN)]
+        several = isinstance(output, tuple)
+        tensor: torch.Tensor = output[self.streams.index(HIDDEN)] if several else output
         return tensor
 
     def with_carried(self, output: Any, carried: torch.Tensor) -> Any:
         """A block's output with another carried stream."""
-        if self.streams == (HIDDEN,):
+        if not isinstance(output, tuple):
             return carried
         position = self.streams.index(HIDDEN)
         return (*output[:position], carried, *output[position + 1 :])

@@ -26,7 +26,7 @@ FORCED = {"hidream": (0.1 * STEPS, None)}
 """(how many of the first steps, which last one), where it is not the first and the last."""
 THRESHOLDS = (1.05, 1.3, 1.7, 2.2)
 """In units of the median rescaled distance."""
-RETENTION = ("wan", "skyreels-v2", "wan-animate")
+RETENTION = ("wan", "skyreels-v2", "wan-animate", "chrono-edit")
 RETENTION_INPUT = argument_of("blocks.0", 2)  # Wan's time projection
 
 

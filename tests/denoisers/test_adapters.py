@@ -8,12 +8,15 @@ import pytest
 import torch
 from residual_rules import OfficialArithmetic, ReuseFromStep1, SeesModulatedInput, blocks_of
 from tiny import (
+    ALLEGRO,
     BLOCK_STACKS,
     COGVIDEOX_DDIM,
     COGVIDEOX_IMAGE_TO_VIDEO,
     COSMOS,
     COSMOS2,
     FLUX,
+    FLUX2,
+    FLUX2_KLEIN,
     FLUX_CONTROLNET,
     HIDREAM,
     HUNYUAN_VIDEO,
@@ -32,6 +35,7 @@ from tiny import (
     WAN_5B_IMAGE_TO_VIDEO,
     WAN_ANIMATE_FACE_AT_THE_END,
     WAN_VACE,
+    Z_IMAGE,
     TinyFamily,
 )
 from tiny.cogvideox import cogvideox_transformer
@@ -76,6 +80,25 @@ def test_the_render_model_reuses_residuals_of_its_own(tiny: TinyFamily):
     recipe = [*switching(tiny.render(), FEW // 2), ReuseFromStep1.Options()]
     with sraccel.compose(pipe, recipe):
         assert torch.equal(tiny.generate(pipe, FEW), expected)
+
+
+@pytest.mark.parametrize("tiny", [ALLEGRO, FLUX2_KLEIN, Z_IMAGE], ids=str)
+def test_after_a_broken_run_the_next_one_is_as_the_first(tiny: TinyFamily):
+    pipe = tiny.pipeline()
+    bare = tiny.generate(pipe, FEW)
+
+    def interrupted(pipe: Any, index: int, timestep: Any, tensors: Any) -> dict[str, Any]:
+        if index == FEW // 2:
+            raise KeyboardInterrupt
+        return {}
+
+    with sraccel.compose(pipe, [*switching(tiny.render(), 1), ReuseFromStep1.Options()]):
+        first = tiny.generate(pipe, FEW)
+        with pytest.raises(KeyboardInterrupt):
+            tiny.generate(pipe, FEW, callback_on_step_end=interrupted)
+        assert torch.equal(tiny.generate(pipe, FEW), first)
+    assert not torch.equal(first, bare)
+    assert torch.equal(tiny.generate(pipe, FEW), bare)
 
 
 def recorded_calls(tiny: TinyFamily, model: nn.Module, pipe: Any, seed: int) -> list[Any]:
@@ -232,6 +255,9 @@ MISFITS = {
     KANDINSKY5: ("in_text_dim", "in_text_dim2", "in_visual_dim", "out_visual_dim"),
     LTX2: ("caption_channels", "in_channels", "audio_in_channels", "audio_out_channels"),
     SANA_VIDEO: ("caption_channels", "in_channels", "out_channels"),
+    ALLEGRO: ("caption_channels", "in_channels", "out_channels", "attention_head_dim"),
+    FLUX2: ("joint_attention_dim", "in_channels"),
+    Z_IMAGE: ("cap_feat_dim", "in_channels"),
 }
 
 
@@ -249,7 +275,7 @@ def test_a_model_of_one_generation_cannot_stand_in_for_another(own: TinyFamily, 
         sraccel.compose(own.pipeline(), switching(other.render()))
 
 
-@pytest.mark.parametrize("tiny", [FLUX, HUNYUAN_VIDEO], ids=str)
+@pytest.mark.parametrize("tiny", [FLUX, FLUX2, HUNYUAN_VIDEO], ids=str)
 def test_a_model_that_needs_the_guidance_scale_cannot_follow_one_that_does_not(tiny: TinyFamily):
     without, needing = tiny.pipeline(guidance_embeds=False), tiny.render(guidance_embeds=True)
     with pytest.raises(ModelError, match="needs the guidance scale"):

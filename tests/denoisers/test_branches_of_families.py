@@ -13,10 +13,12 @@ import torch
 from diffusers import EDMEulerScheduler, FlowMatchEulerDiscreteScheduler
 from residual_rules import OfficialArithmetic, ReuseFromStep1
 from tiny import (
+    ALLEGRO,
     COSMOS,
     COSMOS2,
     COSMOS2_VIDEO_TO_WORLD,
     COSMOS_VIDEO_TO_WORLD,
+    FLUX2,
     HALF,
     HIDREAM,
     HIDREAM_WIDE,
@@ -28,6 +30,7 @@ from tiny import (
     SANA_VIDEO,
     SANA_VIDEO_IMAGE_TO_VIDEO,
     STEPS,
+    Z_IMAGE,
     TinyFamily,
 )
 from torch import nn
@@ -197,7 +200,17 @@ def test_stepping_to_a_timestep_without_a_call_is_still_an_error():
 
 @pytest.mark.parametrize(
     "tiny",
-    [*TWO_CALLS, HIDREAM, QWEN_IMAGE, LTX2, LTX2_IMAGE_TO_VIDEO, SANA_VIDEO_IMAGE_TO_VIDEO],
+    [
+        *TWO_CALLS,
+        HIDREAM,
+        QWEN_IMAGE,
+        ALLEGRO,
+        FLUX2,
+        LTX2,
+        LTX2_IMAGE_TO_VIDEO,
+        SANA_VIDEO_IMAGE_TO_VIDEO,
+        Z_IMAGE,
+    ],
     ids=str,
 )
 def test_the_adapter_knows_what_timestep_the_pipeline_passes_and_back(tiny: TinyFamily):

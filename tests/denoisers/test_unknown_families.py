@@ -11,9 +11,9 @@ from residual_rules import ReuseFromStep1
 from tiny import FLUX_CONTROLNET, QWEN_IMAGE_CONTROLNET, TinyFamily
 from tiny.unadapted import CONTROLLED, UNADAPTED, VARIANTS
 from tiny.unadapted.controlled import SDXL_CONTROLNET, STABLE_DIFFUSION_CONTROLNET
-from tiny.unadapted.images import FLUX2, SANA, Z_IMAGE
+from tiny.unadapted.images import AURA_FLOW, ERNIE, SANA
 from tiny.unadapted.unets import CASCADE_DECODER, STABLE_DIFFUSION
-from tiny.unadapted.videos import ALLEGRO, LATTE, MOTIF
+from tiny.unadapted.videos import LATTE, MOTIF
 from tiny_models import IDENTITY
 from torch import nn
 from two_models import switching, with_models_swapped
@@ -21,9 +21,9 @@ from two_models import switching, with_models_swapped
 import sraccel
 from sraccel.plugin import ConflictError, ModelError
 
-FAST = [STABLE_DIFFUSION, STABLE_DIFFUSION_CONTROLNET, FLUX2, Z_IMAGE, MOTIF]
+FAST = [STABLE_DIFFUSION, STABLE_DIFFUSION_CONTROLNET, AURA_FLOW, ERNIE, MOTIF]
 """A UNet, one with a ControlNet, two streams, one joined stream, a video's."""
-STACKS = [FLUX2, Z_IMAGE, MOTIF]
+STACKS = [AURA_FLOW, ERNIE, MOTIF]
 
 
 def check(tiny: TinyFamily) -> None:
@@ -58,7 +58,7 @@ def test_every_pipeline_of_diffusers_that_is_built_offline(tiny: TinyFamily):
 
 @pytest.mark.parametrize(
     ("tiny", "evaluation"),
-    [(STABLE_DIFFUSION, 3), (FLUX2, 2)],  # PNDM evaluates the model twice in its first step
+    [(STABLE_DIFFUSION, 3), (AURA_FLOW, 2)],  # PNDM evaluates the model twice in its first step
     ids=str,
 )
 def test_a_second_model_of_the_class_takes_over_as_if_it_were_swapped_in(
@@ -135,7 +135,7 @@ def test_blocks_whose_work_reaches_the_output_by_another_way_are_refused_in_word
         denoiser(torch.ones(1, 3, 4), None, torch.ones(1, 5, 4))
 
 
-@pytest.mark.parametrize("tiny", [ALLEGRO, SANA, LATTE], ids=str)
+@pytest.mark.parametrize("tiny", [SANA, LATTE], ids=str)
 def test_teacache_decides_by_the_time_embedding_with_coefficients_of_ones_own(tiny: TinyFamily):
     pipe = tiny.pipeline()
     bare = output_of(tiny, pipe)

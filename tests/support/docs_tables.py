@@ -37,7 +37,7 @@ from sraccel.accelerators.schedule import Schedule
 from sraccel.accelerators.srdiffusion import SRDiffusion
 from sraccel.accelerators.steps import Steps
 from sraccel.accelerators.teacache import TeaCache
-from sraccel.accelerators.teacache.published import PUBLISHED, SOURCE
+from sraccel.accelerators.teacache.published import PUBLISHED
 from sraccel.accelerators.teacache.rule import Variant
 from sraccel.cli import app
 from sraccel.cli.plugins import _options
@@ -250,7 +250,7 @@ def coefficients_table() -> str:
         if entry.latent_area:
             known_by.append(f"latents of about {entry.latent_area} positions a frame, or its name")
         names = (f"`{entry.model}`", f"`{entry.family}`")
-        rows.append((*names, ", ".join(variants), ", ".join(known_by), SOURCE))
+        rows.append((*names, ", ".join(variants), ", ".join(known_by), entry.source))
     return markdown("model | family | variants | recognised by | source", rows)
 
 

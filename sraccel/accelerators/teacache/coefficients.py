@@ -16,7 +16,6 @@ from sraccel.accelerators.teacache.calibration_file import (
 )
 from sraccel.accelerators.teacache.published import (
     PUBLISHED,
-    SOURCE,
     Published,
     lookalike,
     matching,
@@ -175,7 +174,7 @@ def _published(entry: Published, denoiser: Denoiser, variant: Variant) -> Coeffi
         raise _unknown(denoiser, f"the {variant.value} variant has none published for")
     return Coefficients(
         values,
-        f"{entry.model}, {variant.value} ({SOURCE})",
+        f"{entry.model}, {variant.value} ({entry.source})",
         entry.latent_area,
         model=entry.model,
         retention=variant is Variant.RETENTION,

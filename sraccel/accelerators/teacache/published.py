@@ -1,6 +1,7 @@
 """Published coefficients, and which models they are of.
 
-The values are those of TeaCache's official repository (ali-vilab/TeaCache, June 2025).
+Unless an entry names another source, the values are those of TeaCache's official repository
+(ali-vilab/TeaCache, June 2025).
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class Published:
         latent_area: height times width of the latents, where models of one configuration differ by
             nothing else.
         hint: part of the model's name that distinguishes such models.
+        source: who published them.
     """
 
     model: str
@@ -38,6 +40,7 @@ class Published:
     retention: tuple[float, ...] | None = None
     latent_area: int | None = None
     hint: str | None = None
+    source: str = SOURCE
 
     def values(self, variant: Variant) -> tuple[float, ...] | None:
         """The variant's coefficients; None: nobody published any."""
@@ -89,6 +92,9 @@ _WAN_I2V = {"in_channels": 36, "image_dim": 1280, "pos_embed_seq_len": None}
 _COGVIDEOX_5B = (
     -1.53880483e03, 8.43202495e02, -1.34363087e02, 7.97131516e00, -5.23162339e-02,
 )  # fmt: skip
+_HUNYUAN_VIDEO = (
+    7.33226126e02, -4.01131952e02, 6.75869174e01, -3.14987800e00, 9.61237896e-02,
+)  # fmt: skip
 _COSMOS = (2.71156237e02, -9.19775607e01, 2.24437250e00, 2.08355751e00, 1.41776330e-01)
 
 # fmt: off
@@ -133,7 +139,12 @@ PUBLISHED = (
         "HunyuanVideo", "hunyuan-video",
         {"num_layers": 20, "num_single_layers": 40, "in_channels": 16,
          "image_condition_type": None, "guidance_embeds": True},
-        (7.33226126e+02, -4.01131952e+02, 6.75869174e+01, -3.14987800e+00, 9.61237896e-02),
+        _HUNYUAN_VIDEO,
+    ),
+    Published(
+        "FramePack", "framepack", {"num_layers": 20, "num_single_layers": 40, "in_channels": 16},
+        _HUNYUAN_VIDEO,
+        source="FramePack's official repository, which takes HunyuanVideo's",
     ),
     Published(
         "Flux.1 dev", "flux",

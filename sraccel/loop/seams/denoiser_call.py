@@ -13,6 +13,7 @@ from sraccel.loop.denoiser_adapter import named
 from sraccel.loop.history import Like
 from sraccel.loop.intercept import CALL, Interception
 from sraccel.loop.measure import measured_over
+from sraccel.loop.seams.batch import joined, parted
 from sraccel.loop.seams.model_output import OutputForm, prediction_of
 from sraccel.loop.seams.sibling_call import call_sibling
 
@@ -93,8 +94,7 @@ class DenoiserCallSeam:
         if condition is None and len(args) > 2:  # given by position
             condition = named(self._denoiser.module, args, kwargs).get(CONDITION)
         branch = step.branch_of(self.context, condition)
-        latents = _tensor(args[0] if args else kwargs[self._denoiser.adapter.latents])
-        call = step.open_call(self._denoiser, branch, latents)
+        call = step.open_call(self._denoiser, branch, joined(self._latents(args, kwargs)))
         respond = self._answer if self._skipping.answers else self._evaluate
         agreement = step.run.agreement
         if agreement is None:
@@ -133,11 +133,21 @@ class DenoiserCallSeam:
         denoisers = call.step.run.stack.denoisers
         denoiser = call.denoiser if role is None else denoiser_of(denoisers, role)
         if changes:
-            given = (), {**named(self._denoiser.module, *given), **changes}
-        args, kwargs = given
-        latents = _tensor(args[0] if args else kwargs[self._denoiser.adapter.latents])
-        evaluation = call.step.open_evaluation(call, denoiser, latents)
+            given = (), {**named(self._denoiser.module, *given), **self._formed(changes, given)}
+        noisy = joined(self._latents(*given))
+        evaluation = call.step.open_evaluation(call, denoiser, noisy)
         return prediction_of(self._evaluate(evaluation, inner, given))
+
+    def _formed(self, changes: dict[str, Any], given: Arguments) -> dict[str, Any]:
+        """Changed arguments, the latents as the model takes them."""
+        name = self._denoiser.adapter.latents
+        if name not in changes:
+            return changes
+        return {**changes, name: parted(joined(changes[name]), self._latents(*given))}
+
+    def _latents(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The noisy latents among the arguments, as the loop passed them."""
+        return args[0] if args else kwargs[self._denoiser.adapter.latents]
 
     def _evaluate(self, call: Call, inner: Any, given: Arguments) -> Any:
         """The output of a denoiser, or what stands in for it."""
@@ -189,9 +199,3 @@ class DenoiserCallSeam:
         if blocks is not None:
             blocks.check_reached()
         return output
-
-
-def _tensor(latents: Any) -> torch.Tensor:
-    """The latents, or the first of several: some models take a list for a batch."""
-    tensor: torch.Tensor = latents[0] if isinstance(latents, (list, tuple)) else latents
-    return tensor

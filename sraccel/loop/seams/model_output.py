@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
+from sraccel.loop.seams.batch import joined, of_one_size
 
 if TYPE_CHECKING:
     import torch
 
 
 def prediction_of(output: Any) -> torch.Tensor:
-    """The prediction in what a denoiser returns: a tensor, or the first of several, nested or not.
+    """The prediction in what a denoiser returns: a tensor, or the first of several.
 
-    (Some models return a list for a batch.)
+    Of a model that returns a list for a batch, as one tensor (see `joined`).
     """
     import torch
 
-    while not isinstance(output, torch.Tensor):
-        output = output[0]
-    return output
+    return joined(output if isinstance(output, torch.Tensor) else output[0])
 
 
 class OutputForm:
@@ -27,6 +26,7 @@ class OutputForm:
 
     def __init__(self) -> None:
         self._like: Any = None  # type of the last output
+        self._listed = False  # whether the prediction is a list for a batch
         self._several = False
 
     def see(self, output: Any) -> None:
@@ -36,8 +36,9 @@ class OutputForm:
         self._like = type(output)
         if not isinstance(output, torch.Tensor):
             parts = output if isinstance(output, (tuple, list)) else output.to_tuple()
-            listed = not isinstance(parts[0], torch.Tensor)
-            self._several = listed or sum(isinstance(part, torch.Tensor) for part in parts) > 1
+            self._listed = not isinstance(parts[0], torch.Tensor)
+            apart = self._listed and not of_one_size(parts[0])
+            self._several = apart or sum(isinstance(part, torch.Tensor) for part in parts) > 1
 
     def of(self, prediction: torch.Tensor, return_dict: bool) -> Any:
         """A prediction in that form.
@@ -57,9 +58,10 @@ class OutputForm:
             )
         if isinstance(self._like, type) and issubclass(self._like, torch.Tensor):
             return prediction
+        formed = list(prediction.unbind()) if self._listed else prediction
         if not return_dict or self._like is tuple:
-            return (prediction,)
-        return self._class()(sample=prediction)
+            return (formed,)
+        return self._class()(sample=formed)
 
     def _class(self) -> Any:
         if self._like is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import LoopError
 from sraccel.loop.denoiser_adapter import named
+from sraccel.loop.seams.batch import joined, parted
 from sraccel.noise.change_of_variables import Exchange, exchange
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def call_sibling(
     call.exchange = change = _change_of_variables(call, requested, arguments)
     if change is not None:
         latents, timestep = denoiser.adapter.latents, denoiser.adapter.timestep
-        arguments[latents] = change.model_input(call.model_input)
+        noisy = change.model_input(call.model_input)
+        arguments[latents] = parted(noisy, arguments[latents])
         arguments[timestep] = _timestep_like(
             arguments[timestep], change, denoiser, call.model_input
         )
@@ -140,11 +142,11 @@ def _as_requested(
             return type(value)(placed(item) for item in value)
         return value.to(noisy.device, dtype) if isinstance(value, torch.Tensor) else value
 
-    def changed(prediction: torch.Tensor) -> torch.Tensor:
+    def changed(prediction: Any) -> Any:
         if change is None:
             return prediction
-        result: torch.Tensor = change.prediction(noisy, prediction.to(noisy.device))
-        return result.to(prediction.dtype)
+        own = joined(prediction)
+        return parted(change.prediction(noisy, own.to(noisy.device)).to(own.dtype), prediction)
 
     if isinstance(output, torch.Tensor):
         return placed(changed(output))

@@ -4,7 +4,11 @@ They have no text encoders: they are called with prompt embeddings.
 """
 
 from tiny.adapted import (
+    ALLEGRO,
     CHROMA,
+    CHRONO_EDIT,
+    FLUX2,
+    FLUX2_KLEIN,
     HUNYUAN_VIDEO_15,
     SANA_VIDEO,
     SANA_VIDEO_IMAGE_TO_VIDEO,
@@ -13,6 +17,7 @@ from tiny.adapted import (
     SKYREELS_V2_IMAGE_TO_VIDEO,
     WAN_ANIMATE,
     WAN_ANIMATE_FACE_AT_THE_END,
+    Z_IMAGE,
 )
 from tiny.cogvideox import (
     COGVIDEOX_2B,
@@ -26,6 +31,7 @@ from tiny.family import HALF, STEPS, TinyFamily
 from tiny.flux import FLUX, FLUX_CONTROLNET, FLUX_KONTEXT, FLUX_TRUE_GUIDANCE
 from tiny.hidream import HIDREAM, HIDREAM_WIDE
 from tiny.hunyuan_video import (
+    FRAMEPACK,
     HUNYUAN_VIDEO,
     HUNYUAN_VIDEO_LATENT_CONCAT,
     HUNYUAN_VIDEO_TOKEN_REPLACE,
@@ -100,12 +106,20 @@ BLOCK_STACKS = [
     CHROMA,
     KANDINSKY5,
     SANA_VIDEO,
+    ALLEGRO,
+    CHRONO_EDIT,
+    FLUX2,
+    FLUX2_KLEIN,
+    FRAMEPACK,
+    Z_IMAGE,
 ]
 """Families whose blocks can be skipped."""
 
 __all__ = [
+    "ALLEGRO",
     "BLOCK_STACKS",
     "CHROMA",
+    "CHRONO_EDIT",
     "COGVIDEOX_2B",
     "COGVIDEOX_DDIM",
     "COGVIDEOX_DPM",
@@ -116,9 +130,12 @@ __all__ = [
     "COSMOS2_VIDEO_TO_WORLD",
     "COSMOS_VIDEO_TO_WORLD",
     "FLUX",
+    "FLUX2",
+    "FLUX2_KLEIN",
     "FLUX_CONTROLNET",
     "FLUX_KONTEXT",
     "FLUX_TRUE_GUIDANCE",
+    "FRAMEPACK",
     "HALF",
     "HIDREAM",
     "HIDREAM_WIDE",
@@ -157,5 +174,6 @@ __all__ = [
     "WAN_VACE",
     "WAN_VACE_HINT_AT_THE_END",
     "WAN_VIDEO_TO_VIDEO",
+    "Z_IMAGE",
     "TinyFamily",
 ]

@@ -102,6 +102,7 @@ class TinyFamily:
         calls_per_step: denoiser calls of a guided step.
         attributes: of the pipeline, for its denoisers.
         masked: whether the prompt comes with a mask.
+        listed: whether the prompts come as a list, each without a batch dimension.
         blocks: where the blocks are; None: there are none that could be skipped.
         guidance: the argument for the strength of guidance; None: there is none.
         negatives: whether the pipeline takes negative prompts.
@@ -119,6 +120,7 @@ class TinyFamily:
     calls_per_step: int = 1
     attributes: tuple[str, ...] = ("transformer",)
     masked: bool = False
+    listed: bool = False
     blocks: BlockStack | None = None
     guidance: str | None = "guidance_scale"
     negatives: bool = True
@@ -145,6 +147,8 @@ class TinyFamily:
             for (key, shape), sign in itertools.product(self.text.items(), signs)
             for name in [sign + key]
         }
+        if self.listed:
+            embeddings = {name: list(prompts) for name, prompts in embeddings.items()}
         if self.masked:
             mask = torch.ones(1, self.text["prompt_embeds"][1], dtype=torch.bool)
             embeddings |= {"prompt_attention_mask": mask, "negative_prompt_attention_mask": mask}

@@ -1,4 +1,4 @@
-"""Tiny HunyuanVideo: text to video, and both kinds of image to video."""
+"""Tiny HunyuanVideo: text to video, both kinds of image to video, and FramePack."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ from typing import Any
 from diffusers import (
     AutoencoderKLHunyuanVideo,
     FlowMatchEulerDiscreteScheduler,
+    HunyuanVideoFramepackPipeline,
+    HunyuanVideoFramepackTransformer3DModel,
     HunyuanVideoImageToVideoPipeline,
     HunyuanVideoPipeline,
     HunyuanVideoTransformer3DModel,
 )
 from tiny_models import TEXT_DIM, assembled, frozen
+from transformers import SiglipImageProcessor, SiglipVisionConfig, SiglipVisionModel
 
 from tiny.family import IMAGE, POOLED, POOLED_DIM, BlockStack, TinyFamily, output_of
 
 
-def hunyuan_video_transformer(
-    seed: int = 0, layers: int = 2, **config: Any
-) -> HunyuanVideoTransformer3DModel:
-    """A random transformer."""
+def hunyuan_video_settings(layers: int = 2, **config: Any) -> dict[str, Any]:
+    """Settings of a small model."""
     head_dim = config.get("attention_head_dim", 16)
-    settings: dict[str, Any] = {
+    return {
         "in_channels": 4,
         "out_channels": 4,
         "num_attention_heads": 2,
@@ -36,7 +37,11 @@ def hunyuan_video_transformer(
         "rope_axes_dim": (head_dim // 4, head_dim * 3 // 8, head_dim * 3 // 8),
         **config,
     }
-    return frozen(HunyuanVideoTransformer3DModel, seed, **settings)
+
+
+def hunyuan_video_transformer(seed: int = 0, **config: Any) -> HunyuanVideoTransformer3DModel:
+    """A random transformer."""
+    return frozen(HunyuanVideoTransformer3DModel, seed, **hunyuan_video_settings(**config))
 
 
 def hunyuan_video_pipeline(**config: Any) -> HunyuanVideoPipeline:
@@ -61,6 +66,35 @@ def hunyuan_video_image_pipeline(**config: Any) -> HunyuanVideoImageToVideoPipel
     """Image to video; the published pipelines open no cache context."""
     components = hunyuan_video_pipeline(**config).components
     return assembled(HunyuanVideoImageToVideoPipeline, **components)
+
+
+IMAGE_DIM = 8
+
+
+def framepack_transformer(seed: int = 0, **config: Any) -> HunyuanVideoFramepackTransformer3DModel:
+    """A random transformer that takes the frames so far, and an image's embedding."""
+    settings = hunyuan_video_settings(**config)
+    given = {"has_image_proj": True, "image_proj_dim": IMAGE_DIM, "has_clean_x_embedder": True}
+    return frozen(HunyuanVideoFramepackTransformer3DModel, seed, **given, **settings)
+
+
+def framepack_pipeline(**config: Any) -> HunyuanVideoFramepackPipeline:
+    """A pipeline that makes a video section by section."""
+    vision = SiglipVisionConfig(
+        hidden_size=IMAGE_DIM,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        image_size=4,
+        patch_size=2,
+    )
+    components = {
+        **hunyuan_video_pipeline().components,
+        "transformer": framepack_transformer(**config),
+        "image_encoder": frozen(SiglipVisionModel, 0, config=vision),
+        "feature_extractor": SiglipImageProcessor(size={"height": 4, "width": 4}),
+    }
+    return assembled(HunyuanVideoFramepackPipeline, **components)
 
 
 LATENT_CONCAT = {"image_condition_type": "latent_concat", "in_channels": 9}
@@ -97,4 +131,13 @@ HUNYUAN_VIDEO_TOKEN_REPLACE = replace(
     name="hunyuan-video-i2v-token-replace",
     pipeline=partial(hunyuan_video_image_pipeline, **TOKEN_REPLACE),
     render=partial(HUNYUAN_VIDEO.render, **TOKEN_REPLACE),
+)
+FRAMEPACK = replace(
+    HUNYUAN_VIDEO,
+    name="framepack",
+    family="framepack",
+    pipeline=framepack_pipeline,
+    render=partial(framepack_transformer, seed=7, layers=1),
+    size={**HUNYUAN_VIDEO.size, "image": IMAGE, "latent_window_size": 2},
+    output="pt",
 )

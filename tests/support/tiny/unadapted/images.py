@@ -383,26 +383,23 @@ Z_IMAGE_CONFIG: dict[str, Any] = {
     "axes_dims": list(ROPE),
     "axes_lens": [64, 32, 32],
 }
-Z_IMAGE_CALL = {
-    **SQUARE,
-    "prompt_embeds": [torch.ones(6, TEXT_DIM)],
-    "negative_prompt_embeds": [torch.zeros(6, TEXT_DIM)],
-}
 Z_IMAGE = family(
     ZImagePipeline,
     ZImageTransformer2DModel,
     Z_IMAGE_CONFIG,
-    size=Z_IMAGE_CALL,
-    text={},
+    listed=True,
 )
 Z_IMAGE_TO_IMAGE = family(
     ZImageImg2ImgPipeline,
     ZImageTransformer2DModel,
     Z_IMAGE_CONFIG,
-    size={**Z_IMAGE_CALL, **SMALL, "image": IMAGE},
-    text={},
+    size={**SMALL, "image": IMAGE},
+    listed=True,
     strength=0.5,
     parts={"vae": plain_vae},
 )
 
-IMAGES = [one for one in list(vars().values()) if isinstance(one, TinyFamily) and one is not CHROMA]
+ADAPTED = [CHROMA, FLUX2, FLUX2_KLEIN, Z_IMAGE]
+IMAGES = [
+    one for one in list(vars().values()) if isinstance(one, TinyFamily) and one not in ADAPTED
+]
