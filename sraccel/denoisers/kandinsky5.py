@@ -32,6 +32,7 @@ class Kandinsky5Adapter(DenoiserAdapter):
     shared_config = (
         "in_visual_dim",
         "out_visual_dim",
+        "patch_size",
         "in_text_dim",
         "in_text_dim2",
         "visual_cond",
@@ -53,12 +54,11 @@ class Kandinsky5Adapter(DenoiserAdapter):
         return tensor
 
     def interface(self, module: nn.Module) -> Mapping[str, object]:
-        """Dimensions of latents and text, patches, and all channels that go in and come out."""
+        """Those, and all channels that go in and come out."""
         config = cast(Any, module).config
         given = config["in_visual_dim"] + 1 if config["visual_cond"] else 0
         return {
             **super().interface(module),
-            "patch_size": list(config["patch_size"]),  # a tuple, or read from a file
             "in_channels": config["in_visual_dim"] + given,
             "out_channels": config["out_visual_dim"],
         }

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 AUDIO = "audio_hidden_states"
+AUDIO_TEXT_WIDTH = "audio_cross_attention_dim"
 PERTURBED = "spatio_temporal_guidance_blocks"
 
 
@@ -41,6 +42,7 @@ class LTX2Adapter(DenoiserAdapter):
         "audio_sampling_rate",
         "audio_hop_length",
         "causal_offset",
+        "vae_scale_factors",
         "use_prompt_embeddings",
         "caption_channels",
     )
@@ -61,18 +63,12 @@ class LTX2Adapter(DenoiserAdapter):
         return modulated
 
     def interface(self, module: nn.Module) -> Mapping[str, object]:
-        """What comes in and out of both streams, and what the loop computes coordinates by."""
+        """What goes into and comes out of both streams, and what the loop counts positions by."""
         config = cast(Any, module).config
-        facts = {
-            **super().interface(module),
-            "vae_scale_factors": list(config["vae_scale_factors"]),  # a tuple, or from a file
-            "audio_out_channels": config["audio_out_channels"] or config["audio_in_channels"],
-        }
-        if config["use_prompt_embeddings"]:
-            return facts
-        # LTX-2.3 and later take the text as wide as their attention to it.
-        facts["cross_attention_dim"] = config["cross_attention_dim"]
-        facts["audio_cross_attention_dim"] = config["audio_cross_attention_dim"]
+        facts = dict(super().interface(module))
+        facts["audio_out_channels"] = config["audio_out_channels"] or config["audio_in_channels"]
+        if not config["use_prompt_embeddings"]:  # from LTX-2.3 on: the text comes that wide
+            facts |= {key: config[key] for key in ("cross_attention_dim", AUDIO_TEXT_WIDTH)}
         return facts
 
     def sibling_arguments(self, module: nn.Module, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, ClassVar
 
 from sraccel.plugin import Call, DenoiserAdapter, argument
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 
 class SanaVideoAdapter(DenoiserAdapter):
@@ -24,7 +23,13 @@ class SanaVideoAdapter(DenoiserAdapter):
     model_class = "SanaVideoTransformer3DModel"
     block_lists = ("transformer_blocks",)
     tail_name = "norm_out"
-    shared_config = ("in_channels", "out_channels", "caption_channels", "guidance_embeds")
+    shared_config = (
+        "in_channels",
+        "out_channels",
+        "patch_size",
+        "caption_channels",
+        "guidance_embeds",
+    )
     modulated_inputs = ("modulated_hidden_states",)
     of_one_model: ClassVar[Mapping[str, str]] = {
         "controlnet_block_samples": "what a ControlNet adds after its blocks"
@@ -39,8 +44,3 @@ class SanaVideoAdapter(DenoiserAdapter):
         shift, scale = values[:, :, 0], values[:, :, 1]
         modulated: torch.Tensor = block.norm1(hidden) * (1 + scale) + shift
         return modulated.to(hidden.dtype)
-
-    def interface(self, module: nn.Module) -> Mapping[str, object]:
-        """Channels, text width, and patches, by which image to video gives timesteps."""
-        patches = list(cast(Any, module).config["patch_size"])  # a tuple, or read from a file
-        return {**super().interface(module), "patch_size": patches}

@@ -129,7 +129,8 @@ def _refuse_differences(
 
 
 def _facts(denoiser: Denoiser) -> dict[str, object]:
-    return {"family": denoiser.family, **denoiser.adapter.interface(denoiser.module)}
+    interface = denoiser.adapter.interface(denoiser.module)
+    return {"family": denoiser.family, **{key: _plain(interface[key]) for key in interface}}
 
 
 def _plain(value: object) -> object:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from residual_rules import OfficialArithmetic, ReuseFromStep1
+from residual_rules import OfficialArithmetic, ReuseFromStep1, SeesModulatedInput, blocks_of
 from tiny import LTX2, LTX2_ALL_GUIDANCE, LTX2_IMAGE_TO_VIDEO, TinyFamily
 from torch import nn
 from two_models import Counted, switching, with_models_swapped
@@ -120,6 +120,31 @@ def test_a_model_of_another_precision_gets_exact_times_and_gives_sound_in_the_lo
         assert torch.equal(rendered[name], second[name])
     assert rendered["audio_hidden_states"].dtype == torch.bfloat16
     assert [output.dtype for output in outputs] == [torch.float32] * 2
+
+
+LIKE_2_3 = {"cross_attn_mod": True, "audio_cross_attn_mod": True, "gated_attn": True}
+"""LTX-2.3 modulates its attention to the text, too, so its blocks have nine modulations."""
+
+
+def test_blocks_with_nine_modulations_are_decided_by_the_two_of_their_first_attention():
+    reference, expected = LTX2.pipeline(**LIKE_2_3), list[torch.Tensor]()
+    blocks_of(LTX2).modulated(reference.transformer, expected)
+    LTX2.generate(reference, STEPS)
+    pipe = LTX2.pipeline(**LIKE_2_3)
+    with sraccel.compose(pipe, [SeesModulatedInput.Options()]) as stack:
+        LTX2.generate(pipe, STEPS)
+        (accelerator,) = stack.accelerators
+    assert isinstance(accelerator, SeesModulatedInput)
+    torch.testing.assert_close(accelerator.seen, expected, rtol=0, atol=0)
+
+
+def test_models_that_take_the_text_otherwise_do_not_take_turns():
+    adapter, later = LTX2Adapter(), {"use_prompt_embeddings": False}
+    with pytest.raises(ModelError, match=r"use_prompt_embeddings: True .*, False \(render\)"):
+        sraccel.compose(LTX2.pipeline(), switching(LTX2.render(**later)))
+    widths = {"cross_attention_dim", "audio_cross_attention_dim"}
+    more = adapter.interface(LTX2.render(**later)).keys() - adapter.interface(LTX2.render()).keys()
+    assert more == widths
 
 
 class SkipsCalls(Accelerator):
