@@ -87,6 +87,12 @@ class History:
         self._values.clear()
         self._computing = False
 
+    def suit(self, wanted: torch.Tensor) -> None:
+        """Forget what cannot stand in here: a model's tokens may be others at the same latents."""
+        if self.like is not None and self.like.shape != wanted.shape:
+            self.clear()
+            self.like = None
+
     def enter(self) -> None:
         """A further call begins; where the one before failed, its gap leaves nothing to predict."""
         if self._computing:

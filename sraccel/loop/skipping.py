@@ -99,6 +99,8 @@ class Skipping:
             like: a tensor of its shape, dtype and device; None: as the value computed last.
         """
         history = call.open_history(level)
+        if like is not None:
+            history.suit(like)
         shared = call.step.run.decisions
         if shared is None:
             decision = self._wish(call, level, history)

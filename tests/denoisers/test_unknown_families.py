@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 import torch
 from any_pipeline import STEPS, output_of, same, tried
+from diffusers import QwenImage21Transformer2DModel
+from diffusers.models.transformers.transformer_qwenimage21 import QwenImage21KVCache
 from residual_rules import ReuseFromStep1
 from tiny import FLUX_CONTROLNET, QWEN_IMAGE_CONTROLNET, TinyFamily
 from tiny.unadapted import CONTROLLED, UNADAPTED, VARIANTS
 from tiny.unadapted.controlled import SDXL_CONTROLNET, STABLE_DIFFUSION_CONTROLNET
 from tiny.unadapted.images import AURA_FLOW, ERNIE, SANA
+from tiny.unadapted.made import HEADS, ROPE, lively
 from tiny.unadapted.unets import CASCADE_DECODER, STABLE_DIFFUSION
 from tiny.unadapted.videos import LATTE, MOTIF
-from tiny_models import IDENTITY
+from tiny_models import IDENTITY, TEXT_DIM
 from torch import nn
 from two_models import switching, with_models_swapped
 
@@ -100,6 +103,51 @@ def test_a_reused_call_runs_no_block_and_leaves_the_model_as_it_was(tiny: TinyFa
         name: set(part) for name, part in after.items()
     }
     assert same(output_of(tiny, pipe), bare)
+
+
+def with_kept_keys(model: nn.Module, step: int, cache: QwenImage21KVCache) -> torch.Tensor:
+    """A prediction of Qwen-Image 2.1, whose blocks see the text's tokens in the first step only."""
+    latents = torch.randn(1, 16, 8, generator=torch.Generator().manual_seed(step))
+    text = torch.randn(1, 6, TEXT_DIM, generator=torch.Generator().manual_seed(99))
+    is_image = torch.tensor([[False] * 6 + [True] * 4])
+    prediction: torch.Tensor = model(
+        hidden_states=latents,
+        encoder_hidden_states=text,
+        timestep=torch.tensor([1 - step / STEPS]),
+        img_shapes=[[(1, 4, 4)]],
+        img_mask=is_image,
+        kv_cache=cache,
+        kv_cache_mode="cached" if step else "extract",
+        return_dict=False,
+    )[0]
+    return prediction[:, -16:]
+
+
+def test_where_blocks_see_other_tokens_than_before_they_run_again():
+    model = lively(
+        QwenImage21Transformer2DModel,
+        0,
+        **HEADS,
+        in_channels=8,
+        out_channels=8,
+        num_layers=2,
+        context_in_dim=TEXT_DIM,
+        axes_dims_rope=ROPE,
+    )
+    outputs: list[list[torch.Tensor]] = []
+    for recipe in ([], [ReuseFromStep1.Options()]):
+        cache = QwenImage21KVCache(2)
+        outputs.append([])
+        with sraccel.compose(model, recipe) as stack, stack.run(num_inference_steps=STEPS) as run:
+            for index in range(STEPS):
+                with run.step(index) as step, step.branch("cond"):
+                    outputs[-1].append(with_kept_keys(model, index, cache))
+    reused = [call.reused for step in stack.report.steps for call in step.calls]
+    assert reused == [False, False, True, True]
+    bare, cached = outputs
+    assert [torch.equal(*both) for both in zip(bare, cached, strict=True)] == [
+        not one for one in reused
+    ]
 
 
 class TwoOutputs(nn.Module):
