@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from sraccel.cli.failures import FAILED, note, stderr
 from sraccel.cli.generate_reencoded import render_pipeline_of
 from sraccel.cli.outputs import print_written
 from sraccel.cli.pipelines import Placing, check_known, check_room, load
-from sraccel.errors import ConflictError
+from sraccel.errors import ConflictError, SraccelError
 from sraccel.models.loading import locate
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class Batch:
                 self._pools(),
                 jobs,
                 folder,
+                forecast=partial(_forecast, recipe, self.model, jobs[0].call),
                 report_prompt=bar.ended,
                 report_sizes=bar.sized,
             ).run()
@@ -154,6 +156,16 @@ class Batch:
 
         check_ray()
         return parse_pools(self.workers or "auto")
+
+
+def _forecast(recipe: Recipe, model: str, call: dict[str, Any]) -> tuple[float, float]:
+    """Parts of a prompt's work in either stage; as if they were equal, where it cannot be known."""
+    from sraccel.prediction.stage_work import stage_work
+
+    try:
+        return stage_work(recipe, model, call)
+    except SraccelError:  # what is wrong, the workers will say
+        return 0.5, 0.5
 
 
 class _PromptBar:
