@@ -11,8 +11,10 @@ import pytest
 from batches import LINES, Batch
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from sraccel.batch.pools import Pools, Sizing, balanced, parse_pools
+from sraccel.cli import app
 from sraccel.errors import ConflictError, OutputError
 
 seconds = st.floats(0.01, 1e4)
@@ -76,6 +78,12 @@ def test_without_ray_the_command_says_how_to_get_it_and_writes_nothing(
     assert "pip install 'sraccel[ray]'" in " ".join(refused.stderr.replace("│", " ").split())
     assert not batch.out.exists()
     assert "--executor ray" in batch.run("--workers", "sketch=1").stderr
+
+    study = ("study", batch.recipe, "--prompts", batch.prompts, "-o", batch.out)
+    refused = CliRunner().invoke(app, [str(item) for item in (*study, "--executor", "ray")])
+    assert refused.exit_code == 2
+    assert "pip install 'sraccel[ray]'" in " ".join(refused.stderr.replace("│", " ").split())
+    assert not batch.out.exists()
 
 
 def test_two_stages_make_the_videos_of_one_process(tmp_path: Path) -> None:

@@ -171,11 +171,14 @@ def test_three_ranks_of_one_sequence_decide_as_one_process_and_name_a_missing_on
 
 @pytest.mark.gpu
 @pytest.mark.slow
-def test_enable_parallelism_on_two_gpus(tmp_path: Path) -> None:
+def test_two_gpus_decide_as_one_process_and_notice_a_missing_one(tmp_path: Path) -> None:
     import torch
 
     if torch.cuda.device_count() < 2:
         pytest.skip("needs two CUDA devices; NCCL takes one rank a device")
-    found = torchrun(2, tmp_path, "wan-switch-firstblock", "wan-local", kind="cuda")
-    check_switch(check_shared(found, "wan-switch-firstblock"), 10)
-    check_shared(found, "wan-local", overruled=True)
+    failing = ("fails", "last-lingers")
+    found = torchrun(2, tmp_path, *WAN, *COGVIDEOX, *failing, kind="cuda")
+    check_wan(found)
+    check_cogvideox(found)
+    assert found[0]["fails"]["error"].startswith("RanksError: rank 1 has left")
+    assert found[0]["last-lingers"]["waited"] < 1.7 * LIMIT

@@ -1,7 +1,7 @@
 """What every process does: makes videos alone, then with the others, and writes what it saw.
 
 `torchrun --nproc-per-node N worker.py --kind cpu FOLDER SCENARIO...`; with `--kind cuda` one rank a
-GPU, over NCCL, by diffusers' own `enable_parallelism`.
+GPU, over NCCL, by diffusers' own `enable_parallelism` where it has a plan for the model.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def shared(name: str, kind: str, config: Any) -> dict[str, Any]:
     """A recipe's run by one process, and by all."""
 
     def share(model: Any) -> None:
-        if kind == "cpu":
+        if kind == "cpu" or model._cp_plan is None:
             share_sequence(model, config)
         else:
             size = dist.get_world_size()
@@ -301,7 +301,7 @@ def main(kind: str, folder: Path, names: list[str]) -> None:
     if kind == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if kind == "cuda" else "gloo")
-    config = over_all_ranks() if kind == "cpu" else None
+    config = over_all_ranks(kind)
     found: dict[str, Any] = {}
     for name in names:
         print(dist.get_rank(), name, flush=True)
