@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from tiny_models import IDENTITY
 from torch.utils._pytree import tree_leaves
 
 from sraccel.composer import compose
+from sraccel.demo.pair import demo_weights
 from sraccel.errors import HandoverError
 from sraccel.handover.encoded_prompt import EncodedPrompt, RecalledPrompt
 from sraccel.handover.half_stack import load_render_pipeline, sketch_stack
@@ -285,6 +288,35 @@ def test_the_second_half_needs_no_weights_of_the_first_ones_models_nor_of_encode
     assert isinstance(pipe.transformer, WanTransformer3DModel)
     for _ in range(2):  # what the first run made of the embeddings does not reach the second
         assert torch.equal(resume(compose(pipe, items), handover, arguments()).output[0], whole)
+
+
+def save_with_encoders(pipe: Any, folder: Path) -> None:
+    """As published: with text encoders, here none whose weights could be loaded."""
+    pipe.save_pretrained(folder)
+    index = json.loads((folder / "model_index.json").read_text())
+    for name, part in pipe.components.items():
+        if part is None and name.startswith("text_encoder"):
+            index[name] = ["transformers", "T5EncoderModel"]
+        elif part is None and name.startswith("tokenizer"):
+            index[name] = ["transformers", "PreTrainedTokenizerFast"]
+            shutil.copytree(demo_weights() / "tokenizer", folder / name)
+    (folder / "model_index.json").write_text(json.dumps(index))
+
+
+@pytest.mark.parametrize("tiny", [*FAMILIES, SDXL], ids=str)
+def test_in_every_family_the_second_half_goes_on_with_outlines(
+    tiny: TinyFamily, tmp_path: Path
+) -> None:
+    """Also where the first model by name, whose device is the pipeline's, is an outline."""
+    split = Split(tiny, lambda render: without_cache(recipe(render)))
+    whole, _ = split.whole()
+    handover = split.handover()
+    save_with_encoders(split.pipe(), tmp_path)
+    pipe = load_render_pipeline(str(tmp_path), device="cpu")
+    own = [getattr(pipe, name) for name in tiny.attributes]
+    assert all(next(module.parameters()).is_meta for module in own)
+    stack = compose(pipe, without_cache(recipe(tiny.render())))
+    assert torch.equal(resume(stack, handover, split.call()).output[0], whole)
 
 
 NESTED = st.recursive(
