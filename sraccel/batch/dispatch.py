@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sraccel.batch.pools import Pools, balanced
+from sraccel.batch.pools import Pools, Shares, Sizing
 from sraccel.batch.stages import Outcome, RenderStage, SketchStage, Stage, Work
 from sraccel.errors import ConflictError
 
@@ -77,9 +77,10 @@ class Dispatcher:
     Args:
         cluster: where workers live.
         work: what they need to know.
-        pools: sizes; None: as the first prompts show, with a worker for each device.
+        pools: sizes; None: as `Sizing` has them, with a worker for each device.
         jobs: what is left to do.
         folder: where it is taken down.
+        forecast: parts of a prompt's work in either stage, for `Sizing`.
         report_prompt: hears of each prompt that ended.
         report_sizes: hears of the sizes.
 
@@ -95,6 +96,7 @@ class Dispatcher:
         jobs: Sequence[PromptJob],
         folder: BatchFolder,
         *,
+        forecast: Callable[[], Shares] = lambda: (1.0, 1.0),
         report_prompt: PromptReport | None = None,
         report_sizes: SizesReport | None = None,
     ) -> None:
@@ -102,14 +104,19 @@ class Dispatcher:
         self._folder, self._report, self._report_sizes = folder, report_prompt, report_sizes
         self._devices = cluster.devices(work.device)
         self._check_devices(pools)
-        self._sizes_open = pools is None and work.divided
-        sizes = (pools or Pools(1 if work.divided else self._devices)).limited(len(jobs))
+        self._sizing = None
+        if pools is None and work.divided:
+            self._sizing = Sizing(self._devices, len(jobs), forecast)
+            pools = self._sizing.now
+        sizes = (pools or Pools(self._devices)).limited(len(jobs))
         self._sketch = Pool(SketchStage, sizes.sketch)
         self._render = Pool(RenderStage, sizes.render if work.divided else 0)
         self._waiting, self._handed_over = deque(jobs), deque[Task]()
         self._tasks: dict[Any, Task] = {}
         self._deaths: Counter[str] = Counter()
         self._left, self._failures = len(jobs), 0
+        if self._sizing is not None and self._sizing.settled:
+            self._take_sizes(sizes)
 
     def _check_devices(self, pools: Pools | None) -> None:
         sizes = pools or Pools()
@@ -217,7 +224,9 @@ class Dispatcher:
         else:
             self._folder.failed(task.job, outcome.reason)
             self._ended(task.job, outcome.reason)
-        self._settle_sizes()
+        whole = outcome.status == "finished" and task.pool is self._sketch
+        if self._sizing is not None and self._sizing.hear(*self.seconds, whole):
+            self._take_sizes(self._sizing.now.limited(max(1, self._left)))
 
     def _ended(self, job: PromptJob, reason: str = "") -> None:
         self._left -= 1
@@ -225,13 +234,7 @@ class Dispatcher:
         if self._report is not None:
             self._report(job, reason)
 
-    def _settle_sizes(self) -> None:
-        """With `auto`, take the sizes that fit how long the stages took for the first prompt."""
-        if not (self._sizes_open and self._sketch.seconds and self._render.seconds):
-            return
-        self._sizes_open = False
-        seconds = self._sketch.seconds[0], self._render.seconds[0]
-        pools = balanced(max(self._devices, 2), *seconds).limited(max(1, self._left))
+    def _take_sizes(self, pools: Pools) -> None:
         self._sketch.size, self._render.size = pools.sketch, pools.render
         if self._report_sizes is not None:
             self._report_sizes(pools)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sraccel.errors import ConflictError
@@ -63,3 +64,54 @@ def balanced(devices: int, sketch_seconds: float, render_seconds: float) -> Pool
 
     sketch = min(range(1, devices), key=seconds_a_prompt)
     return Pools(sketch, devices - sketch)
+
+
+Shares = tuple[float, float]
+"""What a prompt takes in the sketch pool and in the render pool: seconds, or parts of its work."""
+
+
+class Sizing:
+    """Sizes that nobody gave.
+
+    The seconds of the first prompt that was in both stages decide: they hold what no forecast has
+    (these devices, encoding, decoding, writing). Where they come too late or not at all, the
+    forecast does: where there are no more prompts than devices, so that all should begin at once,
+    and where no switch came in the first one, so that nothing was rendered.
+
+    Args:
+        devices: how many; a pool has one worker at least all the same.
+        prompts: how many there are to be made.
+        forecast: gives the parts of a prompt's work; asked at most once.
+
+    Attributes:
+        now: the sizes so far.
+        settled: whether they stay.
+    """
+
+    def __init__(self, devices: int, prompts: int, forecast: Callable[[], Shares]) -> None:
+        self._devices, self._prompts = max(devices, 2), prompts
+        self._forecast = forecast
+        self.now, self.settled = Pools(), False
+        if 2 * prompts <= self._devices:
+            self._settle((1.0, 1.0))
+        elif prompts <= self._devices:
+            self._settle(forecast())
+
+    def hear(self, sketched: Sequence[float], rendered: Sequence[float], whole: bool) -> bool:
+        """Settle the sizes, if they can be by now; whether they were settled by that.
+
+        Args:
+            sketched, rendered: seconds that prompts took in either stage so far.
+            whole: whether the first stage made a whole video, as no switch came.
+        """
+        if self.settled:
+            return False
+        if sketched and rendered:
+            self._settle((sketched[0], rendered[0]))
+        elif whole:
+            self._settle(self._forecast())
+        return self.settled
+
+    def _settle(self, shares: Shares) -> None:
+        self.now = balanced(self._devices, *shares).limited(self._prompts)
+        self.settled = True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from sraccel.check.pipeline_outline import encoder_bytes
+from sraccel.check.tokens import tokens_of, width_of
 from sraccel.loop.finding import Finding
 from sraccel.models.memory import free_bytes, weight_bytes
 from sraccel.text import byte_size
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 ABOUT = "memory"
 BRANCHES = 2
 """Of guidance; a cache keeps a residual of each."""
-SPATIAL, TEMPORAL = "scale_factor_spatial", "scale_factor_temporal"
 
 
 def check_memory(
@@ -130,17 +129,5 @@ def _residual_bytes(
     denoiser: Denoiser, pipeline: Any, dtype: torch.dtype, sampling: Sampling
 ) -> int | None:
     """Size of a Wan model's hidden states for one video; None: not known."""
-    size = (sampling.num_frames, sampling.height, sampling.width)
-    vae = getattr(getattr(pipeline, "vae", None), "config", {})
-    config = denoiser.config
-    known = all(key in vae for key in (SPATIAL, TEMPORAL)) and "patch_size" in config
-    if denoiser.family != "wan" or None in size or not known:
-        return None
-    frames, height, width = (int(number or 0) for number in size)
-    scales = (vae[TEMPORAL], vae[SPATIAL], vae[SPATIAL])
-    latent = ((frames - 1) // scales[0] + 1, height // scales[1], width // scales[2])
-    tokens = math.prod(
-        length // patch for length, patch in zip(latent, config["patch_size"], strict=True)
-    )
-    channels = config["num_attention_heads"] * config["attention_head_dim"]
-    return int(tokens * channels * dtype.itemsize)
+    tokens = tokens_of(denoiser, pipeline, sampling)
+    return None if tokens is None else tokens * width_of(denoiser) * dtype.itemsize

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.progress import TimeRemainingColumn as RemainingColumn
 
-from sraccel.cli.failures import FAILED, note, stderr
+from sraccel.cli.failures import FAILED, note
 from sraccel.cli.generate_reencoded import render_pipeline_of
 from sraccel.cli.outputs import print_written
 from sraccel.cli.pipelines import Placing, check_known, check_room, load
-from sraccel.errors import ConflictError
+from sraccel.cli.prompt_progress import PromptProgress
+from sraccel.errors import ConflictError, SraccelError
 from sraccel.models.loading import locate
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Batch:
         for job in jobs:
             check_known(pipe, job.call, f" ({job.id})")
         pipe.set_progress_bar_config(disable=True)
-        with _PromptBar(len(jobs)) as bar:
+        with PromptProgress(len(jobs)) as bar:
             return run_local(compose(pipe, recipe), jobs, folder, recorder, report_prompt=bar.ended)
 
     def _on_ray(
@@ -136,13 +136,14 @@ class Batch:
             "offload": placing.offload,
         }
         work = work_of(self.model, recipe, recorder, placed)
-        with cluster() as joined, _PromptBar(len(jobs)) as bar:
+        with cluster() as joined, PromptProgress(len(jobs)) as bar:
             return Dispatcher(
                 joined,
                 work,
                 self._pools(),
                 jobs,
                 folder,
+                forecast=partial(_forecast, recipe, self.model, jobs[0].call),
                 report_prompt=bar.ended,
                 report_sizes=bar.sized,
             ).run()
@@ -156,33 +157,11 @@ class Batch:
         return parse_pools(self.workers or "auto")
 
 
-class _PromptBar:
-    """A bar over prompts, with the time that is left; what failed is said above it."""
+def _forecast(recipe: Recipe, model: str, call: dict[str, Any]) -> tuple[float, float]:
+    """Parts of a prompt's work in either stage; as if they were equal, where it cannot be known."""
+    from sraccel.prediction.stage_work import stage_work
 
-    def __init__(self, total: int) -> None:
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            RemainingColumn(),
-        )
-        self._bar = Progress(*columns, console=stderr(), refresh_per_second=4)
-        self._task = self._bar.add_task("prompts", total=total)
-
-    def __enter__(self) -> _PromptBar:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def ended(self, job: PromptJob, reason: str) -> None:
-        """A prompt is finished, or failed."""
-        if reason:
-            self._bar.console.print(f"{job.id} failed: {reason}", markup=False, highlight=False)
-        self._bar.advance(self._task)
-
-    def sized(self, pools: Pools) -> None:
-        """How many workers there are is known."""
-        self._bar.console.print(f"workers: {pools}", markup=False, highlight=False)
+    try:
+        return stage_work(recipe, model, call)
+    except SraccelError:  # what is wrong, the workers will say
+        return 0.5, 0.5

@@ -66,6 +66,7 @@ class Content(BaseModel):
     call: dict[str, Any] = Field(description="The call's arguments, defaults included.")
     given: list[str] = Field(description="Names of the arguments that were given.")
     references: dict[str, str] = Field(description="Checksums of arguments that are tensors.")
+    encoded: list[Any] = Field(description="What the pipeline made of its prompt, call by call.")
     decision: Decision
     models: dict[str, ModelFacts] = Field(description="By role.")
     recipe: dict[str, Any]
@@ -80,7 +81,8 @@ class Handover:
 
     Attributes:
         content: everything but tensors.
-        tensors: latents, the scheduler's history, states of the generators; by name.
+        tensors: latents, the scheduler's history, the encoded prompt, states of the generators; by
+            name.
     """
 
     content: Content

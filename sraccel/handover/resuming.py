@@ -2,9 +2,9 @@
 
 The pipeline's own loop runs from its first step, so that whatever it keeps for itself is there (two
 experts, a guidance that changes, a solver's history in a local variable). But up to the switch no
-model is called and the scheduler does not step: both calls return at once. At the end of the last
-step before the switch, scheduler and generator are set to what they were, and the scheduler returns
-what it returned then.
+model is called and the scheduler does not step: both calls return at once. Nor is the prompt
+encoded: it comes as the first half encoded it. At the end of the last step before the switch,
+scheduler and generator are set to what they were, and the scheduler returns what it returned then.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sraccel.errors import HandoverError
 from sraccel.handover.arguments import generators_of
 from sraccel.handover.checks import check_handover, check_timesteps
+from sraccel.handover.encoded_prompt import METHOD, RecalledPrompt
 from sraccel.handover.handover import GENERATOR, OUTPUT
 from sraccel.handover.scheduler_state import restore
 from sraccel.handover.whole_report import whole_report
@@ -47,8 +48,8 @@ class Resumed:
 def resume(stack: Stack, handover: Handover, call: Mapping[str, Any]) -> Resumed:
     """Go on with a run that was handed over; the same, bit for bit, as if it had not been.
 
-    The pipeline's own models are not called, and may be without weights
-    (`half_stack.render_stack`), unless the recipe switches back to them.
+    The pipeline's own models are not called, and may be without weights, unless the recipe switches
+    back to them; its text encoders may be missing (`half_stack.load_render_pipeline`).
 
     Args:
         stack: of the same recipe, models and scheduler; attached for the call if it is not.
@@ -84,7 +85,12 @@ class _FastForward:
 
     def __enter__(self) -> _FastForward:
         self._stack.tracker.continuation = self._handover.continuation
-        self._layers = [Interception(self._stack.pipeline.scheduler, "step", self._step)]
+        pipe = self._stack.pipeline
+        self._layers = [Interception(pipe.scheduler, "step", self._step)]
+        if hasattr(pipe, METHOD):
+            content, tensors = self._handover.content, self._handover.tensors
+            recalled = RecalledPrompt(content.encoded, tensors, self._stack.device)
+            self._layers.append(Interception(pipe, METHOD, recalled))
         for denoiser in self._stack.requested:
             layer = _StandIn(self, denoiser)
             self._layers.append(Interception(denoiser.module, CALL, layer))

@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sraccel.errors import HandoverError
+from sraccel.handover.values import Json, read, written
 
 if TYPE_CHECKING:
     import torch
 
-TENSOR, ARRAY = "tensor", "array"
-"""Keys of a mapping that stands for a tensor (by its name) or a NumPy array in JSON."""
 PRIVATE = {"_internal_dict", "_compatibles"}
 """Of diffusers' own: the configuration, which is compared, and classes."""
-
-Json = Any
 
 
 def captured(scheduler: Any, tensors: dict[str, torch.Tensor]) -> dict[str, Json]:
@@ -28,33 +24,8 @@ def captured(scheduler: Any, tensors: dict[str, torch.Tensor]) -> dict[str, Json
     for name, value in vars(scheduler).items():
         if name in PRIVATE or callable(value):  # layers that watch its methods
             continue
-        state[name] = _written(value, f"scheduler.{name}", type(scheduler).__name__, tensors)
+        state[name] = written(value, f"scheduler.{name}", tensors, "choose another scheduler")
     return state
-
-
-def _written(value: Any, name: str, scheduler: str, tensors: dict[str, torch.Tensor]) -> Json:
-    import numpy as np
-    import torch
-
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, torch.Tensor):
-        tensors[name] = value
-        return {TENSOR: name}
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
-        tensors[name] = torch.from_numpy(value.copy())
-        return {ARRAY: name}
-    if isinstance(value, (list, tuple)):
-        return [
-            _written(item, f"{name}.{index}", scheduler, tensors)
-            for index, item in enumerate(value)
-        ]
-    raise HandoverError(
-        f"a run with {scheduler} cannot be handed over: its {name.removeprefix('scheduler.')} is a "
-        f"{type(value).__name__}, which no file can hold; choose another scheduler"
-    )
 
 
 def restore(
@@ -75,17 +46,7 @@ def restore(
     for name, value in state.items():
         if name != "timesteps":  # equal, and the pipeline's loop holds them
             present = own.get(name)
-            own[name] = _read(value, tensors, getattr(present, "device", device))
-
-
-def _read(value: Json, tensors: Mapping[str, torch.Tensor], device: torch.device) -> Any:
-    if isinstance(value, list):
-        return [_read(item, tensors, device) for item in value]
-    if isinstance(value, dict):
-        if ARRAY in value:
-            return tensors[value[ARRAY]].numpy()
-        return tensors[value[TENSOR]].to(device)
-    return value
+            own[name] = read(value, tensors, getattr(present, "device", device))
 
 
 def configuration(scheduler: Any) -> dict[str, Json]:

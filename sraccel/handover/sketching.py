@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sraccel.errors import HandoverError, SraccelError
 from sraccel.handover.arguments import effective, generators_of, references_of
+from sraccel.handover.encoded_prompt import METHOD, EncodedPrompt
 from sraccel.handover.handover import (
     GENERATOR,
     OUTPUT,
@@ -61,7 +62,7 @@ def until_switch(stack: Stack, call: Mapping[str, Any]) -> Sketched:
 
     Raises:
         HandoverError: the run cannot be handed over (the scheduler, or two of them, no generator, a
-            switch before the first step); otherwise as the pipeline.
+            switch before the first step, a prompt encoded as an object); otherwise as the pipeline.
     """
     if not stack.own.adapter.one_scheduler:
         raise HandoverError(
@@ -100,12 +101,16 @@ class _Watch:
         self._call = call
         self._output: list[torch.Tensor] = []
         self._steps = 0
+        self._encoded = EncodedPrompt()
         self._layers: list[Interception] = []
         self.content: dict[str, Any] | None = None
         self.tensors: dict[str, torch.Tensor] = {}
 
     def __enter__(self) -> _Watch:
-        self._layers = [Interception(self._stack.pipeline.scheduler, "step", self._step)]
+        pipe = self._stack.pipeline
+        self._layers = [Interception(pipe.scheduler, "step", self._step)]
+        if hasattr(pipe, METHOD):
+            self._layers.append(Interception(pipe, METHOD, self._encoded))
         for role, brought in self._stack.contributions.items():
             layer = _Switch(self, self._stack.denoisers[role])
             self._layers.append(Interception(brought.module, CALL, layer))
@@ -134,7 +139,7 @@ class _Watch:
         generators = generators_of(self._call)
         tensors |= {f"{GENERATOR}.{i}": one.get_state() for i, one in enumerate(generators)}
         content = self._content(run, after, tensors)
-        self.content, self.tensors = content, _kept(tensors)
+        self.content, self.tensors = content, _kept(tensors) | self._encoded.tensors
         run.hand_over()
 
     def _check(self, next_step: int) -> None:
@@ -170,6 +175,7 @@ class _Watch:
             "call": effective(stack.pipeline, self._call),
             "given": sorted(self._call),
             "references": references_of(self._call),
+            "encoded": self._encoded.answers,
             "decision": Decision(
                 by=step.chosen_by,
                 before=previous.denoiser or "none",

@@ -1,8 +1,9 @@
-"""Small messages among ranks: each says where it is, the lead compares and answers all.
+"""Small messages among ranks: each says to all others where it is, and what it found.
 
-They go over a gloo group of their own, on the CPU, with a time limit of its own: NCCL's watchdog
-ends the process where a rank is missing, gloo raises. The group is made at the first question and
-let go when the exchange is closed, which the others see at once.
+So every rank hears the same and makes the same of it, and each waits by itself: for all others at
+once, and no longer than the time limit. Messages go over a gloo group of their own, on the CPU:
+NCCL's watchdog ends the process where a rank is missing, gloo raises. The group is made at the
+first question and let go when the exchange is closed, which the others see at once.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ if TYPE_CHECKING:
 NUMBERS = 8
 """Numbers in a message; a question may use fewer."""
 _MESSAGE = struct.Struct(f"<{NUMBERS}d448s")
-GRACE = 1.0
-"""Seconds that the others wait longer for the lead than it may wait for the slowest."""
+GRACE = 2.0
+"""Seconds more that the first question may take: connections are made."""
+LEAST = 0.001
+"""Seconds that are waited for what should be there: none would be no limit."""
 
 Numbers = tuple[float, ...]
 Combine = Callable[[Sequence[Numbers]], Numbers]
-"""What the lead makes of the ranks' numbers, given in the order of the ranks."""
+"""What is made of the ranks' numbers, given in the order of the ranks; the same on each."""
 _opened: Counter[tuple[int, ...]] = Counter()
 
 
@@ -52,7 +55,7 @@ class Exchange:
     Args:
         members: the ranks, lead first.
         rank: of this process.
-        timeout: seconds that the lead waits for another rank.
+        timeout: seconds that a rank waits for the others.
         connect: gives the group of these ranks when first asked something, given its timeout.
     """
 
@@ -70,7 +73,7 @@ class Exchange:
         self._group: Any = None
 
     def ask(self, question: str, numbers: Numbers, combine: Combine) -> Numbers:
-        """What the lead makes of the numbers of all ranks, the same everywhere.
+        """What comes of the numbers of all ranks, the same everywhere.
 
         Args:
             question: what is asked, and where in the run: the same words on all ranks.
@@ -83,21 +86,17 @@ class Exchange:
             self._open()
         padded = (*numbers, *(0.0,) * (NUMBERS - len(numbers)))
         try:
-            if self._place == 0:
-                answer = self._answer(question, padded, combine)
-            else:
-                answer = self._answered(question, padded)
+            return combine(self._heard(question, padded))[: len(numbers)]
         except BaseException:
             self.close()
             raise
-        return answer[: len(numbers)]
 
     def close(self) -> None:
         """Let go of the connections: the others' next question to this rank fails at once."""
         self._group = None
 
     def _open(self) -> None:
-        limit = timedelta(seconds=2 * self._timeout + GRACE)
+        limit = timedelta(seconds=self._timeout + GRACE)
         try:
             self._group = self._connect(limit)
         except RuntimeError as error:
@@ -113,59 +112,40 @@ class Exchange:
     def _rank(self) -> int:
         return self._members[self._place]
 
-    def _answer(self, question: str, numbers: Numbers, combine: Combine) -> Numbers:
-        """The lead's part."""
+    def _heard(self, question: str, numbers: Numbers) -> list[Numbers]:
+        """The numbers of all ranks, in their order; one deadline for all that is waited for."""
         deadline = time.monotonic() + self._timeout
-        heard, complaint = [numbers], ""
-        for place in range(1, len(self._members)):
-            buffer = _empty()
-            left = timedelta(seconds=max(deadline - time.monotonic(), 0.001))
-            try:
-                self._group.recv([buffer], place, 0).wait(left)
-            except RuntimeError as error:
-                complaint = self._missing(place, question, error)
-                break
-            theirs, asked = _unpacked(buffer)
-            heard.append(theirs)
-            complaint = complaint or self._differs(place, asked, question)
-        answer = numbers if complaint else combine(heard)
-        self._reply(_packed(answer, complaint), forgiving=bool(complaint))
-        if complaint:
-            self._refuse(complaint)
-        return answer
+        own = _packed(numbers, question)
+        messages = {place: _empty() for place in range(len(self._members))}
+        messages[self._place] = own
+        others = [place for place in messages if place != self._place]
+        works = [(place, self._begun("recv", place, messages[place])) for place in others]
+        works += [(place, self._begun("send", place, own)) for place in others]
+        # All of them, so that those that are left have this rank's message before it gives up.
+        failed = [(place, error) for place, work in works if (error := _failure(work, deadline))]
+        if failed:
+            self._refuse(self._missing(*failed[0], question))
+        heard, asked = zip(*(_unpacked(message) for message in messages.values()), strict=True)
+        self._check_places(asked)
+        return list(heard)
 
-    def _reply(self, message: torch.Tensor, forgiving: bool) -> None:
-        """To all others; those that cannot be reached any more matter not if it is a complaint."""
-        for place in range(1, len(self._members)):
-            try:
-                self._group.send([message], place, 0).wait()
-            except RuntimeError as error:
-                if not forgiving:
-                    self._refuse(self._missing(place, "the answer to all", error))
-
-    def _answered(self, question: str, numbers: Numbers) -> Numbers:
-        """Every other rank's part."""
-        reply = _empty()
+    def _begun(self, what: str, place: int, message: torch.Tensor) -> Any:
+        """Sending or receiving, not waited for yet; the error, where the other one has left."""
         try:
-            self._group.send([_packed(numbers, question)], 0, 0).wait()
-            self._group.recv([reply], 0, 0).wait()
+            return getattr(self._group, what)([message], place, 0)
         except RuntimeError as error:
-            self._refuse(self._missing(0, question, error))
-        answer, complaint = _unpacked(reply)
-        if complaint:
-            self._refuse(complaint)
-        return answer
+            return error
 
-    def _differs(self, place: int, asked: str, question: str) -> str:
-        """The complaint where another rank asks something else; else nothing."""
-        if asked == _shortened(question):
-            return ""
-        return (
-            f"the ranks are not at the same place: rank {self._members[place]} is at [{asked}], "
-            f"rank {self._rank} at [{question}]"
-        )
+    def _check_places(self, asked: Sequence[str]) -> None:
+        """Refuse ranks that ask something else than the first one, in the same words on all."""
+        for place, question in enumerate(asked):
+            if question != asked[0]:
+                self._refuse(
+                    f"the ranks are not at the same place: rank {self._members[place]} is at "
+                    f"[{question}], rank {self._members[0]} at [{asked[0]}]"
+                )
 
-    def _missing(self, place: int, question: str, error: RuntimeError) -> str:
+    def _missing(self, place: int, error: RuntimeError, question: str) -> str:
         words = str(error).lower()
         waited = "did not answer in time" if "time" in words and "out" in words else "has left"
         return (
@@ -176,6 +156,17 @@ class Exchange:
 
     def _refuse(self, complaint: str) -> NoReturn:
         raise RanksError(complaint, rank=self._rank)
+
+
+def _failure(work: Any, deadline: float) -> RuntimeError | None:
+    """Why something did not come to its end by then; None: it did."""
+    if isinstance(work, RuntimeError):
+        return work
+    try:
+        work.wait(timedelta(seconds=max(deadline - time.monotonic(), LEAST)))
+    except RuntimeError as error:
+        return error
+    return None
 
 
 def connected(members: tuple[int, ...], rank: int) -> Callable[[timedelta], Any]:

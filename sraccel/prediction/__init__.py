@@ -8,5 +8,6 @@ Denoisers are built from their configurations with random weights, which take as
 ones; what a call costs is measured on them, and the decisions that a run would make are replayed.
 
 Others use: `predict.predict`, `decisions.Given` (decisions of the user's own), `bench.bench`,
-`bench_page` (a bench as HTML), `configuration.CONFIGURATIONS`.
+`bench_page` (a bench as HTML), `configuration.CONFIGURATIONS`, `stage_work` (which part of the work
+either of two models does).
 """

@@ -140,7 +140,7 @@ def workbench(
     usual = {"num_inference_steps": USUAL_STEPS, **usual_size(model)}
     with configuration_folders() as folders:
         folder = folders.find(model)
-        items = [_without_weights(_local(item, folders.local)) for item in recipe.accelerators]
+        items = [without_weights(_local(item, folders.local)) for item in recipe.accelerators]
         yield Workbench(
             model,
             folder,
@@ -161,7 +161,12 @@ def _local(item: AcceleratorOptions, local: Any) -> AcceleratorOptions:
     return item.model_copy(update=changed) if changed else item
 
 
-def _without_weights(item: AcceleratorOptions) -> AcceleratorOptions:
+def without_weights(item: AcceleratorOptions) -> AcceleratorOptions:
+    """The options with the models that they name without weights.
+
+    Raises:
+        ConflictError: the accelerator cannot be composed without them.
+    """
     with asked(item.use, "without_weights"):
         outlined = item.without_weights()
     if outlined is None:

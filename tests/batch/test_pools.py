@@ -11,8 +11,10 @@ import pytest
 from batches import LINES, Batch
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
-from sraccel.batch.pools import Pools, balanced, parse_pools
+from sraccel.batch.pools import Pools, Sizing, balanced, parse_pools
+from sraccel.cli import app
 from sraccel.errors import ConflictError, OutputError
 
 seconds = st.floats(0.01, 1e4)
@@ -33,6 +35,33 @@ def test_sizes_are_read_as_they_are_shown(sketch: int, render: int) -> None:
     assert parse_pools(str(Pools(sketch, render))) == Pools(sketch, render)
 
 
+def not_asked() -> tuple[float, float]:
+    raise AssertionError("the forecast is not needed")
+
+
+@given(st.integers(2, 64), st.integers(65, 999), seconds, seconds)
+def test_the_first_prompt_sizes_the_pools_once_it_was_in_both(
+    devices: int, prompts: int, sketch: float, render: float
+) -> None:
+    sizing = Sizing(devices, prompts, not_asked)
+    assert (sizing.now, sizing.settled) == (Pools(1, 1), False)
+    assert not sizing.hear([], [], whole=False)  # it failed
+    assert not sizing.hear([sketch], [], whole=False)
+    assert sizing.hear([sketch, 7.0], [render], whole=False)
+    assert sizing.now == balanced(devices, sketch, render)
+    assert not sizing.hear([sketch, 7.0], [render, 9.0], whole=True)
+    assert sizing.now == balanced(devices, sketch, render)
+
+
+def test_the_forecast_sizes_the_pools_where_that_would_come_too_late_or_never() -> None:
+    assert Sizing(12, 6, not_asked).now == Pools(6, 6)  # as many as there are prompts
+    few = Sizing(12, 8, lambda: (0.75, 0.25))
+    assert (few.now, few.settled) == (Pools(8, 3), True)
+    whole = Sizing(12, 99, lambda: (0.25, 0.75))
+    assert whole.hear([3.0], [], whole=True)
+    assert whole.now == Pools(3, 9)
+
+
 @pytest.mark.parametrize("text", ["", "2", "sketch", "sketch=0", "sketch=-1", "sketch=1,sketch=2"])
 def test_other_sizes_are_refused(text: str) -> None:
     with pytest.raises(ConflictError, match=r"sketch|one worker"):
@@ -49,6 +78,12 @@ def test_without_ray_the_command_says_how_to_get_it_and_writes_nothing(
     assert "pip install 'sraccel[ray]'" in " ".join(refused.stderr.replace("│", " ").split())
     assert not batch.out.exists()
     assert "--executor ray" in batch.run("--workers", "sketch=1").stderr
+
+    study = ("study", batch.recipe, "--prompts", batch.prompts, "-o", batch.out)
+    refused = CliRunner().invoke(app, [str(item) for item in (*study, "--executor", "ray")])
+    assert refused.exit_code == 2
+    assert "pip install 'sraccel[ray]'" in " ".join(refused.stderr.replace("│", " ").split())
+    assert not batch.out.exists()
 
 
 def test_two_stages_make_the_videos_of_one_process(tmp_path: Path) -> None:

@@ -43,19 +43,26 @@ MOVES = ("left", "right", "up", "down")
 
 @dataclass
 class Ends:
-    """When prompts ended, in seconds since this was made."""
+    """When prompts ended, in seconds since this was made; and this process's CPU seconds then."""
 
     begun: float = field(default_factory=time.perf_counter)
     at: list[float] = field(default_factory=list)
+    own: list[float] = field(default_factory=list)
 
     def ended(self, job: PromptJob, reason: str) -> None:
         assert not reason, f"{job.id}: {reason}"
         self.at.append(time.perf_counter() - self.begun)
+        self.own.append(time.process_time())
 
     @property
     def rate(self) -> float:
         """Prompts a second from the first one's end to the last one's."""
         return (len(self.at) - 1) / (self.at[-1] - self.at[0])
+
+    @property
+    def cpu(self) -> float:
+        """CPU seconds of this process for a prompt, in that time."""
+        return (self.own[-1] - self.own[0]) / (len(self.own) - 1)
 
 
 @dataclass(frozen=True)
@@ -130,16 +137,16 @@ def locally(recipe: Recipe, jobs: Sequence[PromptJob], folder: Path) -> Ends:
     return ends
 
 
-def on_ray(recipe: Recipe, jobs: Sequence[PromptJob], folder: Path) -> tuple[Ends, Any, float]:
+def on_ray(recipe: Recipe, jobs: Sequence[PromptJob], folder: Path) -> tuple[Ends, Any]:
     recorder = recorder_of(folder, recipe)
     manifest = BatchFolder(folder, {})
     with cluster() as joined:
-        ends, own = Ends(), time.process_time()
+        ends = Ends()
         work = work_of("demo", recipe, recorder, PLACING)
         pools = Pools(1, 1)
         dispatcher = Dispatcher(joined, work, pools, jobs, manifest, report_prompt=ends.ended)
         dispatcher.run()
-        return ends, dispatcher.seconds, (time.process_time() - own) / len(jobs)
+        return ends, dispatcher.seconds
 
 
 def keep_books(folder: Path, count: int) -> str:
@@ -185,7 +192,7 @@ def main() -> None:
     jobs = jobs_of(given.prompts, given.steps)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        spread, (sketch, render), driver = on_ray(recipe, jobs, folder / "ray")
+        spread, (sketch, render) = on_ray(recipe, jobs, folder / "ray")
         alone = locally(recipe, jobs, folder / "local")
         same = sum(
             (folder / "ray" / f"{job.id}.mp4").read_bytes()
@@ -196,7 +203,8 @@ def main() -> None:
     for what, ends in (("one process", alone), ("two workers", spread)):
         print(f"{what}: {ends.at[-1]:.1f} s, loading included; {ends.rate:.3f} prompts/s after")
     stages = fmean(sketch), fmean(render)
-    print(f"stages: sketch {stages[0]:.3f} s, render {stages[1]:.3f} s; driver {driver:.4f} s CPU")
+    print(f"stages: sketch {stages[0]:.3f} s, render {stages[1]:.3f} s")
+    print(f"the command: {spread.cpu:.4f} s of CPU a prompt, after the first one")
     found, ideal = spread.rate / alone.rate, sum(stages) / max(stages)
     print(f"throughput ratio: {found:.2f}; the sizes allow {ideal:.2f}")
     checked = simulate(Pools(1, 1), sketch, render)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 from command import Sraccel, unframed
 
+from sraccel.demo.pair import demo_weights
+from sraccel.models.source import ModelSource
+from sraccel.recipe.recipe import Recipe
 from sraccel.report.model import Report
+from sraccel.report.origin import sources_of
 
 CALL = ("--prompt", "a red circle moving left", "--steps", 5, "--seed", 7)
 RECIPE = """\
@@ -53,6 +59,15 @@ def test_two_halves_make_the_video_of_one_run_bit_for_bit(
         refused = sraccel("generate", "--resume", file, "-o", tmp_path / "no", *options)
         assert refused.exit_code == 2
         assert said in unframed(refused.stderr)
+
+    other = tmp_path / "other"
+    shutil.copytree(demo_weights(), other, copy_function=os.symlink)
+    (other / "schedule.json").unlink()
+    refused = sraccel("generate", "--resume", file, "-o", tmp_path / "no", "--model", other)
+    assert refused.exit_code == 2
+    identities = [ModelSource(model=str(one)) for one in (demo_weights(), other)]
+    for source in sources_of(identities, Recipe.load([])):
+        assert str(source.identity)[:40] in "".join(unframed(refused.stderr).split())
 
     file.write_bytes(file.read_bytes()[:-100])
     torn = sraccel("generate", "--resume", file, "-o", tmp_path / "no")

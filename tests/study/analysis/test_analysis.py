@@ -61,6 +61,12 @@ def logs_of(effect: Effect) -> tuple[float, float]:
     return math.log(effect.average.value), math.log(effect.alone.value)
 
 
+def _on(device: str, run: CellRun, slower: float) -> CellRun:
+    """A run as it would have been on a device."""
+    assert run.seconds is not None
+    return run.model_copy(update={"seconds": run.seconds * slower, "device": device})
+
+
 class TestExactness:
     """Without noise, every figure is what its definition says."""
 
@@ -69,6 +75,25 @@ class TestExactness:
     def test_speedups_are_those_of_the_table(self, given: tuple[str, Table]) -> None:
         names, table = given
         for name, result in by_name(of_table(names, table, blocks=3)).items():
+            assert result.speedup is not None
+            assert math.log(result.speedup.value) == pytest.approx(table[name], abs=CLOSE)
+            assert result.speedup.low == pytest.approx(result.speedup.high)
+
+    @settings(max_examples=20, deadline=None)
+    @given(tables(), st.floats(0.05, 20), st.integers(0, 15))
+    def test_devices_of_any_speed_change_nothing(
+        self, given: tuple[str, Table], slower: float, lost: int
+    ) -> None:
+        """Blocks lie on either of two, and one went on with a bare run of its own on the other."""
+        names, table = given
+        runs = []
+        for number, run in enumerate(runs_of(table, blocks=3)):
+            cell_number, block = divmod(number, 3)
+            there = block == 1 or (block == 0 and cell_number > lost)
+            runs.append(_on("b", run, slower) if there else _on("a", run, 1.0))
+            if number == 0:
+                runs.append(_on("b", run, slower))
+        for name, result in by_name(full(runs, names, resamples=50)).items():
             assert result.speedup is not None
             assert math.log(result.speedup.value) == pytest.approx(table[name], abs=CLOSE)
             assert result.speedup.low == pytest.approx(result.speedup.high)

@@ -1,7 +1,7 @@
 """What every process does: makes videos alone, then with the others, and writes what it saw.
 
 `torchrun --nproc-per-node N worker.py --kind cpu FOLDER SCENARIO...`; with `--kind cuda` one rank a
-GPU, over NCCL, by diffusers' own `enable_parallelism`.
+GPU, over NCCL, by diffusers' own `enable_parallelism` where it has a plan for the model.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def shared(name: str, kind: str, config: Any) -> dict[str, Any]:
     """A recipe's run by one process, and by all."""
 
     def share(model: Any) -> None:
-        if kind == "cpu":
+        if kind == "cpu" or model._cp_plan is None:
             share_sequence(model, config)
         else:
             size = dist.get_world_size()
@@ -215,18 +215,22 @@ def tensor_parallel() -> dict[str, Any]:
     return facts(stack.report)
 
 
-def failing(act: Callable[[int], None], **other: Any) -> dict[str, Any]:
-    """Make a video in which the last rank does something else, and say how that ended.
+def failing(act: Callable[[int], None], who: int = -1, **other: Any) -> dict[str, Any]:
+    """Make a video in which one rank does something else, and say how that ended.
 
     Args:
         act: what it does after a step, given the step's index.
+        who: which rank it is; the last one unless said otherwise.
         other: arguments of its call.
     """
     pipe, _, arguments = wan()
-    last = dist.get_rank() == dist.get_world_size() - 1
+    odd = dist.get_rank() == who % dist.get_world_size()
+    stepped = time.monotonic()
 
     def callback(pipe: Any, index: int, timestep: Any, given: dict[str, Any]) -> dict[str, Any]:
-        if last:
+        nonlocal stepped
+        stepped = time.monotonic()
+        if odd:
             act(index)
         return given
 
@@ -234,11 +238,12 @@ def failing(act: Callable[[int], None], **other: Any) -> dict[str, Any]:
     started, error = time.monotonic(), ""
     with sraccel.compose(pipe, [teacache("first", "transformer")], ranks=ranks) as stack:
         try:
-            pipe(**{**arguments, **(other if last else {})}, callback_on_step_end=callback)
+            pipe(**{**arguments, **(other if odd else {})}, callback_on_step_end=callback)
         except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
-        seconds = time.monotonic() - started
-    return {"error": error, "seconds": seconds, "outcome": stack.report.outcome}
+        ended = time.monotonic()
+    seconds = {"seconds": ended - started, "waited": ended - stepped}
+    return {"error": error, **seconds, "outcome": stack.report.outcome}
 
 
 def one_step_behind() -> dict[str, Any]:
@@ -283,7 +288,9 @@ OTHERS: dict[str, Callable[[], dict[str, Any]]] = {
     "other-steps": lambda: failing(nothing, num_inference_steps=9),
     "other-shape": lambda: failing(nothing, height=64),
     "fails": lambda: failing(fails),
-    "lingers": lambda: failing(lingers),
+    "first-lingers": lambda: failing(lingers, 0),
+    "second-lingers": lambda: failing(lingers, 1),
+    "last-lingers": lambda: failing(lingers),
     "leaves": lambda: failing(leaves),
 }
 
@@ -294,14 +301,14 @@ def main(kind: str, folder: Path, names: list[str]) -> None:
     if kind == "cuda":
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if kind == "cuda" else "gloo")
-    config = over_all_ranks() if kind == "cpu" else None
+    config = over_all_ranks(kind)
     found: dict[str, Any] = {}
     for name in names:
         print(dist.get_rank(), name, flush=True)
         found[name] = shared(name, kind, config) if name in RECIPES else OTHERS[name]()
         path = folder / f"rank{dist.get_rank()}.json"
         path.write_text(json.dumps(found), encoding="utf-8")
-        if name not in ("leaves", "lingers"):
+        if name != "leaves":
             dist.barrier()
 
 
