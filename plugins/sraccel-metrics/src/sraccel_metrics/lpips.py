@@ -79,8 +79,8 @@ def missing_weights() -> Iterator[Obstacle]:
     path = weights_path()
     if not path.is_file():
         yield Obstacle(
-            f"{path} is missing: LPIPS compares features of AlexNet, whose weights come with no "
-            f"package",
+            f"{from_home(path)} is missing: LPIPS compares features of AlexNet, whose weights come "
+            f"with no package",
             f"download {URL} (233 MB) to that place, or name the file by {WEIGHTS}",
         )
 
@@ -92,6 +92,12 @@ def weights_path() -> Path:
     caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
     torch_home = Path(os.environ.get("TORCH_HOME", caches / "torch"))
     return torch_home.expanduser() / "hub/checkpoints" / FILE
+
+
+def from_home(path: Path) -> str:
+    """A path as its user writes it: reports are passed on."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 @cache
