@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sraccel.check.third_party import asked
 from sraccel.errors import SraccelError
-from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.edition import check_edition
+from sraccel.loop.hooks import FAILURES
 from sraccel.loop.obstacle import Obstacle
 from sraccel.recipe.discovery.plugin import Offer, Plugin
 from sraccel.recipe.discovery.requirements import unmet
@@ -22,7 +21,7 @@ def obstacles(offer: Offer, plugin: Plugin) -> list[Obstacle]:
 
     Nothing is loaded and torch is not imported, so a run may still show more.
     """
-    return [*_unmet(plugin.requires), *_own(offer)]
+    return list(dict.fromkeys([*_unmet(plugin.requires), *_own(offer)]))
 
 
 def _own(offer: Offer) -> Iterator[Obstacle]:
@@ -30,17 +29,24 @@ def _own(offer: Offer) -> Iterator[Obstacle]:
         yield from _of_recipe(offer.thing)
         return
     yield from unmet(getattr(offer.thing, "requires", ()))
-    if offer.kind == "accelerator":
-        yield from _of_accelerator(offer.thing)
+    if offer.kind in ("accelerator", "metric", "score"):
+        yield from _said(offer)
 
 
-def _of_accelerator(accelerator: type[Accelerator]) -> Iterator[Obstacle]:
+def _said(offer: Offer) -> Iterator[Obstacle]:
+    """What it says itself; a third party's code may raise, or answer anything."""
     try:
-        check_edition(accelerator)
-        with asked(accelerator.name, "obstacles"):
-            yield from accelerator.obstacles()
+        if offer.kind == "accelerator":
+            check_edition(offer.thing)
+        for one in offer.thing.obstacles():
+            if not isinstance(one, Obstacle):
+                raise TypeError(f"it answers {one!r}, which is no Obstacle")
+            yield one
     except SraccelError as error:
         yield Obstacle(str(error))
+    except FAILURES as error:
+        reason = " ".join(f"its obstacles() raised {type(error).__name__}: {error}".split())
+        yield Obstacle(reason, "its author must correct it")
 
 
 def _of_recipe(path: Path) -> Iterator[Obstacle]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
+
+    from sraccel.loop.obstacle import Obstacle
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,8 @@ class Metric:
             that losses can be added. None: the bare video's value minus it.
         limits: the least and the greatest value that it can give; None: any number.
         requires: packages that it needs, as in `lpips>=0.1`.
+        obstacles: says what else keeps it from running on this machine (weights that are not here,
+            say), for `sraccel plugins`; must not import torch.
     """
 
     name: str
@@ -29,3 +33,4 @@ class Metric:
     loss: Callable[[float], float] | None = None
     limits: tuple[float, float] | None = None
     requires: tuple[str, ...] = ()
+    obstacles: Callable[[], Iterable[Obstacle]] = tuple

@@ -127,7 +127,7 @@ def test_a_third_party_s_plugin_is_listed_beside_one_that_cannot_be_imported(tmp
 
 HEAVY = """
 import torch
-from sraccel.plugin import Accelerator, Obstacle, hookimpl
+from sraccel.plugin import Accelerator, Metric, Obstacle, hookimpl
 
 class Heavy(Accelerator):
     name = "{name}"
@@ -137,9 +137,23 @@ class Heavy(Accelerator):
     def obstacles(cls):
         return [Obstacle("it is Sunday", "wait")]
 
+class Odd(Accelerator):
+    name = "odd-{name}"
+
+    @classmethod
+    def obstacles(cls):
+        return ["it is Sunday"]
+
 @hookimpl
 def sraccel_accelerators():
-    return [Heavy]
+    return [Heavy, Odd]
+
+def lacking():
+    yield Obstacle("its weights are missing", "download them")
+
+@hookimpl
+def sraccel_metrics():
+    return [Metric("likeness_{name}", max, obstacles=lacking)]
 """
 
 
@@ -156,6 +170,13 @@ def test_what_keeps_a_plugin_from_running_and_what_importing_it_costs_is_said(tm
     assert others == ["it needs nothing-of-the-kind>=2, which is not installed", "it is Sunday"]
     remedies = [one["remedy"] for one in heavy["obstacles"]]
     assert remedies == ["pip install 'numpy<1'", "pip install 'nothing-of-the-kind>=2'", "wait"]
+    (metric,) = [item for item in listed["metrics"] if item["name"] == "likeness_heavy"]
+    assert metric["obstacles"][-1] == {
+        "reason": "its weights are missing",
+        "remedy": "download them",
+    }
+    (odd,) = [item for item in listed["accelerators"] if item["name"] == "odd-heavy"]
+    assert "it answers 'it is Sunday', which is no Obstacle" in odd["obstacles"][-1]["reason"]
     costs = {item["plugin"]: item for item in listed["heavy_imports"]}
     assert costs.keys() == {"heavy", "later"}  # torch was there already when `later` asked for it
     assert all("torch" in cost["imports"] and cost["seconds"] > 0 for cost in costs.values())

@@ -106,7 +106,12 @@ def sraccel_metrics():
 """
 LIST_JUDGES = """
 from sraccel.recipe.catalogue import installed
-print(sorted(installed().metrics), sorted(installed().scores))
+known, ours = installed(), ("sraccel ", "witness ")
+both = {"metric": known.metrics, "score": known.scores}
+print(*[
+    sorted(name for name in judges if known.origin(name, kind).startswith(ours))
+    for kind, judges in both.items()
+])
 print([fault.message for p in installed().plugins if p.name == "witness" for fault in p.faults])
 """
 

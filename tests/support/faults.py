@@ -8,23 +8,29 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from faulty.hooks import (
+    AttachesAnother,
     AttachesByItself,
     CountsEvaluations,
+    DecidesByANumber,
     EndsTheProgram,
+    ExpectsEveryBlock,
     ForgetsTheMark,
     KnowsOneModel,
     NotesATensor,
     PredictsANumber,
     PredictsWhatBroadcasts,
+    PredictsWholeNumbers,
     RefusesLate,
     WaitsForStep24,
     WritesInPlace,
 )
 from faulty.models import (
     LEFT_BY_DIFFUSERS,
+    AppendsABlock,
     BringsHalfAModel,
     ChangesAWeight,
     ForgetsToRestore,
+    HooksInACache,
     LeavesAutocast,
     SkipsByItself,
     StaysInCopies,
@@ -118,6 +124,16 @@ FAULTY = [
         "answered the hook predict at step 1 with a tensor of shape (1,): it must have shape",
     ),
     Faulty(
+        PredictsWholeNumbers,
+        "hooks",
+        "with a tensor of dtype torch.int64: it must have dtype torch.float32",
+    ),
+    Faulty(
+        DecidesByANumber,
+        "hooks",
+        "answered the hook skip_blocks at step 0 with int 0: it must be True, False or None",
+    ),
+    Faulty(
         SkipsByItself,
         "attribution",
         "at step 1 (cond) ... modules of the blocks did not run, and the report says that the"
@@ -154,6 +170,12 @@ FAULTY = [
         WAN,
     ),
     Faulty(
+        AttachesAnother,
+        "refusal",
+        "ConflictError: a stack ...is attached to the denoiser 'transformer' already",
+        WAN,
+    ),
+    Faulty(
         WaitsForStep24,
         "silence",
         "a run of 6 steps is the bare one, bit for bit, and no warning says why",
@@ -184,6 +206,25 @@ FAULTY = [
         "beside teacache it is refused in the run only (ConflictError: ...)",
         WAN_WHOLE,
         {"leaves": LEFT_BY_DIFFUSERS},
+    ),
+    Faulty(
+        HooksInACache,
+        "claims",
+        "it leaves out blocks, or parts of them, by means of its own, and claims nothing",
+        WAN,
+        {"leaves": LEFT_BY_DIFFUSERS},
+    ),
+    Faulty(
+        AppendsABlock,
+        "identity",
+        "nothing was decided, and the latents differ from step 0 on",
+        WAN,
+    ),
+    Faulty(
+        ExpectsEveryBlock,
+        "composition",
+        "beside teacache: PluginError: accelerator 'expects-every-block' raised KeyError",
+        WAN_WHOLE,
     ),
     Faulty(
         KeepsEveryModel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Any
 
@@ -41,12 +42,20 @@ def shares(report: Any) -> list[list[float]]:
     return [[call.skips.get("cache-dit", 0.0) for call in step.calls] for step in report.steps]
 
 
-@pytest.mark.parametrize("calibrator", ["none", "taylorseer"])
+CALIBRATORS: dict[str, Any] = {
+    "none": None,
+    "taylorseer": cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=1),
+    "foca": cache_dit.FoCaCalibratorConfig(),
+    "dmd": cache_dit.DMDCalibratorConfig(dmd_history=4),
+}
+
+
+@pytest.mark.parametrize("calibrator", CALIBRATORS)
 @pytest.mark.parametrize("guidance", [1.0, 4.0])
 def test_the_latents_are_those_of_cache_dit_alone(
     guidance: float, calibrator: Any, wan: WanPipeline
 ) -> None:
-    cache = made(calibrator=calibrator)
+    cache = made(calibrator=calibrator, history=4)
     with untouched(wan), sraccel.compose(wan, [cache]) as stack:
         first = generated(wan, guidance_scale=guidance)
         second = generated(wan, guidance_scale=guidance)
@@ -62,13 +71,18 @@ def test_the_latents_are_those_of_cache_dit_alone(
         max_warmup_steps=2,
         enable_separate_cfg=guidance > 1,
     )
-    taylor = cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=1)
-    cache_dit.enable_cache(
-        fresh.transformer,
-        cache_config=config,
-        calibrator_config=taylor if calibrator == "taylorseer" else None,
-    )
+    known = CALIBRATORS[calibrator]
+    cache_dit.enable_cache(fresh.transformer, cache_config=config, calibrator_config=known)
     assert torch.equal(generated(fresh, guidance_scale=guidance), first)
+
+
+def test_each_calibrator_predicts_otherwise(wan: WanPipeline) -> None:
+    found = []
+    for calibrator in CALIBRATORS:
+        with sraccel.compose(wan, [made(calibrator=calibrator, history=4, max_in_a_row=1)]):
+            found.append(generated(wan, num_inference_steps=20))
+    pairs = itertools.combinations(found, 2)
+    assert not any(torch.equal(one, other) for one, other in pairs)
 
 
 def test_a_switch_starts_it_anew_on_the_render_model(wan: WanPipeline) -> None:

@@ -59,6 +59,15 @@ def test_beside_a_switch_and_a_cache_both_models_are_compiled(wan: WanPipeline) 
     assert stack.report.accelerators[1].reused_calls == skipped
 
 
+def test_a_comparison_compiles_before_it_measures_the_later_model_too(wan: WanPipeline) -> None:
+    torch.compiler.reset()
+    switch = {"use": "srdiffusion", "render": tiny_transformer(seed=7, layers=2), "switch_step": 4}
+    report = sraccel.compare(wan, [switch, made()], **call_arguments(6)).report
+    assert report.switch_step == 4
+    assert report.accelerators[1].notes["compile_seconds"] == 0
+    assert not any("spent compiling" in text for text in report.warnings)
+
+
 def test_blocks_that_are_compiled_already_are_refused() -> None:
     pipe = tiny_pipeline(layers=1)
     pipe.transformer.compile_repeated_blocks(backend="aot_eager")

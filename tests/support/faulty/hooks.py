@@ -16,6 +16,7 @@ from sraccel.plugin import (
     Run,
     Stack,
     Step,
+    compose,
     hookimpl,
 )
 
@@ -38,6 +39,26 @@ class PredictsWhatBroadcasts(Accelerator):
     @hookimpl
     def predict(self, call: Call) -> torch.Tensor:
         return torch.zeros(1)
+
+
+class PredictsWholeNumbers(Accelerator):
+    """Answers a tensor of whole numbers, which would be cast."""
+
+    name = "predicts-whole-numbers"
+
+    @hookimpl
+    def predict(self, call: Call) -> torch.Tensor:
+        return call.history[-1].value.long()
+
+
+class DecidesByANumber(Accelerator):
+    """Answers a number where it is asked whether to skip."""
+
+    name = "decides-by-a-number"
+
+    @hookimpl
+    def skip_blocks(self, call: Call) -> Any:
+        return call.step.index % 2
 
 
 class EndsTheProgram(Accelerator):
@@ -88,6 +109,35 @@ class AttachesByItself(Accelerator):
         if not self._asked:
             self._asked = True
             stack.attach()
+
+
+class AttachesAnother(Accelerator):
+    """Attaches another stack to the pipeline in the middle of its call."""
+
+    name = "attaches-another"
+
+    @hookimpl
+    def step_finished(self, step: Step) -> None:
+        compose(step.run.stack.pipeline, [{"use": "steps", "number": 4}]).attach()
+
+
+class ExpectsEveryBlock(Accelerator):
+    """Takes it for granted that the blocks ran, also where another one skipped them."""
+
+    name = "expects-every-block"
+    claims_speed = False
+
+    @hookimpl
+    def run_started(self, run: Run) -> None:
+        self._added: dict[str, float] = {}
+
+    @hookimpl
+    def residual_computed(self, call: Call, residual: torch.Tensor) -> None:
+        self._added[call.branch] = float(residual.mean())
+
+    @hookimpl
+    def denoiser_called(self, call: Call) -> None:
+        del self._added[call.branch]
 
 
 class RefusesLate(Accelerator):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import MethodType
 from typing import Any
 
 import torch
-from diffusers import FirstBlockCacheConfig
+from diffusers import FirstBlockCacheConfig, apply_first_block_cache
+from diffusers.hooks import HookRegistry
 
 from sraccel.plugin import (
     Accelerator,
@@ -73,6 +75,41 @@ class TurnsOnACache(Accelerator):
             yield
         finally:
             module.disable_cache()
+
+
+class HooksInACache(Accelerator):
+    """Hooks a cache of diffusers into the blocks, which no switch shows, and claims nothing."""
+
+    name = "hooks-in-a-cache"
+
+    @hookimpl
+    @contextmanager
+    def prepare_denoiser(self, denoiser: Denoiser) -> Iterator[None]:
+        apply_first_block_cache(denoiser.module, FirstBlockCacheConfig(threshold=0.9))
+        registry = HookRegistry.check_if_exists_or_initialize(denoiser.module)
+        registry.invalidate_child_registries_cache()
+        try:
+            yield
+        finally:
+            for name in ("fbc_leader_block_hook", "fbc_block_hook"):
+                registry.remove_hook(name, recurse=True)
+            registry.invalidate_child_registries_cache()
+
+
+class AppendsABlock(Accelerator):
+    """Appends a block to the model for each run, and takes it away again."""
+
+    name = "appends-a-block"
+
+    @hookimpl
+    def run_started(self, run: Run) -> None:
+        blocks: Any = run.stack.own.module.blocks
+        blocks.append(copy.deepcopy(blocks[0]))
+
+    @hookimpl
+    def run_finished(self, run: Run) -> None:
+        blocks: Any = run.stack.own.module.blocks
+        del blocks[-1]
 
 
 class BringsHalfAModel(Accelerator):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -33,6 +32,7 @@ class DBCache(Accelerator):
     name = "cache-dit"
     # It tells guidance branches apart by counting calls, so none may be left out.
     claims = frozenset({"rule", "predictor", "guidance", Claim("blocks", shared=True)})
+    requires = ("cache-dit>=1.5.3",)
 
     class Options(AcceleratorOptions):
         """Options of `DBCacheConfig`, and of a calibrator."""
@@ -44,10 +44,13 @@ class DBCache(Accelerator):
         )
         warm_up: int = Field(8, ge=0, description="So many first steps of a model are computed.")
         max_in_a_row: int = Field(-1, ge=-1, description="Steps skipped in a row; -1: no limit.")
-        calibrator: Literal["none", "taylorseer"] = Field(
-            "none", description="What predicts: the last value, or a Taylor series."
+        calibrator: Literal["none", "taylorseer", "foca", "dmd"] = Field(
+            "none",
+            description="What predicts: the last value; a Taylor series; FoCa's formula, forecast "
+            "and corrected; exponentials, by dynamic mode decomposition.",
         )
         order: int = Field(1, ge=1, description="Of the Taylor series.")
+        history: int = Field(6, ge=4, description="Computed steps that `dmd` fits.")
 
     options: Options
 
@@ -57,8 +60,6 @@ class DBCache(Accelerator):
 
     @hookimpl
     def check_stack(self, stack: Stack) -> None:
-        if find_spec("cache_dit") is None:
-            raise ModelError("the package cache-dit is missing: `pip install cache-dit`")
         always = self.options.first + self.options.last
         for role, denoiser in stack.denoisers.items():
             number = len(denoiser.adapter.blocks(denoiser.module))
@@ -103,10 +104,18 @@ class DBCache(Accelerator):
             max_continuous_cached_steps=given.max_in_a_row,
             enable_separate_cfg=None if self._guides else False,
         )
-        calibrator = None
+        cache_dit.enable_cache(module, cache_config=config, calibrator_config=self._calibrator())
+
+    def _calibrator(self) -> Any:
+        """The configuration of what predicts; None: the last value stands in."""
+        import cache_dit
+
+        given = self.options
         if given.calibrator == "taylorseer":
-            calibrator = cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=given.order)
-        cache_dit.enable_cache(module, cache_config=config, calibrator_config=calibrator)
+            return cache_dit.TaylorSeerCalibratorConfig(taylorseer_order=given.order)
+        if given.calibrator == "dmd":
+            return cache_dit.DMDCalibratorConfig(dmd_history=given.history)
+        return cache_dit.FoCaCalibratorConfig() if given.calibrator == "foca" else None
 
     @property
     def _guides(self) -> bool:

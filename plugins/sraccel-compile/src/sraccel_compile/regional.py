@@ -80,7 +80,7 @@ class RegionalCompile(Accelerator):
         if seconds:
             run.warn(
                 f"regional-compile: {seconds:.1f} s of this run were spent compiling, which is "
-                f"done once for a shape: leave this run out of its speedup (`compare` warms up)"
+                f"done once for a shape: leave this run out of its speedup (comparisons warm up)"
             )
 
 

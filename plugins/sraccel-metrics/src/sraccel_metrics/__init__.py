@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 
 from sraccel.plugin import Metric, Score, hookimpl
-from sraccel_metrics.lpips import lpips
+from sraccel_metrics.lpips import lpips, missing_weights
 from sraccel_metrics.vbench import vbench_scores
 
 __all__ = ["lpips"]
@@ -19,6 +19,11 @@ def as_it_is(value: float) -> float:
 def sraccel_metrics() -> Iterable[Metric | Score]:
     """LPIPS, and a score for each of VBench's dimensions that is asked for."""
     distance = Metric(
-        "lpips", lpips, loss=as_it_is, limits=(0.0, math.inf), requires=("torchmetrics>=1.4",)
+        "lpips",
+        lpips,
+        loss=as_it_is,
+        limits=(0.0, math.inf),
+        requires=("torchmetrics>=1.4",),
+        obstacles=missing_weights,
     )
     return [distance, *vbench_scores()]

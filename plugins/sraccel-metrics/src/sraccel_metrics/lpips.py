@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from sraccel.plugin import Obstacle
 
 if TYPE_CHECKING:
     import torch
@@ -66,16 +69,35 @@ def weights_file() -> Path:
     Raises:
         FileNotFoundError: nowhere.
     """
-    from torch.hub import get_dir
+    if lack := next(missing_weights(), None):
+        raise FileNotFoundError(str(lack))
+    return weights_path()
 
-    given = os.environ.get(WEIGHTS)
-    path = Path(given) if given else Path(get_dir()) / "checkpoints" / FILE
+
+def missing_weights() -> Iterator[Obstacle]:
+    """That AlexNet's weights are not here, and where they come from."""
+    path = weights_path()
     if not path.is_file():
-        raise FileNotFoundError(
-            f"{path} is missing: LPIPS compares features of AlexNet, whose weights come with no "
-            f"package. Download {URL} (233 MB) to that place, or name the file by {WEIGHTS}"
+        yield Obstacle(
+            f"{from_home(path)} is missing: LPIPS compares features of AlexNet, whose weights come "
+            f"with no package",
+            f"download {URL} (233 MB) to that place, or name the file by {WEIGHTS}",
         )
-    return path
+
+
+def weights_path() -> Path:
+    """Where they are looked for: where the variable says, or as torch.hub, without torch."""
+    if given := os.environ.get(WEIGHTS):
+        return Path(given)
+    caches = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache"))
+    torch_home = Path(os.environ.get("TORCH_HOME", caches / "torch"))
+    return torch_home.expanduser() / "hub/checkpoints" / FILE
+
+
+def from_home(path: Path) -> str:
+    """A path as its user writes it: reports are passed on."""
+    home = Path.home()
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) else str(path)
 
 
 @cache

@@ -11,12 +11,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sraccel.plugin import Score, SraccelError, did_you_mean, save_video
+from sraccel.plugin import Obstacle, Score, SraccelError, did_you_mean, save_video
 
 if TYPE_CHECKING:
     import torch
@@ -125,7 +125,16 @@ def vbench_scores() -> list[Score]:
         return []
     asked = os.environ.get(ASKED, ",".join(DIMENSIONS)).split(",")
     names = checked(name.strip() for name in asked if name.strip())
-    return [Score(f"vbench_{name}", partial(judged, name)) for name in names]
+    return [Score(f"vbench_{name}", partial(judged, name), obstacles=missing) for name in names]
+
+
+def missing() -> Iterator[Obstacle]:
+    """That there is no environment where the variable says; weights are seen when it runs."""
+    environment = os.environ[ENVIRONMENT]
+    try:
+        python_of(Path(environment))
+    except VBenchError as error:
+        yield Obstacle(str(error))
 
 
 def judged(dimension: str, video: torch.Tensor, prompt: str) -> float:

@@ -68,7 +68,7 @@ class TokenMerging(Accelerator):
     @hookimpl
     def check_stack(self, stack: Stack) -> None:
         for other in stack.accelerators:
-            if "compilation" in {getattr(claim, "name", claim) for claim in other.claims}:
+            if other.makes_claim("compilation"):
                 raise ConflictError(
                     f"{self.name} and {other.name!r}: which tokens stay changes from step to "
                     f"step, and compiled blocks would not see it; leave one of them out",

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from sraccel.plugin import (
-    Accelerator,
-    AcceleratorOptions,
-    Denoiser,
-    ModelError,
-    Run,
-    Stack,
-    hookimpl,
-)
+from sraccel.plugin import Accelerator, AcceleratorOptions, Denoiser, Run, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,6 +19,7 @@ class TorchaoInt8(Accelerator):
 
     name = "torchao-int8"
     claims = frozenset({"linear"})
+    requires = ("torchao>=0.14",)
 
     class Options(AcceleratorOptions):
         """Options of the quantisation."""
@@ -46,11 +38,6 @@ class TorchaoInt8(Accelerator):
     def __init__(self, options: AcceleratorOptions | None = None) -> None:
         super().__init__(options)
         self._layers: dict[str, int] = {}
-
-    @hookimpl
-    def check_stack(self, stack: Stack) -> None:
-        if find_spec("torchao") is None:
-            raise ModelError("torchao-int8 needs the package torchao: `pip install torchao`")
 
     @hookimpl
     @contextmanager
