@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_tuning import PROMPTS, RECIPE, SMALL, WANTED, Runs
 
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.errors import ConflictError, ModelError, RecipeError
@@ -16,43 +17,12 @@ from sraccel.tuning.goal import Goal
 from sraccel.tuning.outcome import Outcome
 from sraccel.tuning.store import FILE
 from sraccel.tuning.survey import Survey
-from sraccel.tuning.tune import Wanted, split, tune
-from sraccel.tuning.watcher import Watcher
+from sraccel.tuning.tune import tune
+from sraccel.tuning.wanted import Wanted, split
 from sraccel.tuning.writing import PICTURE, RESULT
 
 pytest.importorskip("optuna", reason="takes the extra tune")
 pytestmark = pytest.mark.slow
-SMALL = {"height": 32, "width": 32, "num_frames": 5, "num_inference_steps": 8}
-PROMPTS = [
-    "a red circle moving left",
-    "a blue square moving down",
-    "a green triangle moving right",
-    "a yellow square moving up",
-    "a cyan circle moving left",
-    "a purple triangle moving down",
-]
-RECIPE = {
-    "name": "two",
-    "model": "demo",
-    "accelerators": [
-        {"use": "srdiffusion", "render": "demo", "switch_step": 3},
-        {"use": "teacache", "threshold": 0.1},
-    ],
-}
-WANTED = Wanted(Goal("psnr_db", ">=", 15.0), PROMPTS[:3], PROMPTS[3:], budget=600.0, trials=5)
-
-
-class Runs(Watcher):
-    """Notes each run; interrupts one, if it is told to."""
-
-    def __init__(self, interrupt_at: int | None = None) -> None:
-        self.labels: list[str] = []
-        self._at = interrupt_at
-
-    def run(self, label: str, spent: float) -> None:
-        self.labels.append(label)
-        if len(self.labels) == self._at:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
