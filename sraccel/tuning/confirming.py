@@ -18,7 +18,7 @@ from sraccel.tuning.candidate import Candidate, Missing
 from sraccel.tuning.front import Point
 from sraccel.tuning.outcome import Measured, Worst
 from sraccel.tuning.space import Space
-from sraccel.tuning.store import TuningRun
+from sraccel.tuning.store import TuningRun, fits
 from sraccel.tuning.wanted import LEAST_PROMPTS
 
 RESAMPLES, SEED = 2000, 0
@@ -32,11 +32,13 @@ class Confirming:
         bench: runs candidates.
         prompts: those that chose nothing.
         space: how many steps a bare run has, and for which numbers steps are placed.
+        memory: limit in bytes, or None.
     """
 
     bench: Bench
     prompts: Sequence[str]
     space: Space
+    memory: int | None = None
 
     def run(self, candidates: Sequence[Candidate], until: float) -> None:
         """Run each candidate on each prompt, until the time is over; a prompt's on one device."""
@@ -90,7 +92,7 @@ class Confirming:
             quality=quality,
             worst=Worst(prompt=worst.prompt, quality=worst.quality or 0.0),
             held_out=len(runs),
-            meets=self.bench.goal.met_by(quality.value),
+            meets=self.bench.goal.met_by(quality.value) and fits(runs, self.memory),
             chosen_speedup=None if point is None else point.speedup,
             chosen_quality=None if point is None else point.quality,
             peak_memory=max(peaks, default=None),
@@ -126,9 +128,9 @@ class Confirming:
 
 def _rival(number: int, calibrated: Sequence[int]) -> Candidate:
     """Calibrated where there is such a number that costs no more; else uniform."""
-    fits = [one for one in calibrated if one <= number]
+    placed = [one for one in calibrated if one <= number]
     items: list[dict[str, Any]] = (
-        rival_recipe(max(fits), "calibrated") if fits else rival_recipe(number, "uniform")
+        rival_recipe(max(placed), "calibrated") if placed else rival_recipe(number, "uniform")
     )
     return Candidate(accelerators=items, kind="rival")
 

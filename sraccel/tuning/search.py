@@ -14,7 +14,7 @@ from sraccel.tuning.bench import Bench
 from sraccel.tuning.candidate import Candidate, Missing
 from sraccel.tuning.front import Point, front, is_dominated
 from sraccel.tuning.space import Space
-from sraccel.tuning.store import TuningRun
+from sraccel.tuning.store import TuningRun, fits
 
 FILE = "trials.log"
 FEW = 2
@@ -108,7 +108,7 @@ class Search:
         found = []
         for candidate in self.tried.values():
             done = self._finished(candidate, self.prompts)
-            if done and self._fits(done):
+            if done and fits(done, self.memory):
                 found.append(self._point(candidate, done))
         return found
 
@@ -187,18 +187,15 @@ class Search:
 
     def _slack(self, candidate: Candidate, point: Point) -> float:
         """Above or at 0 where quality and memory are within their limits."""
-        if not self._fits(self.bench.runs(candidate, self.prompts)):
+        if not fits(self.bench.runs(candidate, self.prompts), self.memory):
             return -1.0
         return self.bench.goal.slack(point.quality)
-
-    def _fits(self, runs: Sequence[TuningRun]) -> bool:
-        return self.memory is None or all((run.peak_memory or 0) <= self.memory for run in runs)
 
     def _hopeless(self, runs: Sequence[TuningRun]) -> bool:
         """Whether the limits are missed clearly, or another one is better in both on the same."""
         goal = self.bench.goal
         quality = fmean(run.quality or 0.0 for run in runs)
-        if goal.slack(quality) < -TOLERANCE * abs(goal.limit) or not self._fits(runs):
+        if goal.slack(quality) < -TOLERANCE * abs(goal.limit) or not fits(runs, self.memory):
             return True
         prompts = [run.prompt for run in runs]
         here = self._point(Candidate(accelerators=[]), runs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -89,6 +89,11 @@ class TuningRun(BaseModel):
         """Bare seconds over its own, of a run that finished; 1 of a bare one."""
         seconds = self.seconds or 1e-9
         return (self.bare_seconds or seconds) / seconds
+
+
+def fits(runs: Iterable[TuningRun], memory: int | None) -> bool:
+    """Whether no run needed more memory than a limit in bytes; None: there is no limit."""
+    return memory is None or all((run.peak_memory or 0) <= memory for run in runs)
 
 
 class TuningStore:

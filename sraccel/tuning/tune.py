@@ -111,7 +111,7 @@ class Tuning:
         blocks = blocks_of([*wanted.tuning, *wanted.held_out], wanted.seed)
         self.bench = Bench(self.runner, wanted.goal, self.store, blocks, self.watcher)
         self.search = Search(self.bench, self.space, wanted.tuning, wanted.memory)
-        self.confirming = Confirming(self.bench, wanted.held_out, self.space)
+        self.confirming = Confirming(self.bench, wanted.held_out, self.space, wanted.memory)
 
     def run(self) -> Outcome:
         """All phases; what there is is written, however they end."""
@@ -217,9 +217,10 @@ class Tuning:
         )
 
     def _warnings(self, best: Measured | None) -> list[str]:
-        if best is not None and not best.meets:
-            return [f"nothing that was tried has {self.wanted.goal} on held-out prompts"]
-        return []
+        if best is None or best.meets:
+            return []
+        limit = "" if self.wanted.memory is None else f" within {self.wanted.memory / 1e9:.3g} GB"
+        return [f"nothing that was tried has {self.wanted.goal}{limit} on held-out prompts"]
 
     def _tried(self) -> Iterator[TriedPoint]:
         for key, candidate in self.search.tried.items():

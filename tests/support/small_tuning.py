@@ -27,13 +27,17 @@ WANTED = Wanted(Goal("psnr_db", ">=", 15.0), PROMPTS[:3], PROMPTS[3:], budget=60
 
 
 class Runs(Watcher):
-    """Notes each run; interrupts one, if it is told to."""
+    """Notes each run; interrupts the first one after so many trials, if it is told to."""
 
-    def __init__(self, interrupt_at: int | None = None) -> None:
+    def __init__(self, interrupt_after: int | None = None) -> None:
         self.labels: list[str] = []
-        self._at = interrupt_at
+        self.trials = 0
+        self._after = interrupt_after
 
     def run(self, label: str, spent: float) -> None:
         self.labels.append(label)
-        if len(self.labels) == self._at:
+        if self._after is not None and self.trials >= self._after:
             raise KeyboardInterrupt
+
+    def trial(self, number: int, best: str) -> None:
+        self.trials = number
