@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,15 @@ import typer
 from rich.console import Console
 
 from sraccel.cli.failures import Debug, note, reported
-from sraccel.cli.options import CALL, STEPS, Overrides, RecipesModel, Seed, call_options
+from sraccel.cli.options import (
+    CALL,
+    STEPS,
+    Executing,
+    Overrides,
+    RecipesModel,
+    Seed,
+    call_options,
+)
 from sraccel.cli.pipelines import (
     Placing,
     check_known,
@@ -30,7 +38,7 @@ if TYPE_CHECKING:
     from sraccel.recipe.recipe import Recipe
     from sraccel.report.origin import Source
     from sraccel.tuning.outcome import Outcome
-    from sraccel.tuning.tune import Wanted
+    from sraccel.tuning.wanted import Wanted
 
 UNITS = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 QUALITY = "psnr_db>=30"
@@ -64,7 +72,10 @@ def tune(
     ] = None,
     budget: Annotated[
         str,
-        typer.Option(help="Time of all runs, after loading: 90s, 20m, 1h30m, or seconds."),
+        typer.Option(
+            help="Time of all runs, after loading: 90s, 20m, 1h30m, or seconds. On Ray, of each "
+            "worker's."
+        ),
     ] = "20m",
     held_out: Annotated[
         int | None, typer.Option(min=3, help="How many of the last prompts confirm. Default: half.")
@@ -77,6 +88,15 @@ def tune(
     ] = None,
     seed: Seed = None,
     overrides: Overrides = None,
+    executor: Executing = "local",
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="With --executor ray: how many candidates are tried at a time. Default: one for "
+            "each device of the cluster.",
+        ),
+    ] = None,
     call: dict[str, Any],
     placing: Placing,
     debug: Debug = False,
@@ -87,12 +107,14 @@ def tune(
     optuna: `pip install 'sraccel[tune]'`. Each run is on disk before the next: after Ctrl-C the
     same command goes on, and a larger `--budget` goes further.
     """
+    if workers is not None and executor == "local":
+        raise typer.BadParameter("--workers goes with --executor ray")
     with reported(debug):
         from sraccel.recipe.prompts import PromptsError, read_prompts
         from sraccel.recipe.recipe import Recipe
         from sraccel.tuning.goal import Goal
         from sraccel.tuning.search import optuna
-        from sraccel.tuning.tune import Wanted, split
+        from sraccel.tuning.wanted import Wanted, split
 
         optuna()  # refuses before a model is loaded
         loaded = Recipe.load(recipe, overrides or [])
@@ -113,7 +135,11 @@ def tune(
         name = model_named(model, loaded.model)
         locate(name)
         call = {STEPS: USUAL_STEPS, **loaded.sampling.arguments(), **call}
-        _TuneCommand(loaded, name, call, out, placing, wanted).run()
+        command = _TuneCommand(loaded, name, call, out, placing, wanted)
+        if executor == "ray":
+            command.run_on_ray(workers)
+        else:
+            command.run()
 
 
 def _seconds(given: str) -> float:
@@ -153,25 +179,42 @@ class _TuneCommand:
 
     def run(self) -> None:
         """Tune, and print what came of it."""
-        from sraccel.cli.tune_progress import TuneProgress, outcome_table
+        from sraccel.cli.tune_progress import TuneProgress
         from sraccel.files import output_folder
         from sraccel.tuning.tune import tune
 
         self.placing.target()  # refuses before anything is written
         output_folder(self.out)
         pipe = self._pipeline()
+        given = {"sources": self._sources(), **self.call}
         with self._kept(), TuneProgress(self.wanted.budget) as watcher:
-            outcome = tune(
-                pipe,
-                self.recipe,
+            outcome = tune(pipe, self.recipe, self.out, self.wanted, watcher=watcher, **given)
+        self._show(outcome)
+
+    def run_on_ray(self, workers: int | None) -> None:
+        """As `run`, by workers; no model is loaded here."""
+        import torch
+
+        from sraccel.cli.tune_progress import TuneProgress
+        from sraccel.cluster import check_ray
+        from sraccel.files import output_folder
+        from sraccel.tuning.on_ray import tune_on_ray
+        from sraccel.tuning.ray_runner import TuneWork
+
+        check_ray()
+        device = self.placing.target()  # refuses before anything is written
+        placed = {**asdict(self.placing), "dtype": self.placing.precision_name(), "device": device}
+        given = (self.recipe, self.wanted, self._sources(), self.call, torch.get_num_threads())
+        output_folder(self.out)
+        with self._kept(), TuneProgress(self.wanted.budget) as watcher:
+            outcome = tune_on_ray(
+                TuneWork(self.model, placed, *given),
                 self.out,
-                self.wanted,
+                device=device,
+                workers=workers,
                 watcher=watcher,
-                sources=self._sources(),
-                **self.call,
             )
-        Console().print(outcome_table(outcome))
-        self._print_files(outcome)
+        self._show(outcome)
 
     def _pipeline(self) -> Any:
         check_room([self.model], self.placing)
@@ -195,9 +238,11 @@ class _TuneCommand:
             note(f"what was run is kept in {self.out}; the same command goes on")
             raise
 
-    def _print_files(self, outcome: Outcome) -> None:
+    def _show(self, outcome: Outcome) -> None:
         from sraccel.cli.outputs import print_written
+        from sraccel.cli.tune_progress import outcome_table
         from sraccel.tuning.writing import PICTURE, RESULT
 
+        Console().print(outcome_table(outcome))
         names = [f"{one.name}.yaml" for one in outcome.points if one.kind == "tuned"]
         print_written(self.out / name for name in (*names, RESULT, PICTURE))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,7 @@ from sraccel.errors import RecipeError
 from sraccel.loop.accelerator import AcceleratorOptions
 from sraccel.models.source import ModelSource
 from sraccel.recipe.recipe import Recipe
+from sraccel.study.cell import Block
 
 Kind = Literal["bare", "shipped", "rival", "tuned"]
 """`shipped`: the recipe as it was given; `rival`: fewer steps, placed, and nothing else."""
@@ -37,6 +38,10 @@ class Candidate(BaseModel):
         content = json.dumps(self.accelerators, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
+    def __hash__(self) -> int:
+        """By the key, since its list has none."""
+        return hash(self.key)
+
     @property
     def label(self) -> str:
         """In one line: `steps(number=10) + srdiffusion(switch_step=4)`."""
@@ -44,6 +49,18 @@ class Candidate(BaseModel):
 
 
 BARE = Candidate(accelerators=[], kind="bare")
+
+
+class Missing(NamedTuple):
+    """A run that is to be made: which candidate, on which prompt and noise."""
+
+    candidate: Candidate
+    block: Block
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing is accelerated."""
+        return self.candidate.key == BARE.key
 
 
 def _said(item: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from sraccel.tuning.bench import Bench
-from sraccel.tuning.candidate import Candidate
+from sraccel.tuning.candidate import Candidate, Missing
 from sraccel.tuning.outcome import Cliff
 from sraccel.tuning.space import Alternative, Space
 
@@ -34,9 +34,12 @@ class Cliffs:
 
     def beside(self, candidate: Candidate) -> list[Cliff]:
         """The cliffs of a point; candidates that fail are none."""
+        around = list(neighbours(candidate, self.space))
+        everything = [candidate, *(neighbour for *_, neighbour in around)]
+        self.bench.make(self._line(one) for one in everything)
         quality = self._quality(candidate)
         found = []
-        for option, value, other, neighbour in neighbours(candidate, self.space):
+        for option, value, other, neighbour in around:
             theirs = self._quality(neighbour)
             if quality is not None and theirs is not None and self._is_steep(quality, theirs):
                 found.append(
@@ -51,8 +54,12 @@ class Cliffs:
                 )
         return found
 
+    def _line(self, candidate: Candidate) -> Iterator[Missing]:
+        for prompt in self.prompts:
+            yield from self.bench.missing(candidate, prompt)
+
     def _quality(self, candidate: Candidate) -> float | None:
-        runs = [self.bench.measured(candidate, prompt) for prompt in self.prompts]
+        runs = self.bench.runs(candidate, self.prompts)
         found = [run.quality for run in runs if run.quality is not None]
         return fmean(found) if len(found) == len(runs) else None
 

@@ -49,7 +49,8 @@ class Measured(_Part):
         name: of the recipe file, without its suffix; else what it is.
         held_out: how many prompts it rests on.
         chosen_speedup, chosen_quality: on the prompts that chose it; null where none did.
-        meets: whether its quality is good enough, as a mean over the held-out prompts.
+        meets: whether its quality, as a mean over the held-out prompts, and its memory are within
+            the limits.
         peak_memory: bytes, the greatest of its runs; null where it was not measured.
         cliffs: null where they were not looked for.
     """

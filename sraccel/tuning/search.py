@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean, median
@@ -11,10 +11,10 @@ from typing import Any
 
 from sraccel.errors import PluginError
 from sraccel.tuning.bench import Bench
-from sraccel.tuning.candidate import Candidate
+from sraccel.tuning.candidate import Candidate, Missing
 from sraccel.tuning.front import Point, front, is_dominated
 from sraccel.tuning.space import Space
-from sraccel.tuning.store import TuningRun
+from sraccel.tuning.store import TuningRun, fits
 
 FILE = "trials.log"
 FEW = 2
@@ -50,7 +50,7 @@ class Search:
         space: what may be tried.
         prompts: those that choose.
         memory: limit in bytes, or None.
-        tried: by key, every candidate that was run on all prompts or stopped.
+        tried: by key, every candidate that was begun.
     """
 
     bench: Bench
@@ -58,48 +58,57 @@ class Search:
     prompts: Sequence[str]
     memory: int | None = None
     tried: dict[str, Candidate] = field(default_factory=dict)
+    _under_way: set[str] = field(default_factory=set, init=False)
 
     def run(self, folder: Path, until: float, most: int | None) -> None:
-        """Try candidates until the store has spent so many seconds.
+        """Try candidates until so many seconds were spent, as many at a time as are run at a time.
 
         Args:
             folder: where Optuna's journal is; trials go on there.
             until: seconds.
             most: trials at most, those of earlier calls included; None: no limit.
         """
-        study = self._study(folder)
+        self.bench.make(self._trials(self._study(folder), until, most))
+
+    def _trials(self, study: Any, until: float, most: int | None) -> Iterator[Iterator[Missing]]:
+        """The runs of each trial; the next trial is drawn when it can begin."""
         repeats = 0
-        while self.bench.store.spent < until and repeats < REPEATS:
-            if most is not None and len(study.trials) >= most:
-                break
+        while self.bench.spent < until and repeats < REPEATS and not _enough(study, most):
             trial = study.ask()
             candidate = self.space.draw(trial)
-            repeats = repeats + 1 if candidate.key in self.tried else 0
             trial.set_user_attr("accelerators", candidate.accelerators)
-            self._tell(study, trial, candidate, self.trial(candidate))
-            best = self.best()
-            said = "" if best is None else f"{best.speedup:.2f}x, {best.quality:.4g}"
-            self.bench.watcher.trial(len(study.trials), said)
+            repeats = repeats + 1 if candidate.key in self.tried else 0
+            yield self._trial(study, trial, candidate)
 
-    def trial(self, candidate: Candidate) -> Point | None:
-        """What a candidate gives; of a few prompts, where these say enough. None: it failed."""
+    def _trial(self, study: Any, trial: Any, candidate: Candidate) -> Iterator[Missing]:
+        if candidate.key in self._under_way:  # on another device, whose trial will say what it is
+            study.tell(trial, state=optuna().trial.TrialState.FAIL)
+            return
+        self._under_way.add(candidate.key)
+        yield from self.line(candidate)
+        self._under_way.remove(candidate.key)
+        self._tell(study, trial, candidate)
+        best = self.best()
+        said = "" if best is None else f"{best.speedup:.2f}x, {best.quality:.4g}"
+        self.bench.watcher.trial(len(study.trials), said)
+
+    def line(self, candidate: Candidate) -> Iterator[Missing]:
+        """The runs of a candidate: on a few prompts, where these say enough, or until it fails."""
         self.tried.setdefault(candidate.key, candidate)
-        runs: list[TuningRun] = []
-        for number, prompt in enumerate(self.prompts):
-            runs.append(self.bench.measured(candidate, prompt))
+        for number, prompt in enumerate(self.prompts, 1):
+            yield from self.bench.missing(candidate, prompt)
+            runs = self.bench.runs(candidate, self.prompts[:number])
             if runs[-1].error is not None:
-                return None
-            if number + 1 == min(FEW, len(self.prompts) - 1) and self._hopeless(runs):
-                break
-        return self._point(candidate, runs)
+                return
+            if number == min(FEW, len(self.prompts) - 1) and self._hopeless(runs):
+                return
 
     def points(self) -> list[Point]:
         """Of candidates that were run on all prompts."""
         found = []
         for candidate in self.tried.values():
-            runs = [self.bench.store.find(candidate.key, prompt) for prompt in self.prompts]
-            done = [run for run in runs if run is not None and run.error is None]
-            if len(done) == len(self.prompts) and self._fits(done):
+            done = self._finished(candidate, self.prompts)
+            if done and fits(done, self.memory):
                 found.append(self._point(candidate, done))
         return found
 
@@ -142,61 +151,74 @@ class Search:
                 study_name="tuning",
                 directions=["maximize", "maximize"],
                 load_if_exists=True,
-                sampler=self._sampler(package),
             )
-        running = package.trial.TrialState.RUNNING
-        for trial in study.get_trials(states=(running,)):
+        study.sampler = self._sampler(package, len(study.trials))
+        for trial in study.get_trials(states=(package.trial.TrialState.RUNNING,)):
             study.tell(trial.number, state=package.trial.TrialState.FAIL)
-            study.enqueue_trial(trial.params, skip_if_exists=True)
+            study.enqueue_trial(trial.params)
         return study
 
-    def _sampler(self, package: Any) -> Any:
-        """Tree-structured Parzen estimators, which know conditional options and a limit."""
-        return package.samplers.TPESampler(
-            multivariate=True,
-            group=True,
-            seed=len(self.bench.store.runs),
-            n_startup_trials=STARTUP_TRIALS,
-        )
+    def _sampler(self, package: Any, seed: int) -> Any:
+        """Tree-structured Parzen estimators, which know conditional options, a limit, and what is
+        tried meanwhile.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", package.exceptions.ExperimentalWarning)
+            return package.samplers.TPESampler(
+                multivariate=True,
+                group=True,
+                constant_liar=True,
+                seed=seed,
+                n_startup_trials=STARTUP_TRIALS,
+            )
 
-    def _tell(self, study: Any, trial: Any, candidate: Candidate, point: Point | None) -> None:
+    def _tell(self, study: Any, trial: Any, candidate: Candidate) -> None:
         """Give Optuna the values, of a few prompts where it was stopped: they say where not to go.
 
         (Optuna's own pruning is for one objective.)
         """
-        if point is None:
+        runs = self.bench.runs(candidate, self.prompts)
+        if any(run.error is not None for run in runs):
             study.tell(trial, state=optuna().trial.TrialState.FAIL)
             return
+        point = self._point(candidate, runs)
         trial.set_constraint("limits", -self._slack(candidate, point))
         study.tell(trial, [point.speedup, point.goodness])
 
     def _slack(self, candidate: Candidate, point: Point) -> float:
         """Above or at 0 where quality and memory are within their limits."""
-        runs = [self.bench.store.find(candidate.key, prompt) for prompt in self.prompts]
-        if not self._fits([run for run in runs if run is not None]):
+        if not fits(self.bench.runs(candidate, self.prompts), self.memory):
             return -1.0
         return self.bench.goal.slack(point.quality)
-
-    def _fits(self, runs: Sequence[TuningRun]) -> bool:
-        return self.memory is None or all((run.peak_memory or 0) <= self.memory for run in runs)
 
     def _hopeless(self, runs: Sequence[TuningRun]) -> bool:
         """Whether the limits are missed clearly, or another one is better in both on the same."""
         goal = self.bench.goal
         quality = fmean(run.quality or 0.0 for run in runs)
-        if goal.slack(quality) < -TOLERANCE * abs(goal.limit) or not self._fits(runs):
+        if goal.slack(quality) < -TOLERANCE * abs(goal.limit) or not fits(runs, self.memory):
             return True
         prompts = [run.prompt for run in runs]
         here = self._point(Candidate(accelerators=[]), runs)
-        others = [self._on(one.candidate, prompts) for one in self.points()]
-        return is_dominated(here, [one for one in others if one is not None], TOLERANCE)
+        others = [one.candidate for one in self.points()]
+        found = [self._point(one, self._finished(one, prompts)) for one in others]
+        return is_dominated(here, found, TOLERANCE)
 
-    def _on(self, candidate: Candidate, prompts: Sequence[str]) -> Point | None:
-        runs = [self.bench.store.find(candidate.key, prompt) for prompt in prompts]
-        done = [run for run in runs if run is not None and run.error is None]
-        return self._point(candidate, done) if len(done) == len(prompts) else None
+    def _finished(self, candidate: Candidate, prompts: Sequence[str]) -> list[TuningRun]:
+        """Its runs on prompts; none if one of them failed or is missing."""
+        runs = self.bench.runs(candidate, prompts)
+        done = len(runs) == len(prompts) and all(run.error is None for run in runs)
+        return runs if done else []
 
     def _point(self, candidate: Candidate, runs: Sequence[TuningRun]) -> Point:
         quality = fmean(run.quality or 0.0 for run in runs)
-        speedup = median(self.bench.speedup(run) for run in runs)
+        speedup = median(run.speedup for run in runs)
         return Point(candidate, speedup, quality, self.bench.goal.goodness(quality))
+
+
+def _enough(study: Any, most: int | None) -> bool:
+    """Whether so many trials were drawn; what was broken off and taken up again counts once."""
+    trials = study.get_trials(deepcopy=False)
+    taken_up = [trial for trial in trials if "fixed_params" in trial.system_attrs]
+    if any(trial.state == optuna().trial.TrialState.WAITING for trial in taken_up):
+        return False
+    return most is not None and len(trials) - len(taken_up) >= most

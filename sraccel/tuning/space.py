@@ -85,11 +85,13 @@ class Space:
         slots: in the order in which they are drawn.
         steps: of a bare run.
         left_out: why an accelerator is not tried, by its name.
+        step_budgets: numbers of steps that the model is calibrated for, fewest first.
     """
 
     slots: tuple[Slot, ...]
     steps: int
     left_out: Mapping[str, str]
+    step_budgets: tuple[int, ...] = ()
 
     def draw(self, trial: Trial) -> Candidate:
         """A candidate by the values that a trial draws."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from sraccel.errors import ConflictError, OutputError
 from sraccel.study.runs.header import Header
+from sraccel.tuning.candidate import BARE
 
 FILE = "tuning.sqlite"
 TABLES = """
@@ -60,6 +61,8 @@ class TuningRun(BaseModel):
         prompt, seed: what it shows, and of which noise.
         spent: seconds that it took in all, composing, decoding and judging included.
         seconds: of the denoising loop; CPU time where the model runs on the CPU.
+        bare_seconds: the same of the bare run that it is compared with, of the same prompt and
+            noise on the same device.
         quality: by the goal's metric; None of a bare run.
         peak_memory: bytes; None where it was not measured.
         steps, reused, calls: steps taken, denoiser calls skipped, and all of them.
@@ -72,6 +75,7 @@ class TuningRun(BaseModel):
     seed: int
     spent: float
     seconds: float | None = None
+    bare_seconds: float | None = None
     quality: float | None = None
     peak_memory: int | None = None
     steps: int = 0
@@ -79,6 +83,17 @@ class TuningRun(BaseModel):
     calls: int = 0
     switch_step: int | None = None
     error: str | None = None
+
+    @property
+    def speedup(self) -> float:
+        """Bare seconds over its own, of a run that finished; 1 of a bare one."""
+        seconds = self.seconds or 1e-9
+        return (self.bare_seconds or seconds) / seconds
+
+
+def fits(runs: Iterable[TuningRun], memory: int | None) -> bool:
+    """Whether no run needed more memory than a limit in bytes; None: there is no limit."""
+    return memory is None or all((run.peak_memory or 0) <= memory for run in runs)
 
 
 class TuningStore:
@@ -162,6 +177,11 @@ class TuningStore:
     def find(self, candidate: str, prompt: str) -> TuningRun | None:
         """The latest run of a candidate on a prompt, if there is one."""
         return self._latest.get((candidate, prompt))
+
+    def bare_seconds(self) -> dict[str, float]:
+        """Of the latest bare run of each prompt."""
+        bare = (run for run in self.runs if run.candidate == BARE.key)
+        return {run.prompt: run.seconds for run in bare if run.seconds is not None}
 
     @property
     def spent(self) -> float:

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from sraccel.calibration.budgets import budgets_for
 from sraccel.composer import compose
-from sraccel.errors import RecipeError
+from sraccel.errors import ModelError, RecipeError
 from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.claims import claims_of
 from sraccel.loop.hooks import HOOKS, is_implemented
@@ -48,7 +49,13 @@ class Survey:
         if not any(one.tunables for slot in slots for one in slot.alternatives):
             reasons = "".join(f"\n  {name}: {why}" for name, why in self._left_out.items())
             raise RecipeError(f"no accelerator that works here declares what may be tuned{reasons}")
-        return Space(tuple(slots), self._steps, self._left_out)
+        return Space(tuple(slots), self._steps, self._left_out, self._step_budgets())
+
+    def _step_budgets(self) -> tuple[int, ...]:
+        try:
+            return tuple(sorted(budgets_for("steps", self._bare.own).budgets))
+        except ModelError:
+            return ()
 
     def _kept(self) -> Iterator[Slot]:
         """What the recipe has beside the slots' owners stays, its tunable options drawn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,74 +10,28 @@ from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
-from sraccel.composer import compose
-from sraccel.errors import ModelError, RecipeError
 from sraccel.files import output_folder
-from sraccel.models.arguments import defaults_of
 from sraccel.models.shared import shared_loading
 from sraccel.recipe.recipe import Recipe
-from sraccel.report.origin import Source, sources_of
-from sraccel.study.cell import BARE, Cell
-from sraccel.study.runs.cell_runner import check_call
-from sraccel.study.runs.header import header_of
+from sraccel.report.origin import Source
 from sraccel.study.runs.judging import KeptFrames
-from sraccel.tuning.bench import Bench, blocks_of
+from sraccel.tuning.bench import Bench, Runner, blocks_of
 from sraccel.tuning.candidate import Candidate, shipped
+from sraccel.tuning.candidate_runner import CandidateRunner
 from sraccel.tuning.cliffs import Cliffs
-from sraccel.tuning.confirming import LEAST_PROMPTS, Confirming
+from sraccel.tuning.confirming import Confirming
 from sraccel.tuning.front import Point
-from sraccel.tuning.goal import Goal
-from sraccel.tuning.outcome import Measured, Outcome, TriedPoint
+from sraccel.tuning.outcome import Cliff, Measured, Outcome, TriedPoint
+from sraccel.tuning.prepared import Prepared, call_of, prepare
 from sraccel.tuning.search import FEW, Search, optuna
-from sraccel.tuning.space import Space
-from sraccel.tuning.store import TuningHeader, TuningStore
-from sraccel.tuning.survey import Survey
+from sraccel.tuning.store import TuningStore
 from sraccel.tuning.verdict import verdict_of
+from sraccel.tuning.wanted import Wanted
 from sraccel.tuning.watcher import Watcher
 from sraccel.tuning.writing import write
 
 SEARCH_SHARE, CONFIRM_SHARE = 0.55, 0.9
 """Of the budget, until when there are new trials, and new held-out prompts."""
-MOST_POINTS = 5
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a tuning is to find, and on what.
-
-    Attributes:
-        goal: the quality that is asked for.
-        tuning, held_out: prompts that choose, and others that confirm.
-        budget: seconds of all runs.
-        memory: limit in bytes, of a run's peak; None: no limit.
-        seed: of the first prompt's noise.
-        trials: most of them; None: as many as the budget allows.
-        points: of the front, that are confirmed and written, at most.
-    """
-
-    goal: Goal
-    tuning: Sequence[str]
-    held_out: Sequence[str]
-    budget: float
-    memory: int | None = None
-    seed: int = 0
-    trials: int | None = None
-    points: int = MOST_POINTS
-
-
-def split(prompts: Sequence[str], held_out: int | None = None) -> tuple[list[str], list[str]]:
-    """Prompts that choose, and those that are held out: the last ones, half of them by default.
-
-    Raises:
-        RecipeError: they are too few.
-    """
-    number = len(prompts) // 2 if held_out is None else held_out
-    if number < LEAST_PROMPTS or len(prompts) - number < 1:
-        raise RecipeError(
-            f"{len(prompts)} prompts, {number} of them held out: tuning takes one or more that "
-            f"choose, and {LEAST_PROMPTS} or more that confirm; give a file with more lines"
-        )
-    return list(prompts[:-number]), list(prompts[-number:])
 
 
 def tune(
@@ -115,60 +69,56 @@ def tune(
     """
     optuna()
     loaded = Recipe.load(recipe)
-    given = {**loaded.sampling.arguments(), **call}
-    arguments = {name: value for name, value in given.items() if value is not None}
-    check_call(pipe, arguments)
-    arguments.setdefault("num_inference_steps", defaults_of(pipe)["num_inference_steps"])
+    arguments = call_of(pipe, loaded, call)
+    heard = watcher or Watcher()
     with shared_loading():
-        first = shipped(loaded)
-        header, space = _prepared(pipe, loaded, first, wanted, arguments, sources)
+        prepared = prepare(pipe, loaded, wanted, arguments, sources)
         folder = output_folder(out)
-        with TuningStore.opened(folder, header) as store:
-            return _Tuning(
-                pipe, loaded, first, folder, wanted, store, header, space, arguments,
-                watcher or Watcher(),
-            ).run()  # fmt: skip
+        with TuningStore.opened(folder, prepared.header) as store:
+            kept = KeptFrames(folder / "frames")
+            runner = CandidateRunner(pipe, arguments, wanted.goal, kept, heard.step)
+            runner.bare_seconds |= store.bare_seconds()
+            return Tuning(runner, prepared, loaded, folder, wanted, store, heard).run()
 
 
 @dataclass
-class _Tuning:
-    """What belongs to one call."""
+class Tuning:
+    """A tuning whose runs anything makes.
 
-    pipe: Any
+    Attributes:
+        runner: makes them.
+        prepared: header and space.
+        recipe: that is tuned.
+        folder: for the runs and the front.
+        wanted: quality, prompts, budget.
+        store: of the folder, opened with the header.
+        watcher: hears how it goes.
+    """
+
+    runner: Runner
+    prepared: Prepared
     recipe: Recipe
-    shipped: Candidate
     folder: Path
     wanted: Wanted
     store: TuningStore
-    header: TuningHeader
-    space: Space
-    call: Mapping[str, Any]
     watcher: Watcher
-    warnings: list[str] = field(default_factory=list)
-    cliffs: dict[str, Any] = field(default_factory=dict)
-    first: list[Candidate] = field(default_factory=list)
+    cliffs: dict[str, list[Cliff]] = field(default_factory=dict, init=False)
+    first: list[Candidate] = field(default_factory=list, init=False)
 
     def __post_init__(self) -> None:
-        wanted = self.wanted
-        prompts = [*wanted.tuning, *wanted.held_out]
-        self.bench = Bench(
-            self.pipe,
-            dict(self.call),
-            wanted.goal,
-            self.store,
-            KeptFrames(self.folder / "frames"),
-            blocks_of(prompts, wanted.seed),
-            self.watcher,
-        )
+        wanted, self.space = self.wanted, self.prepared.space
+        self.shipped = shipped(self.recipe)
+        blocks = blocks_of([*wanted.tuning, *wanted.held_out], wanted.seed)
+        self.bench = Bench(self.runner, wanted.goal, self.store, blocks, self.watcher)
         self.search = Search(self.bench, self.space, wanted.tuning, wanted.memory)
-        self.confirming = Confirming(self.bench, wanted.held_out, self.space.steps)
+        self.confirming = Confirming(self.bench, wanted.held_out, self.space, wanted.memory)
 
     def run(self) -> Outcome:
         """All phases; what there is is written, however they end."""
         self.first = [self.shipped, *self.confirming.fewer_steps()]
         self.search.tried |= {one.key: one for one in self.first}
         self.search.go_on(self.folder)
-        self.watcher.planned(self.space.tuned, dict(self.space.left_out), self.store.spent)
+        self.watcher.planned(self.space.tuned, dict(self.space.left_out), self.bench.spent)
         with self._written():
             self._search()
             self._confirm()
@@ -187,9 +137,11 @@ class _Tuning:
         """The shipped recipe and fewer steps first: they show what is to be beaten."""
         self.watcher.phase("searching")
         until = SEARCH_SHARE * self.wanted.budget
-        for candidate in self.first:
-            if candidate is self.shipped or self.store.spent < until:
-                self.search.trial(candidate)
+        self.bench.make(
+            self.search.line(candidate)
+            for candidate in self.first
+            if candidate is self.shipped or self.bench.spent < until
+        )
         self.search.run(self.folder, until, self.wanted.trials)
 
     def _confirm(self) -> None:
@@ -207,7 +159,7 @@ class _Tuning:
         self.watcher.phase("looking for cliffs")
         seeker = Cliffs(self.bench, self.space, self.wanted.tuning[:FEW])
         for one in self._tuned():
-            if self.store.spent >= self.wanted.budget:
+            if self.bench.spent >= self.wanted.budget:
                 return
             candidate = Candidate(accelerators=one.accelerators)
             self.cliffs[candidate.key] = seeker.beside(candidate)
@@ -223,7 +175,7 @@ class _Tuning:
             for n, one in enumerate(done, 1)
         ]
 
-    def _of(self, one: Measured) -> Any:
+    def _of(self, one: Measured) -> list[Cliff] | None:
         return self.cliffs.get(Candidate(accelerators=one.accelerators).key)
 
     def _write(self, complete: bool) -> Outcome:
@@ -239,7 +191,7 @@ class _Tuning:
         others = [shipped_one, *(self.confirming.measured(r, r.label, None) for r in rivals)]
         best = tuned[0] if tuned else None
         verdict, said = verdict_of(self.confirming, best, shipped_one)
-        study = self.header.study
+        study = self.prepared.header.study
         return Outcome(
             date=datetime.now(UTC).date().isoformat(),
             goal=str(self.wanted.goal),
@@ -265,9 +217,10 @@ class _Tuning:
         )
 
     def _warnings(self, best: Measured | None) -> list[str]:
-        if best is not None and not best.meets:
-            return [f"nothing that was tried has {self.wanted.goal} on held-out prompts"]
-        return []
+        if best is None or best.meets:
+            return []
+        limit = "" if self.wanted.memory is None else f" within {self.wanted.memory / 1e9:.3g} GB"
+        return [f"nothing that was tried has {self.wanted.goal}{limit} on held-out prompts"]
 
     def _tried(self) -> Iterator[TriedPoint]:
         for key, candidate in self.search.tried.items():
@@ -276,42 +229,7 @@ class _Tuning:
             if runs:
                 yield TriedPoint(
                     label=candidate.label,
-                    speedup=median(self.bench.speedup(run) for run in runs),
+                    speedup=median(run.speedup for run in runs),
                     quality=fmean(run.quality or 0.0 for run in runs),
                     prompts=len(runs),
                 )
-
-
-def _prepared(
-    pipe: Any,
-    recipe: Recipe,
-    first: Candidate,
-    wanted: Wanted,
-    call: dict[str, Any],
-    sources: Sequence[Source] | None,
-) -> tuple[TuningHeader, Space]:
-    """What must not change from call to call, and what is searched; nothing is written yet."""
-    cells = [
-        Cell(name=BARE, kind="bare"),
-        Cell(name="shipped", kind="stack", accelerators=first.accelerators),
-    ]
-    stacks = {cell.name: compose(pipe, cell.accelerators) for cell in cells}
-    for stack in stacks.values():
-        stack.logs_warnings = False
-    if wanted.memory is not None and stacks[BARE].device.type != "cuda":
-        raise ModelError(
-            "a limit of memory takes a CUDA device: elsewhere the peak of one run is not known"
-        )
-    given = list(sources_of([], recipe) if sources is None else sources)
-    steps = int(call["num_inference_steps"])
-    space = Survey(pipe, first, steps, wanted.memory is not None).space()
-    header = TuningHeader(
-        study=header_of(pipe, cells, stacks, given, call),
-        goal=str(wanted.goal),
-        memory=wanted.memory,
-        tuning=list(wanted.tuning),
-        held_out=list(wanted.held_out),
-        seed=wanted.seed,
-        searched=space.tuned,
-    )
-    return header, space

@@ -25,7 +25,8 @@ def verdict_of(
     if tuned.meets != shipped.meets:
         winner: Verdict = "tuned" if tuned.meets else "shipped"
         miss = "the shipped recipe" if tuned.meets else "the tuned one"
-        return winner, f"{both}: {miss} misses the quality that is asked for"
+        wanted = "the quality that is" if confirming.memory is None else "what is"
+        return winner, f"{both}: {miss} misses {wanted} asked for"
     if faster * better < 0:
         return "trade", f"{both}: one is faster, the other one is better in quality"
     if faster + better == 0:

@@ -142,21 +142,22 @@ class Bench:
         return time.time() + 1.1 * (guess or 0.0) < self.setup.until
 
 
-def runs(setup: Setup, pair: Pair) -> None:
-    """Every case, whole, at the smaller size: measured beside predicted."""
+def runs(setup: Setup, pair: Pair) -> bool:
+    """Every case, whole, at the smaller size: measured beside predicted; whether there was time."""
     bench = Bench(setup, pair, sizes_of(pair, setup.tiny)[1])
     _probe_both(bench)
     for case in cases():
         if _is_done(setup, case):
             continue
-        if not bench.in_time(bench.guess(case)):
-            setup.add("said", text=f"out of time before {case.name}")
-            return
-        bench.measure(case)
+        if bench.in_time(bench.guess(case)):
+            bench.measure(case)
+    return _all_done(setup)
 
 
-def full(setup: Setup, pair: Pair) -> None:
-    """Steps of each kind at the published size, all cases predicted, the fastest ones measured."""
+def full(setup: Setup, pair: Pair) -> bool:
+    """Steps of each kind at the published size, all cases predicted, the fastest ones measured
+    first; whether there was time for all.
+    """
     bench = Bench(setup, pair, sizes_of(pair, setup.tiny)[0])
     _probe_both(bench, rounds=1)
     known = {case: bench.guess(case) for case in cases()}
@@ -166,9 +167,10 @@ def full(setup: Setup, pair: Pair) -> None:
     for case, guess in sorted(known.items(), key=lambda one: one[1] or 0.0):
         if guess is not None and not _is_done(setup, case) and bench.in_time(guess):
             bench.measure(case)
+    return _all_done(setup)
 
 
-def placement(setup: Setup, pair: Pair) -> None:
+def placement(setup: Setup, pair: Pair) -> bool:
     """Which model is where: what the switch costs, and the peak, of the run after the first."""
     bench = Bench(setup, pair, sizes_of(pair, setup.tiny)[1])
     for residency in ("both", "swap", "prefetch"):
@@ -181,6 +183,7 @@ def placement(setup: Setup, pair: Pair) -> None:
             _free()
         else:
             setup.add("placement", residency=residency, **line)
+    return True
 
 
 def _placed(bench: Bench, residency: str) -> dict[str, Any]:
@@ -202,7 +205,7 @@ def _placed(bench: Bench, residency: str) -> dict[str, Any]:
     }
 
 
-def compiled(setup: Setup, pair: Pair) -> None:
+def compiled(setup: Setup, pair: Pair) -> bool:
     """Steps of each kind where the blocks are compiled, at the smaller size."""
     bench = Bench(setup, pair, sizes_of(pair, setup.tiny)[1])
     bench.probe(sage=False, label="not compiled")
@@ -215,15 +218,16 @@ def compiled(setup: Setup, pair: Pair) -> None:
     seconds = time.perf_counter() - started
     setup.add("said", text=f"compiling both and two probes took {seconds:.1f} s")
     bench.probe(sage=True, label="compiled, 8-bit attention")
+    return True
 
 
-def prediction(setup: Setup, pair: Pair) -> None:
+def prediction(setup: Setup, pair: Pair) -> bool:
     """What `sraccel predict` says of the published size, where there is such a command."""
     command = [sys.executable, "-m", "sraccel", "predict"]
     known = subprocess.run([*command, "--help"], capture_output=True, check=False)
     if known.returncode or setup.tiny:
         setup.add("said", text="not run: there is no command `sraccel predict`, or a tiny model")
-        return
+        return True
     recipe, model = PREDICTED
     height, width, frames = sizes_of(pair, False)[0]
     numbers = {"height": height, "width": width, "frames": frames, "steps": STEPS}
@@ -237,9 +241,10 @@ def prediction(setup: Setup, pair: Pair) -> None:
     else:
         setup.add("predict", answer=json.loads(done.stdout))
         setup.add("said", text=f"`sraccel predict {recipe}`: see results.jsonl")
+    return True
 
 
-MEASURED: Mapping[str, Callable[[Setup, Pair], None]] = {
+MEASURED: Mapping[str, Callable[[Setup, Pair], bool]] = {
     "runs": runs,
     "full": full,
     "placement": placement,
@@ -250,20 +255,20 @@ ORDER = (
     "wan2.1 runs",
     "wan2.1 full",
     "wan2.1 placement",
+    "wan2.1 prediction",
     "cogvideox runs",
     "cogvideox full",
     "wan2.1 compiled",
     "cogvideox placement",
-    "wan2.1 prediction",
 )
 """The most important first."""
 
 
-def measure(setup: Setup) -> None:
-    """Run a part."""
+def measure(setup: Setup) -> bool:
+    """Run a part; whether there was time for all of it."""
     torch.set_grad_enabled(False)
     pair, _, what = setup.part.partition(" ")
-    MEASURED[what](setup, PAIRS[pair])
+    return MEASURED[what](setup, PAIRS[pair])
 
 
 def _probe_both(bench: Bench, rounds: int = 2) -> None:
@@ -280,6 +285,13 @@ def _is_done(setup: Setup, case: Case) -> bool:
     return found is not None and ("seconds" in found or "failed" in found)
 
 
+def _all_done(setup: Setup) -> bool:
+    left = [case.name for case in cases() if not _is_done(setup, case)]
+    if left:
+        setup.add("said", text=f"No time for {len(left)} cases: {', '.join(left)}")
+    return not left
+
+
 def _by_name(costs: Mapping[Kind, float]) -> dict[str, float]:
     return {
         f"{role} {'skipped' if skip else 'computed'}": v for (role, skip, _), v in costs.items()
@@ -287,8 +299,14 @@ def _by_name(costs: Mapping[Kind, float]) -> dict[str, float]:
 
 
 def _kernel(report: Any) -> str | None:
+    """The kernel of SageAttention, and how many attention calls it did not take."""
     notes = [one.notes for one in report.accelerators if one.name == "sageattention"]
-    return str(notes[0].get("kernel") or "no kernel is usable") if notes else None
+    if not notes:
+        return None
+    counts = notes[0].get("attention_calls", {}).values()
+    kept = sum(sum(one["fell_back"].values()) for one in counts)
+    more = f", {kept} of {kept + sum(one['served'] for one in counts)} calls exact" if kept else ""
+    return str(notes[0].get("kernel") or "no kernel is usable") + more
 
 
 def _short(error: Exception) -> str:

@@ -8,8 +8,9 @@ Bare, real SageAttention, a cache that skips as much as published, placed steps,
 measured beside predicted. Then `both`, `swap` and `prefetch`; compiled blocks; CogVideoX 5B and 2B.
 
 Each part is a process with a time limit of its own, the most important first. A part that fails is
-written down, and the next one comes. Every measurement is in `results.jsonl` when it is made, the
-tables in `results.md` after each part; the same command goes on where it was stopped.
+written down, and the next one comes; what had no time gets what the others leave. Every measurement
+is in `results.jsonl` when it is made, the tables in `results.md` after each part; the same command
+goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -33,6 +35,8 @@ MOST_SECONDS = 500
 """Of a part."""
 SHARES = {"wan2.1 runs": 4, "wan2.1 full": 4, "cogvideox runs": 2, "cogvideox full": 2}
 """Of the time that is left when a part begins, beside those of the parts after it; others: 1."""
+State = Literal["done", "unfinished", "stopped", "failed"]
+"""`unfinished`: there was no time for some of its cases."""
 SPARE = 20
 """Seconds before its limit in which a part begins nothing more."""
 
@@ -57,34 +61,44 @@ def main() -> int:
     given = options()
     results = Results(given.out)
     if given.part:
-        measure(Setup(given.part, results, given.device, given.tiny, given.until))
-        results.add(part=given.part, what="done")
+        setup = Setup(given.part, results, given.device, given.tiny, given.until)
+        results.add(part=given.part, what="done" if measure(setup) else "unfinished")
         return 0
     if results.find(what="machine") is None:
         results.add(what="machine", **machine(given.device))
     ends = time.time() + 60 * given.minutes
-    todo = [part for part in ORDER if part in given.parts]
-    failed = [part for n, part in enumerate(todo) if not _run(part, todo[n:], results, given, ends)]
+    states = _pass([part for part in ORDER if part in given.parts], results, given, ends)
+    if ends - time.time() > 2 * SPARE:
+        short = [part for part, state in states.items() if state in ("unfinished", "stopped")]
+        states |= _pass(short, results, given, ends)
     print(results.save_table().read_text("utf-8"))
-    return 1 if failed else 0
+    return 1 if {"failed", "stopped"} & {*states.values()} else 0
+
+
+def _pass(
+    parts: Sequence[str], results: Results, given: argparse.Namespace, ends: float
+) -> dict[str, State]:
+    """How each part ended, run one after the other; those that an earlier call did are left out."""
+    todo = [part for part in parts if not results.find(part=part, what="done")]
+    return {part: _run(part, todo[n:], results, given, ends) for n, part in enumerate(todo)}
 
 
 def _run(
     part: str, todo: Sequence[str], results: Results, given: argparse.Namespace, ends: float
-) -> bool:
-    """One part in a process of its own, before the others to do; whether it is done."""
-    if results.find(part=part, what="done"):
-        return True
+) -> State:
+    """One part in a process of its own, before the others to do."""
     seconds = _limit(part, todo, ends)
     if seconds < 2 * SPARE and not given.tiny:
         results.add(part=part, what="part", failed="no time was left")
-        return False
+        return "stopped"
     print(f"{part}: at most {seconds:.0f} s", file=sys.stderr, flush=True)
-    why = _started(part, given, seconds)
-    if why is not None:
+    state, why = _started(part, given, seconds)
+    if why:
         results.add(part=part, what="part", failed=why)
+    elif results.find(part=part, what="done") is None:
+        state = "unfinished"
     results.save_table()
-    return why is None
+    return state
 
 
 def _limit(part: str, todo: Sequence[str], ends: float) -> float:
@@ -93,8 +107,8 @@ def _limit(part: str, todo: Sequence[str], ends: float) -> float:
     return min(MOST_SECONDS, share * (ends - time.time()))
 
 
-def _started(part: str, given: argparse.Namespace, seconds: float) -> str | None:
-    """Run a part's process; why it did not end well, or None."""
+def _started(part: str, given: argparse.Namespace, seconds: float) -> tuple[State, str]:
+    """Run a part's process; how it ended, and why it did not end well."""
     log = given.out / f"{part.replace(' ', '-')}.log"
     until = time.time() + seconds - SPARE
     command = [sys.executable, __file__, "--out", str(given.out), "--device", given.device]
@@ -104,11 +118,13 @@ def _started(part: str, given: argparse.Namespace, seconds: float) -> str | None
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
-            return f"stopped after {seconds:.0f} s; what it measured until then is kept"
+            return "stopped", f"stopped after {seconds:.0f} s; what it measured until then is kept"
         finally:
             _end(process)
+    if code == 0:
+        return "done", ""
     last = log.read_text("utf-8", "replace").strip().splitlines()[-1:]
-    return None if code == 0 else f"exit code {code}: {' '.join(last)[:300]}"
+    return "failed", f"exit code {code}: {' '.join(last)[:300]}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

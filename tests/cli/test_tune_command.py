@@ -48,6 +48,7 @@ def test_it_prints_the_front_beside_fewer_steps_and_names_the_files(
         (("--budget", "soon"), "1h30m"),
         (("--quality", "beauty>=1"), "no metric is called 'beauty'"),
         (("--held-out", 4), "3 or more that confirm"),
+        (("--workers", 2), "--workers goes with --executor ray"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_to_write(
@@ -66,3 +67,14 @@ def test_without_optuna_it_says_how_to_get_it(
     result = command()
     assert result.exit_code == 1
     assert "pip install 'sraccel[tune]'" in result.stderr
+
+
+def test_without_ray_it_says_how_to_get_it_before_anything_is_written(
+    command: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("optuna", reason="takes the extra tune")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    result = command("--executor", "ray")
+    assert result.exit_code == 2
+    assert "pip install 'sraccel[ray]'" in result.stderr
+    assert not (tmp_path / "out").exists()

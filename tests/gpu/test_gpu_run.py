@@ -106,6 +106,9 @@ def test_one_command_installs_tests_and_measures_and_goes_on_where_it_was_stoppe
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
         return done.stdout
 
+    late = benchmark(tmp_path, "--part", SOME_PARTS[0], "--until", 1.0)
+    assert late.returncode == 0, late.stderr
+    assert Results(tmp_path).lines()[-1]["what"] == "unfinished", "it goes on below"
     said = run()
     assert "skipped" in said
     lines = Results(tmp_path).lines()
@@ -116,5 +119,5 @@ def test_one_command_installs_tests_and_measures_and_goes_on_where_it_was_stoppe
     assert all(line["predicted"] > 0 for line in measured)
     residencies = [line["residency"] for line in lines if line.get("what") == "placement"]
     assert residencies == ["both", "swap", "prefetch"]
-    run()
+    assert "they passed before" in run()
     assert len(Results(tmp_path).lines()) == len(lines), "nothing is measured again"

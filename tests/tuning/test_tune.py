@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from small_tuning import PROMPTS, RECIPE, SMALL, WANTED, Runs
 
 from sraccel.demo.pair import DEMO_WEIGHTS
 from sraccel.errors import ConflictError, ModelError, RecipeError
@@ -16,43 +18,12 @@ from sraccel.tuning.goal import Goal
 from sraccel.tuning.outcome import Outcome
 from sraccel.tuning.store import FILE
 from sraccel.tuning.survey import Survey
-from sraccel.tuning.tune import Wanted, split, tune
-from sraccel.tuning.watcher import Watcher
+from sraccel.tuning.tune import tune
+from sraccel.tuning.wanted import Wanted, split
 from sraccel.tuning.writing import PICTURE, RESULT
 
 pytest.importorskip("optuna", reason="takes the extra tune")
 pytestmark = pytest.mark.slow
-SMALL = {"height": 32, "width": 32, "num_frames": 5, "num_inference_steps": 8}
-PROMPTS = [
-    "a red circle moving left",
-    "a blue square moving down",
-    "a green triangle moving right",
-    "a yellow square moving up",
-    "a cyan circle moving left",
-    "a purple triangle moving down",
-]
-RECIPE = {
-    "name": "two",
-    "model": "demo",
-    "accelerators": [
-        {"use": "srdiffusion", "render": "demo", "switch_step": 3},
-        {"use": "teacache", "threshold": 0.1},
-    ],
-}
-WANTED = Wanted(Goal("psnr_db", ">=", 15.0), PROMPTS[:3], PROMPTS[3:], budget=600.0, trials=5)
-
-
-class Runs(Watcher):
-    """Notes each run; interrupts one, if it is told to."""
-
-    def __init__(self, interrupt_at: int | None = None) -> None:
-        self.labels: list[str] = []
-        self._at = interrupt_at
-
-    def run(self, label: str, spent: float) -> None:
-        self.labels.append(label)
-        if len(self.labels) == self._at:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +40,7 @@ def pair() -> Any:
 def interrupted(pair: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A folder whose tuning was interrupted amid the search; labels of what was run."""
     out = tmp_path_factory.mktemp("tuning")
-    runs = Runs(interrupt_at=9)
+    runs = Runs(interrupt_after=2)
     with pytest.raises(KeyboardInterrupt):
         tune(pair, RECIPE, out, WANTED, watcher=runs, **SMALL)
     return out, runs.labels
@@ -87,7 +58,8 @@ def test_an_interrupt_keeps_what_is_there_and_the_same_call_goes_on(
     pair: Any, interrupted: tuple[Path, list[str]], done: tuple[Path, Outcome, list[str]]
 ) -> None:
     out, outcome, later = done
-    assert "bare" in interrupted[1]
+    broken_off = interrupted[1][-1]
+    assert broken_off in [one.label for one in outcome.tried], "the third trial is taken up again"
     assert later.count("bare") <= len(PROMPTS) - interrupted[1].count("bare") + 1
     assert outcome.complete
     again = Runs()
@@ -113,6 +85,9 @@ def test_the_front_is_written_as_recipes_that_load_and_say_how_they_came_about(
         assert loaded.model == "demo"
         for fact in (outcome.date, "Worst prompt", "weights", "Versions", "held-out", *PROMPTS):
             assert fact in text
+        assert one.cliffs is not None
+        assert ("# Cliff: " in text) == bool(one.cliffs)
+        assert ("# Cliffs: none one notch beside" in text) != bool(one.cliffs)
 
 
 def test_the_shipped_recipe_and_fewer_steps_stand_beside_the_front_on_prompts_that_chose_nothing(
@@ -183,3 +158,14 @@ def test_what_cannot_be_tuned_is_refused_before_anything_is_written(
     with pytest.raises(RecipeError, match="3 or more that confirm"):
         split(PROMPTS[:3])
     assert not (tmp_path / FILE).exists()
+
+
+def test_a_budget_that_is_spent_tries_nothing_new_and_a_larger_one_goes_further(
+    pair: Any, tmp_path: Path
+) -> None:
+    short = Wanted(WANTED.goal, PROMPTS[:3], PROMPTS[3:], budget=0.01)
+    outcome = tune(pair, RECIPE, tmp_path, short, **SMALL)
+    assert [one.label for one in outcome.tried] == [shipped(Recipe.load(RECIPE)).label]
+    assert {one.held_out for one in outcome.points} == {3}, "for an interval, three are run"
+    more = replace(short, budget=600.0, trials=1)
+    assert len(tune(pair, RECIPE, tmp_path, more, **SMALL).tried) > 1

@@ -19,6 +19,7 @@ class BackendKernel(Kernel):
 
     name: ClassVar[str] = "sage"
     dtypes: ClassVar[frozenset[torch.dtype]] = frozenset({torch.float16, torch.bfloat16})
+    devices: ClassVar[tuple[str, ...]] = ("cuda",)
 
     def __init__(self) -> None:
         from diffusers.models.attention_dispatch import AttentionBackendName
@@ -40,7 +41,7 @@ class BackendKernel(Kernel):
         return out.transpose(1, 2)
 
     def unsupported(self, call: AttentionCall) -> str | None:
-        if not call.query.is_cuda:
+        if call.query.device.type not in self.devices:
             return f"tensors on {call.query.device.type}"
         return super().unsupported(call)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import NamedTuple
@@ -15,6 +16,9 @@ from sraccel.accelerators.sageattention.package_kernel import PackageKernel
 from sraccel.plugin import ModelError
 
 BY_PREFERENCE = ("sage", "triton")  # for `auto`; `sage_hub` downloads code, so it must be named
+TRIED_ON = "cuda"
+LARGEST_ERROR = 0.15
+"""Relative to exact attention, on random numbers; 8-bit kernels have a few hundredths."""
 
 
 class Choice(NamedTuple):
@@ -90,7 +94,10 @@ def _sage_hub_lacks() -> str | None:
             attention_dispatch.AttentionBackendName("sage_hub")
         )
     except Exception as error:  # the hub's client raises many kinds
-        return f"its download from the kernels hub failed: {_short(error)}"
+        return (
+            f"it cannot be had from the kernels hub: {_short(error)} (a copy on the disk will do: "
+            f"LOCAL_KERNELS=SageAttention/sage-attention=FOLDER)"
+        )
     return _fails(HubKernel())
 
 
@@ -128,14 +135,24 @@ def _requirement(attention_dispatch: object, backend: str) -> str | None:
 
 
 def _fails(kernel: Kernel) -> str | None:
-    """Try the kernel on 128 tokens; a kernel that cannot be compiled here says so before a run."""
-    x = torch.ones(1, 1, 128, 64, dtype=torch.float16, device="cuda")
+    """Try the kernel on 320 tokens; one that cannot be compiled here, or that is wrong on this
+    architecture, says so before a run.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 1, 2, 320, 64, generator=generator).to(TRIED_ON, torch.float16)
+    call = AttentionCall(*x)
     try:
         with torch.no_grad():
-            finite = bool(kernel.attend(AttentionCall(x, x, x)).isfinite().all())
+            out = kernel.attend(call).float()
+            exact = torch.nn.functional.scaled_dot_product_attention(*x.float())
+            error = float((out - exact).norm() / exact.norm())
     except Exception as error:  # compilers and drivers raise many kinds
         return f"it fails on this GPU: {_short(error)}"
-    return None if finite else "it gives non-finite numbers on this GPU"
+    if not math.isfinite(error):
+        return "it gives non-finite numbers on this GPU"
+    if error > LARGEST_ERROR:
+        return f"it is wrong on this GPU: off by {error:.0%} from exact attention"
+    return None
 
 
 def _installed(distribution: str) -> str | None:

@@ -63,7 +63,8 @@ Take = Callable[[Wanted, "FinishedRun | str"], object]
 """Called as `take(wanted, run)` when a run has ended; with the error's text if it failed."""
 
 
-Again = Callable[[Wanted], Iterator[Wanted]]
+Again = Callable[[Wanted, Iterator[Wanted]], Iterator[Wanted]]
+"""Called as `again(wanted, block)`: what is missing of a block whose device is lost."""
 
 
 class WarmUp(Probe):
@@ -222,7 +223,7 @@ class CellRunner:
         Args:
             blocks: the runs of each; the next one is asked for when the one before was taken.
             take: keeps what came of a run.
-            again: what is missing of a block whose device is lost; not here.
+            again: not needed here.
         """
         for runs in blocks:
             for wanted in runs:

@@ -142,6 +142,26 @@ class KeptFrames:
         return self._folder / f"{_digits(cell, block)[:24]}.npy"
 
 
+class HeldFrames(KeptFrames):
+    """The same in memory, for a process that may be killed at any time: it leaves no files."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, Block], npt.NDArray[Any]] = {}
+
+    def save(self, cell: str, block: Block, frames: torch.Tensor) -> None:
+        """Keep the frames of a run."""
+        self._held[cell, block] = _packed(frames)
+
+    def load(self, cell: str, block: Block) -> torch.Tensor | None:
+        """The frames of a run, if they are held."""
+        held = self._held.get((cell, block))
+        return None if held is None else _unpacked(held)
+
+    def drop(self, cell: str, block: Block) -> None:
+        """Forget the frames of a run, if they are held."""
+        self._held.pop((cell, block), None)
+
+
 def _packed(frames: torch.Tensor) -> npt.NDArray[Any]:
     numbers = frames.numpy()
     scaled = np.round(numbers * 255)

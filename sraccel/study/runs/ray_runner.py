@@ -1,13 +1,11 @@
 """The cells of a study on Ray: each worker has the pipeline on a device of its own.
 
-A block is run on one worker, cell by cell, so that what it compares shares a device. Workers write
-nothing: runs come back here, one at a time, and the process that gave them out keeps them.
+A block is run on one worker, cell by cell, so that what it compares shares a device.
 """
 
 from __future__ import annotations
 
 import gc
-from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,15 +19,11 @@ from sraccel.study.runs.cell_runner import Again, CellRunner, FinishedRun, Take
 from sraccel.study.runs.experiment import Experiment
 from sraccel.study.runs.header import Header, header_of
 from sraccel.study.runs.watcher import Watcher
+from sraccel.study.runs.workers import Workers
 
 if TYPE_CHECKING:
     from sraccel.cluster import Cluster
     from sraccel.report.origin import Source
-
-START_SECONDS = 900.0
-"""For workers to load and compose everything; then it is said what the cluster may lack."""
-MOST_DEATHS = 2
-"""A run under which so many workers died counts as failed."""
 
 
 @dataclass(frozen=True)
@@ -128,40 +122,18 @@ class RayRunner:
     """
 
     def __init__(self, cluster: Cluster, work: StudyWork, device: str, workers: int) -> None:
-        self._ray = cluster.ray
-        self._workers = [cluster.actor(StudyWorker, device, work) for _ in range(workers)]
-        self._idle = list(self._workers)
-        self._deaths: Counter[Wanted] = Counter()
+        self._workers = Workers[Wanted](cluster, StudyWorker, device, workers, work)
         self._warmed: Warmed | None = None
         with ExitStack() as undo:
             undo.callback(self.close)
-            composed: list[Composed] = self._all("compose")
-            self.header = _common([one.header for one in composed])
+            composed: list[Composed] = self._workers.all("compose")
+            self.header = common_header([one.header for one in composed])
             undo.pop_all()
         self._steps, self.refused = composed[0].steps, dict(composed[0].refused)
 
     def close(self) -> None:
         """End the workers."""
-        for worker in self._workers:
-            self._ray.kill(worker)
-
-    def _all(self, method: str, *arguments: Any) -> list[Any]:
-        """What a method says on each worker."""
-        errors = self._ray.exceptions
-        asked = [getattr(worker, method).remote(*arguments) for worker in self._idle]
-        try:
-            return list(self._ray.get(asked, timeout=START_SECONDS))
-        except errors.GetTimeoutError as error:
-            raise ConflictError(
-                f"not all of {len(asked)} workers were ready in {START_SECONDS:.0f} seconds: "
-                f"`ray status` shows what the cluster lacks; ask for fewer --workers"
-            ) from error
-        except errors.RayActorError as error:
-            raise ConflictError(
-                f"a worker died before its first run (too little memory?): {error}"
-            ) from error
-        except errors.RayTaskError as error:
-            raise error.cause from error
+        self._workers.close()
 
     def steps(self, cell: Cell) -> int:
         """As `CellRunner.steps`."""
@@ -169,7 +141,7 @@ class RayRunner:
 
     def warm_up(self, block: Block) -> None:
         """As `CellRunner.warm_up`, on every worker."""
-        warmed: list[Warmed] = self._all("warm_up", block)
+        warmed: list[Warmed] = self._workers.all("warm_up", block)
         self._warmed = warmed[0]
         for one in warmed:
             self.refused.update(one.refused)
@@ -183,66 +155,11 @@ class RayRunner:
         return [] if self._warmed is None else self._warmed.slow
 
     def make(self, blocks: Iterable[Iterator[Wanted]], take: Take, again: Again) -> None:
-        """Make the runs of blocks, as many blocks at a time as there are workers.
-
-        Args as `CellRunner.make`.
-
-        Raises:
-            ConflictError: all workers have died.
-        """
-        begun: deque[Iterator[Wanted]] = deque()
-        waiting = iter(blocks)
-        under_way: dict[Any, tuple[Any, Iterator[Wanted], Wanted]] = {}
-        while self._give_out(begun, waiting, under_way):
-            (ended,), _ = self._ray.wait(list(under_way), num_returns=1)
-            worker, runs, wanted = under_way.pop(ended)
-            try:
-                run: FinishedRun | str = self._ray.get(ended)
-            except self._ray.exceptions.RayActorError as error:
-                begun.append(self._lost(worker, wanted, error, take, again))
-                self._check_alive(under_way, error)
-            else:
-                self._idle.append(worker)
-                take(wanted, run)
-                begun.appendleft(runs)  # on the worker that is idle now: the same one
-
-    def _give_out(
-        self,
-        begun: deque[Iterator[Wanted]],
-        waiting: Iterator[Iterator[Wanted]],
-        under_way: dict[Any, tuple[Any, Iterator[Wanted], Wanted]],
-    ) -> bool:
-        """Give each idle worker a run; whether anything is under way."""
-        while self._idle:
-            runs = begun.popleft() if begun else next(waiting, None)
-            if runs is None:
-                break
-            wanted = next(runs, None)
-            if wanted is not None:
-                worker = self._idle.pop()  # the one that was at this block
-                under_way[worker.attempt.remote(wanted)] = worker, runs, wanted
-        return bool(under_way)
-
-    def _lost(
-        self, worker: Any, wanted: Wanted, error: Exception, take: Take, again: Again
-    ) -> Iterator[Wanted]:
-        """What is left of a block whose worker died."""
-        self._ray.kill(worker)  # it may only be out of reach
-        self._deaths[wanted] += 1
-        left = again(wanted)
-        if self._deaths[wanted] >= MOST_DEATHS:
-            take(wanted, f"its worker died {MOST_DEATHS} times: {error}")
-        return left
-
-    def _check_alive(self, under_way: Mapping[Any, Any], error: Exception) -> None:
-        if not self._idle and not under_way:
-            raise ConflictError(
-                f"all workers of the study have died; what was run is kept, and the same command "
-                f"goes on: {error}"
-            ) from error
+        """As `Workers.make`: a block is a line."""
+        self._workers.make(blocks, take, again)
 
 
-def _common(headers: Sequence[Header]) -> Header:
+def common_header(headers: Sequence[Header]) -> Header:
     """One header for all workers.
 
     Raises:
@@ -254,6 +171,6 @@ def _common(headers: Sequence[Header]) -> Header:
         same = other.model_copy(update={"environment": first.environment})
         if lines := same.difference_lines(first):
             listed = "".join(f"\n  {line}" for line in lines)
-            raise ConflictError(f"the workers of the study differ:{listed}")
+            raise ConflictError(f"the workers differ:{listed}")
     environment = {**first.environment, "device": ", ".join(devices)}
     return first.model_copy(update={"environment": environment})

@@ -74,7 +74,7 @@ class Rounds:
             yield wanted
         self._judge.finish(block, self._records)
 
-    def _again(self, wanted: Wanted) -> Iterator[Wanted]:
+    def _again(self, wanted: Wanted, _: Iterator[Wanted]) -> Iterator[Wanted]:
         """What is missing of a block whose device is lost: in a session, and beside a bare run, of
         its own."""
         self._store.start_session(self._experiment.facts())
