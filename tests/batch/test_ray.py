@@ -23,6 +23,8 @@ pytestmark = [
         importlib.util.find_spec("ray") is None, reason="needs Ray: pip install 'sraccel[ray]'"
     ),
 ]
+PROMPTS = 8
+"""So many that a fast machine is not done with them before something is killed."""
 ON_RAY = ("--executor", "ray", "--workers", "sketch=2,render=1")
 
 
@@ -31,7 +33,14 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     node = {"num_cpus": 3, "object_store_memory": 100 * 2**20, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args=node)
+    for left in (2, 1, 0):
+        try:
+            cluster = Cluster(initialize_head=True, head_node_args=node)
+        except Exception:  # Ray gives a node 30 seconds to start, which a busy machine may not hold
+            if not left:
+                raise
+        else:
+            break
     try:
         yield cluster
     finally:
@@ -86,7 +95,7 @@ def check_each_once(batch: Batch, names: list[str], before: dict[str, int]) -> N
 def test_a_killed_worker_costs_nothing_and_the_videos_are_those_of_one_process(
     batch: Batch, cluster: Any, tmp_path: Path
 ) -> None:
-    names = asked(batch, 4)
+    names = asked(batch, PROMPTS)
     lines = [{**LINES[0], "id": name, "seed": seed} for seed, name in enumerate(names)]
     batch.ask([LINES[2], *lines])
     process = batch.begin("--executor", "ray")  # the sizes follow from the first prompt
@@ -98,7 +107,7 @@ def test_a_killed_worker_costs_nothing_and_the_videos_are_those_of_one_process(
     assert "odd failed: ValueError" in output
     assert re.search(r"workers: sketch=[12],render=[12]\n", output)
     assert batch.ends() == {**dict.fromkeys(names, "finished"), "odd": "failed"}
-    assert len(batch.entries()) == 5
+    assert len(batch.entries()) == PROMPTS + 1
     assert {name: batch.times()[name] for name in before} == before
 
     split, batch.out = batch.sums(), tmp_path / "alone"
@@ -110,14 +119,14 @@ def test_a_killed_worker_costs_nothing_and_the_videos_are_those_of_one_process(
 def test_after_a_killed_driver_and_a_lost_node_the_same_command_goes_on(
     batch: Batch, cluster: Any
 ) -> None:
-    names = asked(batch, 6)
+    names = asked(batch, PROMPTS)
     process = batch.begin(*ON_RAY)
     process.kill()
     process.communicate()
     left = [*workers_of(cluster, "SketchStage"), *workers_of(cluster, "RenderStage")]
     psutil.wait_procs(left, timeout=60)  # Ray ends what belonged to the driver
     before = batch.times()
-    assert 1 <= len(before) < 6
+    assert 1 <= len(before) < PROMPTS
 
     lost = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
     process = batch.begin(*ON_RAY)
@@ -129,10 +138,14 @@ def test_after_a_killed_driver_and_a_lost_node_the_same_command_goes_on(
 
 
 @pytest.mark.usefixtures("joined")
-def test_a_recipe_of_one_model_has_one_pool_that_makes_whole_videos(
+def test_few_prompts_begin_at_once_and_a_recipe_of_one_model_has_one_pool(
     batch: Batch, tmp_path: Path
 ) -> None:
     asked(batch, 2)
+    done = batch.run("--executor", "ray")
+    assert done.exit_code == 0, done.output
+    assert "workers: sketch=2,render=1\n" in done.stderr  # by the forecast, for three devices
+    batch.out = tmp_path / "one"
     batch.recipe.write_text("model: demo\naccelerators:\n  - {use: teacache, threshold: 0.3}\n")
     assert batch.run(*ON_RAY).exit_code == 0
     whole, batch.out = batch.sums(), tmp_path / "alone"

@@ -43,7 +43,7 @@ from sraccel.handover.half_stack import load_render_pipeline, sketch_stack
 from sraccel.handover.handover import Handover, read_handover
 from sraccel.handover.resuming import Resumed, resume
 from sraccel.handover.sketching import until_switch
-from sraccel.models.loading import load_demo
+from sraccel.models.loading import load_pipeline
 
 STEPS = 8
 FLOW: dict[str, Any] = {"prediction_type": "flow_prediction", "use_flow_sigmas": True}
@@ -267,27 +267,38 @@ def test_a_file_that_is_torn_changed_or_of_another_version_is_refused(tmp_path: 
         read_handover(tmp_path / "missing")
 
 
-def test_the_second_half_needs_no_weights_of_the_first_ones_models_nor_of_encoders() -> None:
+PLACES = [
+    ("cpu", "none"),
+    pytest.param("cuda", "none", marks=pytest.mark.gpu),
+    pytest.param("cuda", "model", marks=pytest.mark.gpu),
+]
+
+
+@pytest.mark.parametrize(("device", "offload"), PLACES)
+def test_the_second_half_needs_no_weights_of_the_first_ones_models_nor_of_encoders(
+    device: Any, offload: Any
+) -> None:
     """Nor the first half those of the render model: neither machine holds both."""
-    items = recipe("demo")
+    items, placing = recipe("demo"), {"dtype": "float32", "device": device, "offload": offload}
     call = {"prompt": "a red circle moving left", "num_inference_steps": STEPS}
 
     def arguments() -> dict[str, Any]:
         return {**call, "output_type": "pt", "generator": torch.Generator().manual_seed(3)}
 
-    with compose(load_demo(), items) as stack:
+    with compose(load_pipeline("demo", **placing), items) as stack:
         whole = stack.pipeline(**arguments())[0]
-    first = sketch_stack(load_demo(), items)
+    first = sketch_stack(load_pipeline("demo", **placing), items)
     assert next(first.denoisers["render"].module.parameters()).is_meta
     handover = until_switch(first, arguments()).handover
     assert handover is not None
-    pipe = load_render_pipeline("demo", device="cpu")
-    assert next(pipe.transformer.parameters()).is_meta
+    pipe = load_render_pipeline("demo", **placing)
+    assert next(pipe.transformer.parameters()).is_meta is (offload == "none")
     assert pipe.text_encoder is None
-    assert pipe.device.type == "cpu"  # where the pipeline makes its noise
     assert isinstance(pipe.transformer, WanTransformer3DModel)
+    stack = compose(pipe, items)
+    assert stack.device.type == device  # where the pipeline makes its noise
     for _ in range(2):  # what the first run made of the embeddings does not reach the second
-        assert torch.equal(resume(compose(pipe, items), handover, arguments()).output[0], whole)
+        assert torch.equal(resume(stack, handover, arguments()).output[0], whole)
 
 
 def save_with_encoders(pipe: Any, folder: Path) -> None:
