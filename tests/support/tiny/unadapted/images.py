@@ -32,6 +32,8 @@ from diffusers import (
     Flux2KleinPipeline,
     Flux2Pipeline,
     Flux2Transformer2DModel,
+    GlmImagePipeline,
+    GlmImageTransformer2DModel,
     HunyuanDiT2DModel,
     HunyuanDiTPipeline,
     HunyuanImagePipeline,
@@ -201,6 +203,21 @@ FLUX2_KLEIN = family(
     size=SMALL,
     calls_per_step=2,
     parts={"vae": flux2_vae},
+)
+GLM_IMAGE = family(
+    GlmImagePipeline,
+    GlmImageTransformer2DModel,
+    {
+        **LATENTS,
+        "text_embed_dim": TEXT_DIM,
+        "time_embed_dim": 16,
+        "condition_dim": 8,
+        "prior_vq_quantizer_codebook_size": 32,
+    },
+    scheduler=shifted,
+    size={**SMALL, "prior_token_ids": torch.arange(16)[None]},
+    parts={"vae": partial(image_vae, latents_mean=[0.0] * 4, latents_std=[1.0] * 4)},
+    calls_per_step=2,
 )
 HUNYUAN_DIT_CONFIG: dict[str, Any] = {
     **HEADS,

@@ -19,6 +19,9 @@ from diffusers import (
     EasyAnimateTransformer3DModel,
     EulerAncestralDiscreteScheduler,
     FlowMapEulerDiscreteScheduler,
+    HeliosPipeline,
+    HeliosScheduler,
+    HeliosTransformer3DModel,
     HunyuanVideo15Pipeline,
     HunyuanVideo15Transformer3DModel,
     LattePipeline,
@@ -149,6 +152,20 @@ EASY_ANIMATE = family(
     },
     size={**MASKED, "height": 32, "width": 32},
     parts={"vae": magvit},
+)
+HELIOS = family(
+    HeliosPipeline,
+    HeliosTransformer3DModel,
+    {**LATENTS, "text_dim": TEXT_DIM, "freq_dim": 16, "ffn_dim": 32, "rope_dim": ROPE},
+    scheduler=partial(HeliosScheduler, stages=1),
+    size={
+        **VIDEO,
+        "num_frames": 9,
+        "num_latent_frames_per_chunk": 3,
+        "history_sizes": [2, 2, 1],
+    },
+    parts={"vae": video_vae},
+    calls_per_step=2,
 )
 HUNYUAN_VIDEO_15_PIPELINE = family(
     HunyuanVideo15Pipeline,
