@@ -95,5 +95,10 @@ class TestVBench:
         assert found["videos"] == [str(video), str(still)]
         assert noisy < 0.9 < calm == 1.0
         monkeypatch.setenv(ENVIRONMENT, environment)
+        monkeypatch.setenv("VBENCH_CACHE_DIR", str(tmp_path / "no weights"))
+        for proxy in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(proxy, "http://127.0.0.1:9")  # nobody answers there
+        lacking = evaluate({video: "noise"}, ["motion_smoothness"], Path(environment))
+        assert "(it needs the weights of AMT-S)" in lacking["motion_smoothness"]["error"]
         frames = torch.from_numpy(load_video(video)).permute(0, 3, 1, 2) / 255
         assert judged("temporal_flickering", frames, "noise") == pytest.approx(noisy, abs=0.05)

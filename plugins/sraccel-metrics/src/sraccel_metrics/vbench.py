@@ -24,18 +24,20 @@ if TYPE_CHECKING:
 ENVIRONMENT, ASKED = "SRACCEL_VBENCH", "SRACCEL_VBENCH_DIMENSIONS"
 """Variables: the folder of the environment, and the dimensions to score in each report."""
 DRIVER = Path(__file__).with_name("vbench_driver.py")
-DIMENSIONS = (
-    "subject_consistency",
-    "background_consistency",
-    "temporal_flickering",
-    "motion_smoothness",
-    "dynamic_degree",
-    "aesthetic_quality",
-    "imaging_quality",
-    "human_action",
-    "temporal_style",
-    "overall_consistency",
-)
+WEIGHTS = {
+    "subject_consistency": "DINO, ViT-B/16",
+    "background_consistency": "CLIP, ViT-B/32",
+    "temporal_flickering": None,
+    "motion_smoothness": "AMT-S",
+    "dynamic_degree": "RAFT",
+    "aesthetic_quality": "CLIP, ViT-L/14, and LAION's predictor",
+    "imaging_quality": "MUSIQ",
+    "human_action": "UMT",
+    "temporal_style": "ViCLIP",
+    "overall_consistency": "ViCLIP",
+}
+"""The models whose weights a dimension downloads when it is first used."""
+DIMENSIONS = tuple(WEIGHTS)
 """Those that judge any video. VBench's other six are for its own prompts only."""
 
 
@@ -108,6 +110,9 @@ def evaluate(
         answer: dict[str, dict[str, Any]] = json.loads(
             (folder / "response.json").read_text(encoding="utf-8")
         )
+    for name, found in answer.items():
+        if "error" in found and WEIGHTS[name] is not None:
+            found["error"] += f" (it needs the weights of {WEIGHTS[name]})"
     return answer
 
 
