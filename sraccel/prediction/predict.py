@@ -25,7 +25,7 @@ from sraccel.prediction.measuring import (
 )
 from sraccel.prediction.prediction import Count, Factor, Memory, Prediction, Seconds, Speedup
 from sraccel.prediction.recorded import recorded
-from sraccel.prediction.replay import counts, replayed
+from sraccel.prediction.replay import counts, replayed, skipped_shares
 from sraccel.prediction.target import described
 from sraccel.prediction.workbench import ROOM, Workbench, workbench
 from sraccel.recipe.recipe import Recipe
@@ -146,7 +146,7 @@ def prediction_of(
         dtype=str(bench.dtype).removeprefix("torch."),
         steps=len(report.steps),
         switch_step=report.switch_step,
-        skipped=decided.skipped,
+        skipped=_skipped(report, decided),
         bare=_seconds(bare),
         accelerated=_seconds(accelerated),
         speedup=_speedup(bare, accelerated, _at_other_switches(asked, stack, decided, costs)),
@@ -163,6 +163,12 @@ def prediction_of(
         versions=dict(versions()),
         environment=environment(bench.device),
     )
+
+
+def _skipped(report: Report, decided: Decisions) -> dict[str, float]:
+    """The shares of the models that are asked about skipping."""
+    shares = skipped_shares(report)
+    return {role: shares[role] for role in decided.skips if role in shares}
 
 
 def _seconds(values: Sequence[float]) -> Seconds:

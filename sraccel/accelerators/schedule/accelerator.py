@@ -23,6 +23,7 @@ from sraccel.plugin import (
     Tunable,
     Ways,
     budgets_for,
+    evenly,
     hookimpl,
 )
 
@@ -103,12 +104,12 @@ class Schedule(Accelerator):
         return self._calibrated.outlook(stack) if self._calibrated is not None else ()
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
-        """The share of skipped steps, which is known."""
-        number = self.options.budget or len(
-            {step for step in self.options.steps or () if step < num_inference_steps}
-        )
-        skipped = max(0.0, 1 - number / num_inference_steps)
-        return Forecast(skipped=dict.fromkeys(stack.denoisers, (skipped, skipped)))
+        """The steps that are skipped: of a budget, how many of them."""
+        computed = self.options.steps
+        if computed is None:
+            skips = evenly(max(0.0, 1 - (self.options.budget or 0) / num_inference_steps))
+            return Forecast(skips=dict.fromkeys(stack.denoisers, skips))
+        return Forecast(skips=dict.fromkeys(stack.denoisers, lambda taken: {*taken} - {*computed}))
 
     @hookimpl
     def run_started(self, run: Run) -> None:
