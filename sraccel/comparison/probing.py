@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from sraccel.report.model import Report
 
 STEPS_EACH = 6
-"""Steps that a probe takes of each kind."""
+"""Steps that a probe takes of each kind that computes."""
+SKIPPING = 4
+"""Times as many steps that skip: they are short, so one that is held up would count for much."""
 DESCRIPTION = "probing costs"
 
 
@@ -50,10 +52,14 @@ def probed(
         prepared_by: accelerators that prepare the denoisers.
         kinds: what to measure, as `kinds_by_preparation` orders it.
         brought: the models that accelerators bring, by role.
-        steps_each: how many steps are taken of each kind.
+        steps_each: how many steps are taken of each kind that computes.
         description: what is reported of its progress.
     """
-    schedule = [(kind.denoiser, kind.skipped) for kind in kinds]
+    schedule = [
+        (kind.denoiser, kind.skipped)
+        for kind in kinds
+        for _ in range(SKIPPING if kind.skipped else 1)
+    ]
     preparing = [
         only_preparing(item, stack.hooks) for item in stack.accelerators if item.name in prepared_by
     ]

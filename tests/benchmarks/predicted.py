@@ -64,7 +64,9 @@ def turn(
     pipe: object, recipe: list[dict[str, object]], call: dict[str, int], options: argparse.Namespace
 ) -> tuple[Prediction, Report]:
     """What is predicted, and what is then so."""
-    said = predict(recipe, "demo", device="cpu", rounds=options.rounds, **call)
+    said = predict(
+        recipe, "demo", few_blocks=options.few_blocks, device="cpu", rounds=options.rounds, **call
+    )
     done = sraccel.compare(pipe, recipe, prompt=PROMPT, output_type="latent", **call)
     return said, done.report
 
@@ -97,6 +99,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=1, help="of the measurement, each turn")
+    parser.add_argument("--few-blocks", action="store_true", help="measured, and counted up")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     return parser.parse_args()

@@ -137,9 +137,10 @@ def skipped(report: Report) -> dict[str, list[int]]:
         [{"use": "teacache", "threshold": 0.03}],
         [{"use": "teacache", "threshold": 0.08, "retention": True}],
         [{**SRDIFFUSION, "switch_step": 10}, {"use": "teacache", "threshold": 0.08}],
+        [{**SRDIFFUSION, "switch_step": 10}, {"use": "schedule", "budget": 12}],
     ],
 )
-def test_the_steps_that_teacache_skips_are_those_of_the_run_at_another_size(
+def test_the_steps_that_are_said_to_be_skipped_are_those_of_the_run_at_another_size(
     recipe: list[dict[str, Any]],
 ):
     pipe = load_demo_pipeline()
@@ -149,10 +150,16 @@ def test_the_steps_that_teacache_skips_are_those_of_the_run_at_another_size(
     forecast = decided(*recipe)
     switch = STEPS if forecast.switch is None else forecast.switch
     taken = {"transformer": range(switch), "render": range(switch, STEPS)}
-    assert {role: [*forecast.skips[role](taken[role])] for role in done} == done
-    assert (forecast.reused_by, forecast.level) == ("teacache", "blocks")
-    assert "changes of its calibration's runs (at 64 x 64 x 8)" in forecast.assumed[-1]
+    said = {role: {*forecast.skips[role](taken[role])} - {taken[role][0]} for role in done}
+    assert {role: sorted(steps) for role, steps in said.items()} == done
+    assert forecast.reused_by == recipe[-1]["use"]
     assert not forecast.left_out
+
+
+def test_a_forecast_says_at_which_size_its_calibration_was_made():
+    found = decided({"use": "teacache", "threshold": 0.08})
+    assert found.level == "blocks"
+    assert "changes of its calibration's runs (at 64 x 64 x 8)" in found.assumed[-1]
 
 
 @pytest.mark.parametrize(
