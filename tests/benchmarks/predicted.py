@@ -98,7 +98,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", default=["48x48x11", "80x64x5", "96x96x8"])
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=RECIPES)
     parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=1, help="of the measurement, each turn")
+    parser.add_argument("--rounds", type=int, default=3, help="of the measurement, each turn")
     parser.add_argument("--few-blocks", action="store_true", help="measured, and counted up")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")

@@ -52,7 +52,7 @@ def _published(rule: Rule | None) -> tuple[Skips, str] | None:
     share = published_share(known.model, known.retention, rule.threshold)
     if share is None:
         return None
-    return evenly(share), f"{share:.0%} of them, as its authors' published times imply"
+    return evenly(share), f"{share:.0%} of them, as its authors' times of whole runs imply"
 
 
 def _replayed(rule: Rule | None, steps: int, shift: float | None) -> tuple[Skips, str] | str:
