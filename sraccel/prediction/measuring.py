@@ -98,8 +98,7 @@ def measure(
         kinds: of calls.
         builds: what to build, by name.
         rounds: how often everything is measured.
-        samples: steps of each kind that count in a round; one more goes before them. Of those
-            that skip, there are more.
+        samples: steps of each model that compute and count in a round.
         done: what was measured before; it is not measured again.
         store: is given what is new.
     """
@@ -121,21 +120,25 @@ def measure(
                     prepared_by,
                     of_group,
                     built.brought,
-                    steps_each=1 + samples,
+                    samples=samples,
                     description=f"measuring, round {number + 1} of {rounds}",
                 )
-                measurement = _measurement(report, number, name, prepared_by, 1 + samples)
+                measurement = _measurement(report, number, name, prepared_by)
                 store(measurement)
             found.append(measurement)
     return found
 
 
 def _measurement(
-    report: Report, number: int, build: str, prepared_by: tuple[str, ...], steps_each: int
+    report: Report, number: int, build: str, prepared_by: tuple[str, ...]
 ) -> Measurement:
-    """What counts of a probe: of each kind, its first step is as if nothing were cached yet."""
+    """What counts of a probe: each model's first step is as if nothing were cached yet."""
     first = report.steps[0].calls[0].seconds or 0.0
-    report.steps = [step for step in report.steps if step.index % steps_each]
+    report.steps = [
+        step
+        for before, step in itertools.pairwise(report.steps)
+        if before.denoiser == step.denoiser
+    ]
     costs = Costs()
     costs.take(report, prepared_by)
     for kind in costs.samples:

@@ -70,7 +70,7 @@ def predict(
         few_blocks: build few blocks of each model, and count the others in proportion; None:
             where memory does not hold the whole models.
         rounds: how often everything is measured.
-        samples: steps of each kind of call in a round.
+        samples: steps of each model that compute in a round.
         dtype: of the weights; `auto` is bfloat16 on CUDA and float32 elsewhere.
         device: where to measure; `auto` takes CUDA if there is one.
         progress: called after each step.
