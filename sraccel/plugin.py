@@ -23,7 +23,7 @@ from sraccel.loop.column import Column
 from sraccel.loop.denoiser import Contribution, Denoiser, denoisers_in, recognise
 from sraccel.loop.denoiser_adapter import ENCODER, HIDDEN, DenoiserAdapter, argument
 from sraccel.loop.finding import Finding
-from sraccel.loop.forecast import Forecast
+from sraccel.loop.forecast import Forecast, Skips, evenly
 from sraccel.loop.history import Computed, History
 from sraccel.loop.hookspecs import hookimpl
 from sraccel.loop.intercept import Interception
@@ -98,6 +98,7 @@ __all__ = [
     "Sampling",
     "Scope",
     "Score",
+    "Skips",
     "SraccelError",
     "Stack",
     "Step",
@@ -117,6 +118,7 @@ __all__ = [
     "defaults_of",
     "denoisers_in",
     "did_you_mean",
+    "evenly",
     "first_position",
     "flow_shift",
     "hookimpl",

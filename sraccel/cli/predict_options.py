@@ -55,7 +55,7 @@ class PredictOptions:
         ] = None,
         rounds: Annotated[int, typer.Option(min=1, help="How often everything is measured.")] = 3,
         samples: Annotated[
-            int, typer.Option(min=1, help="Steps of each kind of call in a round.")
+            int, typer.Option(min=1, help="Steps of each model that compute, in a round.")
         ] = 4,
         dtype: Annotated[DType, typer.Option(help="Precision of the weights.")] = "auto",
         device: Annotated[Device, typer.Option(help="Where to measure.")] = "auto",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -116,19 +117,8 @@ def _in_order(kind: Kind) -> tuple[str, str, tuple[str, ...], tuple[tuple[str, f
     return kind.denoiser, kind.skipped or "", kind.prepared_by, kind.shares
 
 
-Wanted = tuple[str, str | None]
-"""(role of a denoiser, what is skipped: `call`, `blocks` or None)"""
-
-
 def kinds_by_preparation(kinds: Iterable[Kind]) -> Iterator[tuple[tuple[str, ...], list[Kind]]]:
     """Kinds that one probe run can measure together."""
-    groups: dict[tuple[str, ...], dict[Wanted, Kind]] = defaultdict(dict)
-    for kind in kinds:
-        groups[kind.prepared_by].setdefault((kind.denoiser, kind.skipped), kind)
-    for prepared_by, found in sorted(groups.items()):
-        # What was computed comes first, so that there is something to reuse.
-        yield prepared_by, [found[wanted] for wanted in sorted(found, key=_computed_first)]
-
-
-def _computed_first(wanted: Wanted) -> tuple[str, str]:
-    return wanted[0], wanted[1] or ""
+    in_order = sorted(kinds, key=lambda kind: (kind.prepared_by, kind.denoiser, kind.skipped or ""))
+    for prepared_by, found in itertools.groupby(in_order, key=lambda kind: kind.prepared_by):
+        yield prepared_by, [*found]

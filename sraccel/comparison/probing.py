@@ -2,7 +2,8 @@
 
 A prediction from the accelerated run's own timings would be circular. So costs come from the bare
 run and from probes: the same pipeline call with few steps, in which an internal accelerator
-takes every (denoiser, computed or skipped) in turn, under the kernels that the recipe prepares.
+takes one denoiser after the other, computed and skipped by turns, under the kernels that the recipe
+prepares.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sraccel.comparison.costs import Kind, Wanted
+from sraccel.comparison.costs import Kind
 from sraccel.composer import compose
 from sraccel.loop.accelerator import Accelerator
 from sraccel.loop.hooks import LoopHooks
@@ -25,9 +26,15 @@ if TYPE_CHECKING:
     from sraccel.loop.step import Step
     from sraccel.report.model import Report
 
-STEPS_EACH = 6
-"""Steps that a probe takes of each kind."""
+SAMPLES = 3
+"""Steps that compute, of each denoiser, and count."""
+SKIPS = 2
+"""Steps that skip after each of them. They are taken by turns, as in a real run: what a step leaves
+in the processor's caches decides what the next one costs, if that is short."""
 DESCRIPTION = "probing costs"
+
+Wanted = tuple[str, str | None]
+"""(role of a denoiser, what is skipped: `call`, `blocks` or None)"""
 
 
 def probed(
@@ -38,7 +45,7 @@ def probed(
     kinds: Sequence[Kind],
     brought: Mapping[str, Contribution],
     *,
-    steps_each: int = STEPS_EACH,
+    samples: int = SAMPLES,
     description: str = DESCRIPTION,
 ) -> Report:
     """The report of a probe run.
@@ -48,45 +55,47 @@ def probed(
         pipe: the pipeline.
         stack: whose accelerators prepare, and whose rule says what is skipped; it is not attached.
         prepared_by: accelerators that prepare the denoisers.
-        kinds: what to measure, as `kinds_by_preparation` orders it.
+        kinds: what to measure.
         brought: the models that accelerators bring, by role.
-        steps_each: how many steps are taken of each kind.
+        samples: steps that compute, of each denoiser; one more goes before them.
         description: what is reported of its progress.
     """
-    schedule = [(kind.denoiser, kind.skipped) for kind in kinds]
+    schedule = [*schedule_of(kinds, samples)]
     preparing = [
         only_preparing(item, stack.hooks) for item in stack.accelerators if item.name in prepared_by
     ]
     probe = probe_for(schedule, brought, stack.skipping.rule)
-    probe.steps_each = steps_each
     with compose(pipe, [*preparing, probe], adapters=stack.adapters) as probing:
         probing.logs_warnings = False
-        call(description, num_inference_steps=probe.steps)
+        call(description, num_inference_steps=len(schedule))
     return probing.report
 
 
-class Probe(Accelerator):
-    """Takes each (denoiser, what is skipped) in turn, a few steps each.
+def schedule_of(kinds: Sequence[Kind], samples: int) -> Iterator[Wanted]:
+    """The steps of a probe, one denoiser's after the other's.
 
-    Steps of a kind follow each other, as they do in a real run: a model that takes turns with
-    another one finds its weights gone from the processor's caches.
+    A denoiser that takes turns with another one would find its weights gone from the processor's
+    caches; in a real run, it does not.
     """
+    for role in dict.fromkeys(kind.denoiser for kind in kinds):
+        levels = {kind.skipped for kind in kinds if kind.denoiser == role} - {None}
+        skipped = [(role, level) for level in sorted(map(str, levels)) for _ in range(SKIPS)]
+        yield role, None
+        yield from [(role, None), *skipped] * samples
+
+
+class Probe(Accelerator):
+    """Takes a (denoiser, what is skipped) in each step, as a schedule says."""
 
     name = "probe"
-    steps_each = STEPS_EACH
 
     def __init__(self, schedule: Sequence[Wanted], denoisers: Mapping[str, Contribution]) -> None:
         super().__init__(type(self).Options())
         self._schedule = schedule
         self._denoisers = denoisers
 
-    @property
-    def steps(self) -> int:
-        """How many steps it takes."""
-        return len(self._schedule) * self.steps_each
-
     def _kind(self, step_index: int) -> Wanted:
-        return self._schedule[min(step_index // self.steps_each, len(self._schedule) - 1)]
+        return self._schedule[min(step_index, len(self._schedule) - 1)]
 
     @hookimpl
     def contribute_denoisers(self) -> Mapping[str, Contribution]:

@@ -121,9 +121,11 @@ class _Run:
         }
 
     def build(self, blocks: Any) -> Built:
-        """A pipeline; the first one is there already."""
+        """A pipeline; the first one may be there already."""
         first, self._first = self._first, None
-        return first or self._place.build(self.whole, blocks)
+        if first is not None and blocks is next(iter(self.builds.values())):
+            return first
+        return self._place.build(self.whole, blocks)
 
     def kinds(self) -> set[Kind]:
         """All kinds of call that any subset makes."""

@@ -1,4 +1,4 @@
-"""What a run would decide: when it switches models, and what share of the steps it skips."""
+"""What a run would decide: when it switches models, and which steps it skips."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal
 
 from sraccel.check.third_party import asked
 from sraccel.loop.denoiser import denoiser_of
+from sraccel.loop.forecast import evenly
 from sraccel.prediction.switches import UsualSwitch, usual_switch
 from sraccel.report.words import share as percent
 
 if TYPE_CHECKING:
     from sraccel.loop.accelerator import Accelerator
-    from sraccel.loop.forecast import Forecast, Range
+    from sraccel.loop.forecast import Forecast, Range, Skips
     from sraccel.loop.stack import Stack
 
 Level = Literal["call", "blocks"]
@@ -44,7 +45,7 @@ class Decisions:
         role: of that model.
         chosen_by: the accelerator that switches.
         switch_range: the earliest and the latest it may come, where that is not known.
-        skipped: share of a denoiser's steps that is skipped, by role.
+        skips: which of a denoiser's steps are skipped, by role.
         level: what of a step is skipped.
         reused_by: the accelerator that skips.
         assumed: what this rests on, in words.
@@ -56,7 +57,7 @@ class Decisions:
     role: str = ""
     chosen_by: str = ""
     switch_range: tuple[int, int] | None = None
-    skipped: dict[str, float] = field(default_factory=dict)
+    skips: dict[str, Skips] = field(default_factory=dict)
     level: Level = "blocks"
     reused_by: str = ""
     assumed: list[str] = field(default_factory=list)
@@ -98,7 +99,7 @@ def _is_measured(hooks: Sequence[str]) -> bool:
 def _forecast(accelerator: Accelerator, stack: Stack, steps: int) -> Forecast | None:
     with asked(accelerator.name, "forecast"):
         forecast = accelerator.forecast(stack, steps)
-        for role in forecast.taken if forecast is not None else ():
+        for role in (*forecast.taken, *forecast.skips) if forecast is not None else ():
             denoiser_of(stack.denoisers, role, asked_by=accelerator.name)
     return forecast
 
@@ -160,20 +161,19 @@ def _take_skips(
 ) -> None:
     found.reused_by = accelerator.name
     found.level = _level(accelerator, hooks)
-    said = dict(forecast.skipped) if forecast is not None else {}
     everywhere = given.skipped.get("")
-    for role in stack.denoisers:
-        told = given.skipped.get(role, everywhere)
-        if told is not None:
-            found.skipped[role] = told
-        elif role in said:
-            found.skipped[role] = sum(said[role]) / 2
-    if given.skipped:
-        shares = ", ".join(f"{percent(part)} of {role}" for role, part in found.skipped.items())
-        found.assumed.append(f"{accelerator.name} skips {shares} ({given.source})")
-    elif forecast is not None and forecast.assumes:
+    told = {role: given.skipped.get(role, everywhere) for role in stack.denoisers}
+    shares = {role: share for role, share in told.items() if share is not None}
+    found.skips = {
+        **(forecast.skips if forecast is not None else {}),
+        **{role: evenly(share) for role, share in shares.items()},
+    }
+    if shares:
+        words = ", ".join(f"{percent(share)} of {role}" for role, share in shares.items())
+        found.assumed.append(f"{accelerator.name} skips {words} ({given.source})")
+    if forecast is not None and forecast.assumes and shares.keys() != found.skips.keys():
         found.assumed.append(forecast.assumes)
-    missing = [role for role in stack.denoisers if role not in found.skipped]
+    missing = [role for role in stack.denoisers if role not in found.skips]
     if forecast is None or (forecast.unknown and missing and not given.skipped):
         found.left_out.append(
             forecast.unknown if forecast is not None else f"what {accelerator.name} skips"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -89,27 +90,29 @@ def measure(
 ) -> list[Measurement]:
     """Measure each kind of call, in rounds, so that what slows the machine down slows down all.
 
+    In a round everything is built anew, where several builds are compared.
+
     Args:
         build: makes a pipeline.
         stack: whose accelerators prepare.
         kinds: of calls.
         builds: what to build, by name.
         rounds: how often everything is measured.
-        samples: steps of each kind that count in a round; one more goes before them.
+        samples: steps of each model that compute and count in a round.
         done: what was measured before; it is not measured again.
         store: is given what is new.
     """
-    groups = list(kinds_by_preparation(kinds))
     known = {one.key: one for one in done}
     found = []
-    for name, blocks in builds.items():
-        wanted = [(number, *group) for number in range(rounds) for group in groups]
-        missing = [one for one in wanted if (one[0], name, one[1]) not in known]
-        built = build(blocks) if missing else None
-        for number, prepared_by, of_group in wanted:
+    standing: tuple[str, Built] | None = None
+    for number, name in itertools.product(range(rounds), builds):
+        for prepared_by, of_group in kinds_by_preparation(kinds):
             measurement = known.get((number, name, prepared_by))
             if measurement is None:
-                assert built is not None
+                if standing is None or standing[0] != name:
+                    standing = None  # frees it before the next one is built
+                    standing = name, build(builds[name])
+                built = standing[1]
                 report = probed(
                     built.call,
                     built.pipe,
@@ -117,22 +120,25 @@ def measure(
                     prepared_by,
                     of_group,
                     built.brought,
-                    steps_each=1 + samples,
+                    samples=samples,
                     description=f"measuring, round {number + 1} of {rounds}",
                 )
-                measurement = _measurement(report, number, name, prepared_by, 1 + samples)
+                measurement = _measurement(report, number, name, prepared_by)
                 store(measurement)
             found.append(measurement)
-        del built  # before the next one is built
     return found
 
 
 def _measurement(
-    report: Report, number: int, build: str, prepared_by: tuple[str, ...], steps_each: int
+    report: Report, number: int, build: str, prepared_by: tuple[str, ...]
 ) -> Measurement:
-    """What counts of a probe: of each kind, its first step is as if nothing were cached yet."""
+    """What counts of a probe: each model's first step is as if nothing were cached yet."""
     first = report.steps[0].calls[0].seconds or 0.0
-    report.steps = [step for step in report.steps if step.index % steps_each]
+    report.steps = [
+        step
+        for before, step in itertools.pairwise(report.steps)
+        if before.denoiser == step.denoiser
+    ]
     costs = Costs()
     costs.take(report, prepared_by)
     for kind in costs.samples:
@@ -162,14 +168,20 @@ def costs_of_rounds(measured: Sequence[Measurement], stack: Stack) -> list[Costs
     ]
 
 
-def averaged(costs: Costs) -> Costs:
-    """The mean of each kind alone: a run's seconds are a sum, and on a busy machine medians of
-    short calls, of which few are held up for long, add up to less.
+def averaged(rounds: Sequence[Costs]) -> Costs:
+    """The mean of each kind alone in a round, of the round in the middle.
+
+    The mean: a run's seconds are a sum, and on a busy machine medians of short calls, of which few
+    are held up for long, add up to less. The middle: in one round much else may have run.
     """
-    return Costs(
-        {kind: [mean(values)] for kind, values in costs.samples.items()},
-        {kind: [mean(values)] for kind, values in costs.rests.items()},
-    )
+
+    def usual(of_rounds: Sequence[Mapping[Kind, list[float]]]) -> dict[Kind, list[float]]:
+        kinds = {kind for one in of_rounds for kind in one}
+        return {
+            kind: [median(mean(one[kind]) for one in of_rounds if kind in one)] for kind in kinds
+        }
+
+    return Costs(usual([one.samples for one in rounds]), usual([one.rests for one in rounds]))
 
 
 def mean(values: Sequence[float]) -> float:
@@ -201,7 +213,10 @@ def _of_round(measured: Sequence[Measurement], stack: Stack) -> Costs:
 
 
 def extrapolated(by_build: Mapping[str, Costs], stack: Stack) -> Costs:
-    """Costs of whole models from those of one block of each kind, and of more of one kind."""
+    """Costs of whole models from those of one block of each kind, and of more of one kind.
+
+    What is skipped costs the same, however many blocks there are.
+    """
     one = by_build[ONE]
     found = Costs(rests=dict(one.rests))
     for kind in one.samples:
@@ -209,7 +224,7 @@ def extrapolated(by_build: Mapping[str, Costs], stack: Stack) -> Costs:
             continue
         counts = counts_of(stack.denoisers[kind.denoiser].module)
         once = seconds = mean(one.samples[kind])
-        for key, most in counts.items():
+        for key, most in counts.items() if kind.skipped is None else ():
             grown = mean(by_build[f"{GROWN} of {key}"].samples[kind])
             more = max(0.0, grown - once) / max(min(GROWN, most) - 1, 1)
             seconds += (most - 1) * more

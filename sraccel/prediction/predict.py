@@ -25,7 +25,7 @@ from sraccel.prediction.measuring import (
 )
 from sraccel.prediction.prediction import Count, Factor, Memory, Prediction, Seconds, Speedup
 from sraccel.prediction.recorded import recorded
-from sraccel.prediction.replay import counts, replayed
+from sraccel.prediction.replay import counts, replayed, skipped_shares
 from sraccel.prediction.target import described
 from sraccel.prediction.workbench import ROOM, Workbench, workbench
 from sraccel.recipe.recipe import Recipe
@@ -70,7 +70,7 @@ def predict(
         few_blocks: build few blocks of each model, and count the others in proportion; None:
             where memory does not hold the whole models.
         rounds: how often everything is measured.
-        samples: steps of each kind of call in a round.
+        samples: steps of each model that compute in a round.
         dtype: of the weights; `auto` is bfloat16 on CUDA and float32 elsewhere.
         device: where to measure; `auto` takes CUDA if there is one.
         progress: called after each step.
@@ -126,14 +126,14 @@ def prediction_of(
     """
     report = replayed(asked, stack, decided)
     rounds = costs_of_rounds(measured, stack)
-    measured_costs = pooled(rounds)
-    costs = averaged(measured_costs)
+    measured_costs, costs = pooled(rounds), averaged(rounds)
     report.costs = costs.records()
     attribute(report)
     if report.speedup.predicted is None:
         raise LoopError("the cost of a call was not measured")
+    each = [costs, *(averaged([one]) for one in rounds)]
     bare, accelerated = (
-        [loop_seconds(report, present, one) for one in (costs, *map(averaged, rounds))]
+        [loop_seconds(report, present, one) for one in each]
         for present in ([], report.accelerators)
     )
     memory = memory_of(bench, stack, measured)
@@ -146,17 +146,17 @@ def prediction_of(
         dtype=str(bench.dtype).removeprefix("torch."),
         steps=len(report.steps),
         switch_step=report.switch_step,
-        skipped=decided.skipped,
+        skipped=_skipped(report, decided),
         bare=_seconds(bare),
         accelerated=_seconds(accelerated),
         speedup=_speedup(bare, accelerated, _at_other_switches(asked, stack, decided, costs)),
         factors=_factors(report),
-        counts=_counts(report, measured_costs),
+        counts=_counts(report, costs, measured_costs),
         once=median(one.first_seconds for one in measured if one.round == 0),
         memory=memory,
         blocks=_build(measured),
         costs=measured_costs.records(),
-        measured=_measured(measured_costs, len(rounds)),
+        measured=_measured(costs, measured_costs, len(rounds)),
         assumed=[*filter(None, decided.assumed), *_assumed(stack, measured)],
         left_out=[*decided.left_out, ALWAYS_LEFT_OUT],
         warnings=_warnings(bench, memory, measured),
@@ -165,8 +165,14 @@ def prediction_of(
     )
 
 
+def _skipped(report: Report, decided: Decisions) -> dict[str, float]:
+    """The shares of the models that are asked about skipping."""
+    shares = skipped_shares(report)
+    return {role: shares[role] for role in decided.skips if role in shares}
+
+
 def _seconds(values: Sequence[float]) -> Seconds:
-    """Of all rounds together, which come first; and the range."""
+    """Of the usual costs, which come first; and the range."""
     return Seconds(value=values[0], low=min(values), high=max(values))
 
 
@@ -206,7 +212,7 @@ def _factors(report: Report) -> list[Factor]:
     ]
 
 
-def _counts(report: Report, costs: Costs) -> list[Count]:
+def _counts(report: Report, costs: Costs, measured: Costs) -> list[Count]:
     """Of the bare run and of the accelerated one."""
     bare, calls = counts(report, []), counts(report, report.accelerators)
     times = steps_left_out(report, [])
@@ -219,22 +225,25 @@ def _counts(report: Report, costs: Costs) -> list[Count]:
             bare_calls=round(times * bare[kind]),
             calls=calls[kind],
             seconds=mean(costs.samples[kind]),
-            samples=len(costs.samples[kind]),
+            samples=len(measured.samples[kind]),
         )
         for kind, words in kinds_in_words({*bare, *calls})
     ]
 
 
-def _measured(costs: Costs, rounds: int) -> list[str]:
-    found = [_cost(words, costs.samples[kind]) for kind, words in kinds_in_words({*costs.samples})]
-    rests = [value for values in costs.rests.values() for value in values]
+def _measured(costs: Costs, measured: Costs, rounds: int) -> list[str]:
+    found = [
+        _cost(words, mean(costs.samples[kind]), measured.samples[kind])
+        for kind, words in kinds_in_words({*costs.samples})
+    ]
+    rests = [value for values in measured.rests.values() for value in values]
     rest = f"the rest of a step (guidance, scheduler): {duration(mean(rests))}"
     return [*found, rest, f"all of it in {counted(rounds, 'round')}"]
 
 
-def _cost(words: str, values: Sequence[float]) -> str:
+def _cost(words: str, usual: float, values: Sequence[float]) -> str:
     spread = f"{duration(min(values))} to {duration(max(values))}"
-    return f"a call of {words}: {duration(mean(values))} ({len(values)} calls, {spread})"
+    return f"a call of {words}: {duration(usual)} ({len(values)} calls, {spread})"
 
 
 def _build(measured: Sequence[Measurement]) -> str:

@@ -70,7 +70,7 @@ class Count(Part):
     prepared_by: list[str]
     bare_calls: int
     calls: int
-    seconds: float = Field(description="Mean of a call.")
+    seconds: float = Field(description="Mean of a call in the middle round.")
     samples: int
 
 

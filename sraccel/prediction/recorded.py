@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sraccel.errors import RecipeError
 from sraccel.files import read_text
 from sraccel.prediction.decisions import Given
+from sraccel.prediction.replay import skipped_shares
 from sraccel.report.model import Report
 from sraccel.study.results import StudyReport
 from sraccel.text import first_complaint
@@ -46,13 +47,7 @@ def recorded(place: Path, accelerators: Sequence[str], steps: int) -> Given:
 
 def of_run(report: Report, steps: int, source: str) -> Given:
     """The switch, and the share of each model's calls that were skipped."""
-    calls = [call for step in report.steps for call in step.calls]
-    roles = dict.fromkeys(call.denoiser for call in calls)
-    shares = {
-        role: sum(call.reused for call in calls if call.denoiser == role)
-        / sum(call.denoiser == role for call in calls)
-        for role in roles
-    }
+    shares = skipped_shares(report)
     return Given(_moved(report.switch_step, len(report.steps), steps), shares, f"as in {source}")
 
 

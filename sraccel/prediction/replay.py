@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sraccel.comparison.prediction import kinds_in
-from sraccel.report.model import AcceleratorRecord, Report
+from sraccel.report.model import AcceleratorRecord, Report, StepRecord
 
 if TYPE_CHECKING:
     from sraccel.comparison.costs import Kind
@@ -51,19 +51,26 @@ def switch_models(report: Report, decisions: Decisions) -> None:
 
 
 def skip_steps(report: Report, decisions: Decisions) -> None:
-    """Skip each model's share of its steps, evenly, and never its first one."""
-    for role, share in decisions.skipped.items():
-        own = [step for step in report.steps if step.calls and step.calls[0].denoiser == role]
-        for position in spread(len(own), round(share * len(own))):
-            for call in own[position].calls:
+    """Skip each model's steps that are said to be skipped, but for its first one."""
+    for role, skips in decisions.skips.items():
+        own = {step.index: step for step in report.steps if _denoiser(step) == role}
+        taken = sorted(own)
+        for index in {*skips(taken)} & {*taken[1:]}:
+            for call in own[index].calls:
                 call.reused, call.reused_by = True, decisions.reused_by
                 call.level = decisions.level
 
 
-def spread(steps: int, skipped: int) -> list[int]:
-    """So many of the steps after the first one, as evenly as can be."""
-    count = min(skipped, max(steps - 1, 0))
-    return [1 + index * (steps - 1) // count for index in range(count)]
+def _denoiser(step: StepRecord) -> str | None:
+    return step.calls[0].denoiser if step.calls else None
+
+
+def skipped_shares(report: Report) -> dict[str, float]:
+    """The share of each denoiser's calls that are skipped, by role."""
+    calls = [call for step in report.steps for call in step.calls]
+    own = Counter(call.denoiser for call in calls)
+    reused = Counter(call.denoiser for call in calls if call.reused)
+    return {role: reused[role] / count for role, count in own.items()}
 
 
 def counts(report: Report, present: Sequence[AcceleratorRecord]) -> Counter[Kind]:

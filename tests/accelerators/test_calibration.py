@@ -255,10 +255,10 @@ def test_the_simulated_rule_is_the_one_that_decides(
 
 
 @pytest.mark.parametrize("retention", [False, True])
-def test_the_table_s_shares_are_those_that_teacache_then_skips(
+def test_the_table_s_shares_and_the_changes_say_what_teacache_then_skips(
     tmp_path: Path, retention: bool
 ) -> None:
-    """Wan's modulated inputs depend on the timestep alone, so the table is exact."""
+    """Wan's modulated inputs depend on the timestep alone, so both are exact."""
     (entry,) = calibrated(tmp_path / "c.json", num_inference_steps=24, retention=retention).entries
     shares = [row.skipped for row in entry.thresholds]
     assert len(shares) >= 4
@@ -276,6 +276,10 @@ def test_the_table_s_shares_are_those_that_teacache_then_skips(
             WAN.generate(pipe, 24)
         calls = [call.reused for step in stack.report.steps for call in step.calls]
         assert sum(calls) / len(calls) == pytest.approx(row.skipped)
+        coefficients = Coefficients(tuple(entry.coefficients), "")
+        rule = Variant(entry.variant).rule(WanAdapter(), coefficients, row.threshold)
+        skipped = [step.index for step in stack.report.steps if step.calls[0].reused]
+        assert [*rule.skipped(entry.changes, range(24), 24)] == skipped
 
 
 def test_the_file_says_how_the_coefficients_came_about(tmp_path: Path) -> None:
@@ -295,6 +299,7 @@ def test_the_file_says_how_the_coefficients_came_about(tmp_path: Path) -> None:
     assert not [key for key in entry.signature if key.startswith("_")]
     assert (entry.prompts, entry.seeds) == (list(PROMPTS), [1, 3])
     assert entry.num_points == 3 * 2 * 2 * (STEPS - 1)
+    assert [change is None for change in entry.changes] == [True, *[False] * (STEPS - 1)]
     assert entry.size == WAN.size
     assert entry.latent_shape == [1, 4, 2, 2, 2]
     assert (entry.guidance_scale, entry.num_inference_steps) == (4.0, [STEPS])

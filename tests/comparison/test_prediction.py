@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sraccel.comparison.costs import Costs, Kind
 from sraccel.comparison.prediction import kinds_needed, predict
+from sraccel.comparison.probing import schedule_of
 from sraccel.report.model import AcceleratorRecord, CallRecord, Report, StepRecord
 
 SAGE, SWITCH, CACHE = "sage", "switch", "cache"
@@ -136,3 +137,10 @@ def test_only_kinds_that_the_replay_asks_for_are_probed() -> None:
         Kind("render", None),
         Kind("render", "blocks"),
     }
+
+
+def test_a_probe_takes_one_model_after_the_other_computed_and_skipped_by_turns() -> None:
+    kinds = [Kind("render", "blocks"), Kind("transformer", None)]
+    turn = [("render", None), ("render", "blocks"), ("render", "blocks")]
+    large = [("transformer", None)] * 3
+    assert [*schedule_of(kinds, 2)] == [("render", None), *turn, *turn, *large]

@@ -26,6 +26,8 @@ from sraccel.loop.stack import Stack
 from sraccel.prediction.decisions import Decisions, Given, decisions_of
 from sraccel.recipe.catalogue import installed
 from sraccel.recipe.recipe import Recipe
+from sraccel.report.model import Report
+from sraccel.report.words import share
 from sraccel.testing import load_demo_pipeline
 
 STEPS = 50
@@ -114,42 +116,70 @@ def test_without_a_scheduler_a_noise_level_may_come_at_any_step():
 
 
 def calibration(path: Path, role: str = "transformer", **changed: Any) -> str:
-    """A file with the demo's coefficients and a table of thresholds."""
+    """A file with the demo's coefficients."""
     entry = CalibrationFile.load(DEMO_WEIGHTS / "teacache.json").models[role]
-    table = [{"threshold": 0.1, "skipped": 0.2}, {"threshold": 0.3, "skipped": 0.6}]
-    facts = {"num_inference_steps": [STEPS], "thresholds": table, **changed}
-    file = CalibrationFile.model_validate({"models": {role: {**entry.model_dump(), **facts}}})
+    file = CalibrationFile.model_validate({"models": {role: {**entry.model_dump(), **changed}}})
     return str(file.save(path / f"{role}.json"))
 
 
-@pytest.mark.parametrize(("threshold", "share"), [(0.1, 0.2), (0.15, 0.3), (0.2, 0.4), (0.3, 0.6)])
-def test_a_calibrations_table_is_interpolated(tmp_path: Path, threshold: float, share: float):
-    item = {"use": "teacache", "threshold": threshold, "coefficients": calibration(tmp_path)}
-    found = decided(item)
-    assert found.skipped == pytest.approx({"transformer": share})
-    assert (found.reused_by, found.level) == ("teacache", "blocks")
-    assert f"teacache skips {share:.0%} of the transformer steps" in found.assumed[0]
-    assert not found.left_out
+def skipped(report: Report) -> dict[str, list[int]]:
+    """The steps that each model skipped in a run, of every branch."""
+    found: dict[str, list[int]] = {step.denoiser: [] for step in report.steps}
+    for step in report.steps:
+        if step.calls[0].reused:
+            found[step.denoiser].append(step.index)
+    return found
 
 
 @pytest.mark.parametrize(
-    ("changed", "threshold", "reason"),
+    "recipe",
     [
-        ({}, 0.05, "the table goes from 0.1 to 0.3"),
-        ({"num_inference_steps": [20]}, 0.2, "the table is of 20 steps"),
-        ({"thresholds": []}, 0.2, "no table of thresholds"),
+        [{"use": "teacache", "threshold": 0.03}],
+        [{"use": "teacache", "threshold": 0.08, "retention": True}],
+        [{**SRDIFFUSION, "switch_step": 10}, {"use": "teacache", "threshold": 0.08}],
+        [{**SRDIFFUSION, "switch_step": 10}, {"use": "schedule", "budget": 12}],
     ],
 )
-def test_what_is_in_no_table_is_left_out_unless_the_user_says_it(
-    tmp_path: Path, changed: dict[str, Any], threshold: float, reason: str
+def test_the_steps_that_are_said_to_be_skipped_are_those_of_the_run_at_another_size(
+    recipe: list[dict[str, Any]],
+):
+    pipe = load_demo_pipeline()
+    with compose(pipe, recipe) as stack:
+        pipe("a red square", height=16, width=32, num_frames=2, output_type="latent")
+    done = skipped(stack.report)
+    forecast = decided(*recipe)
+    switch = STEPS if forecast.switch is None else forecast.switch
+    taken = {"transformer": range(switch), "render": range(switch, STEPS)}
+    said = {role: {*forecast.skips[role](taken[role])} - {taken[role][0]} for role in done}
+    assert {role: sorted(steps) for role, steps in said.items()} == done
+    assert forecast.reused_by == recipe[-1]["use"]
+    assert not forecast.left_out
+
+
+def test_a_forecast_says_at_which_size_its_calibration_was_made():
+    found = decided({"use": "teacache", "threshold": 0.08})
+    assert found.level == "blocks"
+    assert "changes of its calibration's runs (at 64 x 64 x 8)" in found.assumed[-1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"num_inference_steps": [20]}, "the calibration is of 20 steps"),
+        ({"changes": []}, "no changes from step to step"),
+    ],
+)
+def test_what_no_calibration_says_is_left_out_unless_the_user_says_it(
+    tmp_path: Path, changed: dict[str, Any], reason: str
 ):
     file = calibration(tmp_path, **changed)
-    item = {"use": "teacache", "threshold": threshold, "coefficients": file}
+    item = {"use": "teacache", "threshold": 0.2, "coefficients": file}
     found = decided(item)
-    assert not found.skipped
+    assert not found.skips
     assert f"what teacache skips (transformer: {reason}" in found.left_out[0]
     told = decided(item, skipped={"": 0.5})
-    assert told.skipped == {"transformer": 0.5}
+    assert len(told.skips["transformer"](range(STEPS))) == STEPS / 2
+    assert f"teacache skips {share(0.5)} of transformer (given)" in told.assumed
     assert not told.left_out
 
 
@@ -176,12 +206,12 @@ def test_a_cache_that_waits_for_the_switch_skips_none_of_the_sketch(tmp_path: Pa
     }
     cache = {"use": "teacache", "threshold": 0.2, "coefficients": coefficients}
     switch = {**SRDIFFUSION, "switch_step": 20}
-    assert set(decided(switch, {**cache, "start": "after_switch"}).skipped) == {"render"}
+    assert set(decided(switch, {**cache, "start": "after_switch"}).skips) == {"render"}
 
 
-def test_a_schedule_skips_whole_calls_and_says_how_many():
+def test_a_schedule_skips_whole_calls_and_says_which():
     found = decided({"use": "schedule", "steps": [0, 10, 20, 30, 40]})
-    assert found.skipped == pytest.approx({"transformer": 0.9})
+    assert sorted(found.skips["transformer"](range(8, 13))) == [8, 9, 11, 12]
     assert found.level == "call"
 
 

@@ -15,6 +15,7 @@ from sraccel.prediction.measurements_file import NAME
 from sraccel.prediction.predict import predict
 from sraccel.prediction.prediction import Prediction
 from sraccel.prediction.target import check_size
+from sraccel.prediction.workbench import Workbench
 from sraccel.recipe.catalogue import installed
 
 QUICK: dict[str, Any] = {"rounds": 1, "samples": 1, "device": "cpu", "num_inference_steps": 10}
@@ -219,6 +220,26 @@ def test_a_bench_has_each_subset_and_goes_on_where_it_stopped(
     text = save_bench_page(found, tmp_path / "bench.html").read_text("utf-8")
     assert "srdiffusion + teacache" in text
     assert "What this rests on" in text
+
+
+def test_a_bench_of_few_blocks_goes_on_with_the_blocks_that_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bench([], "demo", folder=tmp_path, few_blocks=True, **QUICK)
+    file = tmp_path / NAME
+    head, first, second = file.read_text("utf-8").splitlines()
+    file.write_text(f"{head}\n{first}\n", encoding="utf-8")
+    built: list[dict[str, int]] = []
+    build = Workbench.build
+
+    def recorded(self: Workbench, stack: Any, blocks: Any) -> Any:
+        built.append(dict(blocks))
+        return build(self, stack, blocks)
+
+    monkeypatch.setattr(Workbench, "build", recorded)
+    bench([], "demo", folder=tmp_path, few_blocks=True, **QUICK)
+    assert built == [{"num_layers": 1}, {"num_layers": 3}]
+    assert '"3 of num_layers"' in second
 
 
 def test_subsets_of_many_are_singles_pairs_and_all():

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from sraccel.comparison.costs import Costs, Kind
 from sraccel.comparison.prediction import loop_seconds
 from sraccel.errors import RecipeError
+from sraccel.loop.forecast import evenly
 from sraccel.prediction.decisions import Decisions
 from sraccel.prediction.recorded import of_run, recorded
-from sraccel.prediction.replay import counts, skip_steps, spread, switch_models
+from sraccel.prediction.replay import counts, skip_steps, switch_models
 from sraccel.report.model import AcceleratorRecord, CallRecord, Report, StepRecord
 from sraccel.study.results import Analysis, CellResult, StudyReport, Switch
 
@@ -53,7 +54,7 @@ def run_of(steps: int, switch: int | None, shares: dict[str, float]) -> Report:
         switch=switch,
         role="render",
         chosen_by="srdiffusion",
-        skipped=shares,
+        skips={role: evenly(share) for role, share in shares.items()},
         reused_by="teacache",
     )
     report = asked(steps)
@@ -117,7 +118,7 @@ def test_a_studys_cell_gives_its_median_switch_and_share(tmp_path: Path):
 @given(st.integers(1, 200), st.floats(0, 1))
 def test_steps_that_are_skipped_are_so_many_apart_and_never_the_first(steps: int, share: float):
     count = round(share * steps)
-    positions = spread(steps, count)
+    positions = evenly(share)(range(steps))
     assert len(positions) == len(set(positions)) == min(count, steps - 1)
     assert all(0 < position < steps for position in positions)
     gaps = {after - before for before, after in pairwise(positions)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from sraccel.plugin import (
     Tunable,
     Ways,
     budgets_for,
+    evenly,
     hookimpl,
 )
 
@@ -102,29 +104,35 @@ class Schedule(Accelerator):
         """What the calibration warns of."""
         return self._calibrated.outlook(stack) if self._calibrated is not None else ()
 
-    def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast | None:
-        """The share of skipped steps, which is known."""
-        number = self.options.budget or len(
-            {step for step in self.options.steps or () if step < num_inference_steps}
-        )
-        skipped = max(0.0, 1 - number / num_inference_steps)
-        return Forecast(skipped=dict.fromkeys(stack.denoisers, (skipped, skipped)))
+    def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast:
+        """The steps that are skipped; of a budget without noise levels, their share."""
+        try:
+            scheduler = _scheduler_of(stack, num_inference_steps)
+            computed = self._list(scheduler, num_inference_steps)
+        except (ModelError, TypeError, ValueError):  # it takes what only the pipeline's call knows
+            skips = evenly(1 - (self.options.budget or 0) / num_inference_steps)
+            return Forecast(skips=dict.fromkeys(stack.denoisers, skips))
+        if computed is None:
+            return Forecast()
+        return Forecast(skips=dict.fromkeys(stack.denoisers, lambda taken: {*taken} - computed))
 
     @hookimpl
     def run_started(self, run: Run) -> None:
-        self._computed = self._list(run)
+        scheduler = getattr(run.stack.pipeline, "scheduler", None)
+        self._computed = self._list(scheduler, run.num_solver_steps)
         if self._computed is not None:
             run.note(self, computed_steps=sorted(self._computed))
 
-    def _list(self, run: Run) -> frozenset[int] | None:
-        budget, steps = self.options.budget, run.num_solver_steps
+    def _list(self, scheduler: Any, steps: int) -> frozenset[int] | None:
+        """The steps of a run of so many that are computed; None: all of them."""
+        budget = self.options.budget
         if self.options.steps is not None:
             return frozenset(self.options.steps)
         assert budget is not None
         assert self._calibrated is not None
         if budget >= steps:
             return None
-        return frozenset(self._calibrated.positions_on(budget, _sigmas(run)))
+        return frozenset(self._calibrated.positions_on(budget, _sigmas(scheduler, steps)))
 
     @hookimpl
     def skip_call(self, call: Call) -> bool | None:
@@ -140,17 +148,24 @@ class Schedule(Accelerator):
         return call.step.solver_step not in self._computed
 
 
-def _sigmas(run: Run) -> list[float]:
+def _scheduler_of(stack: Stack, steps: int) -> Any:
+    """A copy of the pipeline's scheduler, set to so many steps."""
+    scheduler: Any = copy.deepcopy(getattr(stack.pipeline, "scheduler", None))
+    if scheduler is not None:
+        scheduler.set_timesteps(steps)
+    return scheduler
+
+
+def _sigmas(scheduler: Any, steps: int) -> list[float]:
     """The run's noise levels, in the scheduler's own terms.
 
     Raises:
         ModelError: they are not known.
     """
-    scheduler = getattr(run.stack.pipeline, "scheduler", None)
     sigmas = getattr(scheduler, "sigmas", None)
     if sigmas is None:
         raise ModelError(
             "schedule: a budget needs the noise levels of the run, and this loop's scheduler has "
             "none: give the steps themselves (`steps: [...]`)"
         )
-    return [float(sigma) for sigma in sigmas[: run.num_solver_steps]]
+    return [float(sigma) for sigma in sigmas[:steps]]

@@ -139,13 +139,19 @@ class TeaCache(Accelerator):
             yield Finding("note", f"coefficients for the denoiser {role!r}: {sources}{which}")
 
     def forecast(self, stack: Stack, num_inference_steps: int) -> Forecast:
-        """The share of skipped steps, where a calibration's table says it."""
+        """The steps that are skipped, where a calibration or the published times say so."""
+        if self.options.threshold == 0:
+            return Forecast()
         waits = self.options.start == "after_switch"
         roles = stack.contributions if waits else self._known
-        found = {role: item for role, item in self._known.items() if role in roles}
+        rules = {
+            role: self._rule(stack.denoisers[role], item[0]) if len(item) == 1 else None
+            for role, item in self._known.items()
+            if role in roles
+        }
         scheduler = getattr(stack.pipeline, "scheduler", None)
         shift = flow_shift(getattr(scheduler, "config", {}))
-        return forecast_of(found, self.options.threshold, num_inference_steps, shift)
+        return forecast_of(rules, num_inference_steps, shift)
 
     @hookimpl
     def run_started(self, run: Run) -> None:
@@ -177,9 +183,11 @@ class TeaCache(Accelerator):
         if chosen.caveat:
             run.warn(chosen.caveat)
         run.note(self, **{f"coefficients_{role}": chosen.source})
-        rule = self.variant.rule(call.denoiser.adapter, chosen, self.options.threshold)
-        self._rules[role] = rule
+        rule = self._rules[role] = self._rule(call.denoiser, chosen)
         return rule
+
+    def _rule(self, denoiser: Denoiser, coefficients: Coefficients) -> Rule:
+        return self.variant.rule(denoiser.adapter, coefficients, self.options.threshold)
 
     def _given(self, denoiser: Denoiser, alone: bool) -> list[Coefficients]:
         by_role = self.options.coefficients

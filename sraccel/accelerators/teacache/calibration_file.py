@@ -66,6 +66,8 @@ class CalibrationEntry(_Strict):
             says at the end grows in proportion.
         num_points: pairs of distances that were fitted.
         thresholds: what to expect of some thresholds.
+        changes: distance of the modulated input to the step before, at each step of a run; the
+            mean over the runs. None: no run had a step before.
         scheduler: None: not known.
         num_inference_steps: steps of the runs, each number once.
         prompts: their texts.
@@ -98,6 +100,7 @@ class CalibrationEntry(_Strict):
     x_range: tuple[float, float]
     num_points: int
     thresholds: list[ThresholdRow] = []
+    changes: list[float | None] = []
     scheduler: SchedulerFacts | None = None
     num_inference_steps: list[int] = []
     prompts: list[str] = []

@@ -2,97 +2,79 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sraccel.accelerators.teacache.published_speeds import published_share
-from sraccel.plugin import Forecast, flow_shift, same_shift
+from sraccel.plugin import Forecast, Skips, evenly, flow_shift, same_shift
 
 if TYPE_CHECKING:
-    from sraccel.accelerators.teacache.calibration_file import ThresholdRow
-    from sraccel.accelerators.teacache.coefficients import Coefficients
+    from sraccel.accelerators.teacache.calibration_file import CalibrationEntry
+    from sraccel.accelerators.teacache.rule import Rule
 
 
 def forecast_of(
-    found: Mapping[str, Sequence[Coefficients]],
-    threshold: float,
-    steps: int,
-    shift: float | None = None,
+    rules: Mapping[str, Rule | None], steps: int, shift: float | None = None
 ) -> Forecast:
-    """The shares of skipped steps in a run of so many.
+    """The steps that are skipped in a run of so many.
 
     Args:
-        found: the candidates for each denoiser that may be skipped, by role.
-        threshold: as the option gives it.
+        rules: of each denoiser that may be skipped, by role; None: only the run shows which it is.
         steps: of the run.
         shift: of the run's scheduler; None: not known.
     """
-    if threshold == 0:
-        return Forecast()
-    shares: dict[str, tuple[float, float]] = {}
-    published: list[str] = []
-    sizes: list[str] = []
+    skips: dict[str, Skips] = {}
+    assumes: dict[str, list[str]] = {}
     unknown: dict[str, list[str]] = {}
-    for role, candidates in found.items():
-        share = expected_share(candidates, threshold, steps, shift)
-        if isinstance(share, str):
-            unknown.setdefault(share, []).append(role)
+    for role, rule in rules.items():
+        found = _published(rule) or _replayed(rule, steps, shift)
+        if isinstance(found, str):
+            unknown.setdefault(found, []).append(role)
         else:
-            shares[role] = (share, share)
-            entry = candidates[0].entry
-            published += [role] if entry is None else []
-            sizes += [_size(entry.size)] if entry is not None and entry.size else []
-    reasons = ", ".join(f"{' and '.join(roles)}: {why}" for why, roles in unknown.items())
+            skips[role], source = found
+            assumes.setdefault(source, []).append(role)
     return Forecast(
-        skipped=shares,
-        assumes=_in_words(shares, published, sizes),
-        unknown=f"what teacache skips ({reasons})" if reasons else "",
+        skips=skips,
+        assumes=_in_words(assumes, "teacache skips steps of {}, {}", "; "),
+        unknown=f"what teacache skips ({_in_words(unknown, '{}: {}', ', ')})" if unknown else "",
     )
 
 
-def expected_share(
-    candidates: Sequence[Coefficients], threshold: float, steps: int, shift: float | None = None
-) -> float | str:
-    """Share of a denoiser's steps that is skipped, or why it is not known."""
-    only = candidates[0] if len(candidates) == 1 else None
-    if only is not None and only.model:
-        share = published_share(only.model, only.retention, threshold)
-        if share is not None:
-            return share
-    entry = None if only is None else only.entry
-    if entry is None or not entry.thresholds:
-        return "no table of thresholds, which `sraccel calibrate teacache` makes"
+def _in_words(roles: Mapping[str, Sequence[str]], form: str, between: str) -> str:
+    return between.join(form.format(" and ".join(of), why) for why, of in roles.items())
+
+
+def _published(rule: Rule | None) -> tuple[Skips, str] | None:
+    """A share, where the authors' times imply it."""
+    if rule is None or not rule.coefficients.model:
+        return None
+    known = rule.coefficients
+    share = published_share(known.model, known.retention, rule.threshold)
+    if share is None:
+        return None
+    return evenly(share), f"{share:.0%} of them, as its authors' times of whole runs imply"
+
+
+def _replayed(rule: Rule | None, steps: int, shift: float | None) -> tuple[Skips, str] | str:
+    """The rule on the changes that a calibration recorded; or why that cannot be."""
+    entry = None if rule is None else rule.coefficients.entry
+    if rule is None or entry is None or not entry.changes:
+        return "no changes from step to step, which `sraccel calibrate teacache` records"
     if entry.num_inference_steps != [steps]:
-        numbers = ", ".join(map(str, entry.num_inference_steps)) or "unknown numbers of"
-        return f"the table is of {numbers} steps"
+        return f"the calibration is of {', '.join(map(str, entry.num_inference_steps))} steps"
     made_at = flow_shift(entry.scheduler.config) if entry.scheduler else None
     if shift is not None and made_at is not None and not same_shift(shift, made_at):
-        return f"the table was made at flow shift {made_at:g}, and the scheduler's is {shift:g}"
-    rows = sorted(entry.thresholds, key=lambda row: row.threshold)
-    if not rows[0].threshold <= threshold <= rows[-1].threshold:
-        return f"the table goes from {rows[0].threshold:g} to {rows[-1].threshold:g}"
-    return _interpolated(rows, threshold)
+        return (
+            f"the calibration was made at flow shift {made_at:g}, and the scheduler's is {shift:g}"
+        )
+
+    def skips(taken: Sequence[int]) -> list[int]:
+        changes = [None, *(entry.changes[step] for step in taken[1:])]
+        return [*rule.skipped(changes, taken, steps)]
+
+    return skips, f"by its rule on the changes of its calibration's runs{_size(entry)}"
 
 
-def _interpolated(rows: Sequence[ThresholdRow], threshold: float) -> float:
-    for low, high in itertools.pairwise(rows):
-        if low.threshold <= threshold <= high.threshold and low.threshold < high.threshold:
-            along = (threshold - low.threshold) / (high.threshold - low.threshold)
-            return low.skipped + along * (high.skipped - low.skipped)
-    return rows[0].skipped
-
-
-def _size(size: Mapping[str, int]) -> str:
-    """`64 x 64 x 8`, as the calibration's runs were."""
-    return " x ".join(map(str, size.values()))
-
-
-def _in_words(
-    shares: Mapping[str, tuple[float, float]], published: Sequence[str], sizes: Sequence[str]
-) -> str:
-    listed = ", ".join(f"{share:.0%} of the {role} steps" for role, (share, _) in shares.items())
-    at = f" (at {' and '.join(dict.fromkeys(sizes))})" if sizes else ""
-    sources = [f"as in the calibration's whole runs{at}"] * (len(published) < len(shares))
-    sources += ["as its authors' published times imply"] * bool(published)
-    return f"teacache skips {listed}, {' or '.join(sources)}" if shares else ""
+def _size(entry: CalibrationEntry) -> str:
+    """` (at 64 x 64 x 8)`, as these runs were."""
+    return f" (at {' x '.join(map(str, entry.size.values()))})" if entry.size else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,6 +93,26 @@ class Rule:
         """
         accumulated += self.coefficients(distance)
         return (True, accumulated) if accumulated < self.threshold else (False, 0.0)
+
+    def skipped(
+        self, distances: Sequence[float | None], steps: Sequence[int], num_inference_steps: int
+    ) -> Iterator[int]:
+        """The steps that it skips of those that a denoiser takes in a row.
+
+        Args:
+            distances: of the modulated input at each of these steps to the one before, skipped or
+                not; None: there was none.
+            steps: their indices.
+            num_inference_steps: of the run.
+        """
+        accumulated = 0.0
+        for distance, step in zip(distances, steps, strict=True):
+            if distance is None or self.forced(step, num_inference_steps):
+                accumulated = 0.0
+                continue
+            skip, accumulated = self.advance(accumulated, distance)
+            if skip:
+                yield step
 
 
 @dataclass

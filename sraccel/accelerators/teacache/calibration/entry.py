@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,6 +71,11 @@ def entry_of(
         x_range=(float(points.x.min()), float(points.x.max())),
         num_points=len(points.x),
         thresholds=_thresholds(denoiser, variant, records, found),
+        changes=changes_of(
+            [series for record in records for series in _series(record, denoiser.role)],
+            str(variant.modulated_input(denoiser.adapter)),
+            made.num_inference_steps,
+        ),
         warnings=warnings_of(found, points),
         scheduler=made.scheduler,
         num_inference_steps=[made.num_inference_steps],
@@ -110,6 +116,17 @@ def points_of(records: Sequence[FullRun], role: str, name: str) -> Points:
     ]
     table = np.array(rows, dtype=np.float64).reshape(-1, 3)
     return Points(table[:, 0], table[:, 1], table[:, 2].astype(np.int64))
+
+
+def changes_of(series: Sequence[Series], name: str, steps: int) -> list[float | None]:
+    """The mean distance of a modulated input to the step before, for each of so many steps."""
+    found: dict[int, list[float]] = defaultdict(list)
+    for one in series:
+        for step, distance in zip(one.steps, one.inputs[name], strict=True):
+            if distance is not None:
+                found[step].append(distance)
+    means = {step: sum(values) / len(values) for step, values in found.items()}
+    return [means.get(step) for step in range(steps)]
 
 
 def _thresholds(

@@ -186,15 +186,8 @@ class Branch:
 
 
 def count_skipped(rule: Rule, run: Branch) -> int:
-    """Steps that the rule skips. A distance counts at every step, skipped or not."""
-    accumulated, skipped = 0.0, 0
-    for distance, step in zip(run.distances, run.steps, strict=True):
-        if distance is None or rule.forced(step, run.num_inference_steps):
-            accumulated = 0.0
-            continue
-        skip, accumulated = rule.advance(accumulated, distance)
-        skipped += skip
-    return skipped
+    """Steps that the rule skips."""
+    return sum(1 for _ in rule.skipped(run.distances, run.steps, run.num_inference_steps))
 
 
 def skipped_share(rule: Rule, runs: Sequence[Branch]) -> float:
