@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sraccel.comparison.comparison import Comparison
-from sraccel.comparison.costs import Costs, Kind, kinds_by_preparation
+from sraccel.comparison.costs import Costs, kinds_by_preparation
 from sraccel.comparison.derived import derive, nearest_to_median
 from sraccel.comparison.prediction import kinds_needed
-from sraccel.comparison.probing import probed
+from sraccel.comparison.probing import probed, staying, warm_up_brought
 from sraccel.comparison.purity import Weights
 from sraccel.comparison.quality import quality_of
 from sraccel.comparison.rival import affordable_steps, placed, rival_recipe
@@ -23,7 +23,6 @@ from sraccel.report.model import Report, RivalRecord, Timing
 from sraccel.video.frames import frames_of
 
 if TYPE_CHECKING:
-    from sraccel.loop.denoiser import Contribution
     from sraccel.loop.denoiser_adapter import DenoiserAdapter
 
 Keep = Callable[[str, Any, Report], object]
@@ -105,29 +104,8 @@ class PairedRuns:
             with warmed:
                 self.call(WARMING_UP, num_inference_steps=steps)
         if any(item.makes_claim("compilation") for item in self.stack.accelerators):
-            self._compile_brought(steps)
+            warm_up_brought(self.call, self.pipe, self.stack, steps, WARMING_UP)
         self.stack.logs_warnings = True
-
-    def _compile_brought(self, steps: int) -> None:
-        """A few steps of the models that take over too late for a warm-up of the recipe itself."""
-        brought = self._staying
-        preparing = self.stack.hooks.who("prepare_denoiser")
-        kinds = [Kind(role, None) for role in brought]
-        if kinds:
-            probed(
-                *(self.call, self.pipe, self.stack, preparing, kinds, brought),
-                steps_each=steps,
-                description=WARMING_UP,
-            )
-
-    @property
-    def _staying(self) -> dict[str, Contribution]:
-        """The models that accelerators bring, but for those that come and go.
-
-        These may not fit beside the others.
-        """
-        brought = self.stack.contributions.items()
-        return {role: item for role, item in brought if item.placement is None}
 
     def run_pair(self, repeat: int, repeats: int) -> None:
         """One bare and one accelerated run; every other pair the other way round."""
@@ -169,7 +147,7 @@ class PairedRuns:
     def probe(self) -> None:
         """Measure the kinds of call that the bare run did not have."""
         needed = kinds_needed(self.accelerated[-1]) - self.costs.samples.keys()
-        brought = self._staying  # costs of the others are estimates
+        brought = staying(self.stack)  # costs of the others are estimates
         moving = self.stack.contributions.keys() - brought.keys()
         needed = {kind for kind in needed if kind.denoiser not in moving}
         for prepared_by, kinds in kinds_by_preparation(needed):

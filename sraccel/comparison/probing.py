@@ -71,6 +71,35 @@ def probed(
     return probing.report
 
 
+def warm_up_brought(call: TimedCall, pipe: Any, stack: Stack, steps: int, description: str) -> None:
+    """A few steps of the models that accelerators bring: a short run does not reach a switch.
+
+    Args:
+        call: of the pipeline.
+        pipe: the pipeline.
+        stack: whose accelerators bring and prepare; it is not attached.
+        steps: of each model.
+        description: what is reported of its progress.
+    """
+    brought = staying(stack)
+    if brought:
+        probed(
+            *(call, pipe, stack, stack.hooks.who("prepare_denoiser")),
+            *([Kind(role, None) for role in brought], brought),
+            samples=steps - 1,
+            description=description,
+        )
+
+
+def staying(stack: Stack) -> dict[str, Contribution]:
+    """The models that accelerators bring, but for those that come and go.
+
+    These may not fit beside the others.
+    """
+    brought = stack.contributions.items()
+    return {role: item for role, item in brought if item.placement is None}
+
+
 def schedule_of(kinds: Sequence[Kind], samples: int) -> Iterator[Wanted]:
     """The steps of a probe, one denoiser's after the other's.
 

@@ -63,6 +63,11 @@ class Decisions:
     assumed: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
+    def skipped(self, role: str, taken: Sequence[int]) -> set[int]:
+        """Those of the steps that a denoiser takes that are skipped; never its first one."""
+        skips = self.skips.get(role)
+        return set() if skips is None else {*skips(taken)} & {*taken[1:]}
+
 
 def decisions_of(stack: Stack, model: str, steps: int, given: Given) -> Decisions:
     """Ask the accelerators of a stack, whose models may be without weights.

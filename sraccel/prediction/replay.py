@@ -51,11 +51,10 @@ def switch_models(report: Report, decisions: Decisions) -> None:
 
 
 def skip_steps(report: Report, decisions: Decisions) -> None:
-    """Skip each model's steps that are said to be skipped, but for its first one."""
-    for role, skips in decisions.skips.items():
+    """Skip each model's steps that are said to be skipped."""
+    for role in decisions.skips:
         own = {step.index: step for step in report.steps if _denoiser(step) == role}
-        taken = sorted(own)
-        for index in {*skips(taken)} & {*taken[1:]}:
+        for index in decisions.skipped(role, sorted(own)):
             for call in own[index].calls:
                 call.reused, call.reused_by = True, decisions.reused_by
                 call.level = decisions.level

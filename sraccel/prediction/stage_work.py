@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sraccel.check.pipeline_outline import outline_of
@@ -43,14 +43,17 @@ def stage_work(recipe: Recipe, model: str, call: Mapping[str, Any]) -> tuple[flo
     decided = decisions_of(stack, model, steps, Given())
     switch = steps if decided.switch is None else decided.switch
     sampling = Sampling.of_call(call)
+
+    def work(roles: Sequence[str], taken: Sequence[int]) -> float:
+        return median(
+            (len(taken) - len(decided.skipped(role, taken)))
+            * _products(stack, stack.denoisers[role], sampling)
+            for role in roles
+        )
+
     own = [role for role in stack.denoisers if role not in stack.contributions]
-    brought = [decided.role] if decided.role else own
-    of_a_step = {
-        role: (1.0 - decided.skipped.get(role, 0.0)) * _products(stack, one, sampling)
-        for role, one in stack.denoisers.items()
-    }
-    before = switch * median(of_a_step[role] for role in own)
-    after = (steps - switch) * median(of_a_step[role] for role in brought)
+    before = work(own, range(switch))
+    after = work([decided.role] if decided.role else own, range(switch, steps))
     return before / (before + after), after / (before + after)
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from sraccel.comparison.paired_runs import finished
-from sraccel.comparison.probing import Probe
+from sraccel.comparison.probing import warm_up_brought
 from sraccel.comparison.timed_call import TimedCall
 from sraccel.composer import compose
 from sraccel.errors import ModelError, PluginError
@@ -65,13 +65,6 @@ Take = Callable[[Wanted, "FinishedRun | str"], object]
 
 Again = Callable[[Wanted, Iterator[Wanted]], Iterator[Wanted]]
 """Called as `again(wanted, block)`: what is missing of a block whose device is lost."""
-
-
-class WarmUp(Probe):
-    """Takes each of the models that accelerators bring for a few steps."""
-
-    name = "warm-up"
-    steps_each = WARM_UP_STEPS
 
 
 @dataclass
@@ -180,25 +173,8 @@ class CellRunner:
         timed = [step.seconds for step in report.steps if step.seconds is not None]
         self.warm_step_seconds[name] = median(timed[1:] or timed)
         self.warm_rest_seconds[name] = max(seconds - sum(timed), 0.0)
-        self._warm_up_brought(stack, block)
-
-    def _warm_up_brought(self, stack: Stack, block: Block) -> None:
-        """The denoisers that accelerators bring: a few steps do not reach a switch.
-
-        (Not those that come and go: there may be no room for them beside the others.)
-        """
-        brought = {
-            role: item for role, item in stack.contributions.items() if item.placement is None
-        }
-        if not brought:
-            return
-        names = stack.hooks.who("prepare_denoiser")
-        preparing = [item for item in stack.accelerators if item.name in names]
-        warm_up = WarmUp([(role, None) for role in brought], brought)
-        everything = [*preparing, warm_up]
-        with compose(self.pipe, everything, adapters=self.adapters) as warmed:
-            warmed.logs_warnings = False
-            self._pipeline_call(block, None)("warming up", num_inference_steps=warm_up.steps)
+        call = self._pipeline_call(block, None)
+        warm_up_brought(call, self.pipe, stack, WARM_UP_STEPS, "warming up")
 
     def steps(self, cell: Cell) -> int:
         """Denoising steps of a cell."""
