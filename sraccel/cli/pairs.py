@@ -61,11 +61,11 @@ def _print_table(found: Sequence[KnownPair]) -> None:
     console = Console(highlight=False)
     rows = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     rows.add_column("sketch, and render", no_wrap=True)  # a name is for copying
-    for heading in ("family", "hand-off", "evidence"):
+    for heading in ("family, hand-off", "evidence"):
         rows.add_column(heading)
     for pair in found:
         models = Text(pair.sketch, style="bold").append(f"\n{pair.render}", "not bold")
-        rows.add_row(models, pair.family, pair.handoff, pair.evidence)
+        rows.add_row(models, f"{pair.family}\n{pair.handoff}", pair.evidence)
         rows.add_section()
     console.print(rows)
     _print_words(console, "\nevidence", EVIDENCE, {pair.evidence for pair in found})

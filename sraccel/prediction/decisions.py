@@ -66,7 +66,7 @@ class Decisions:
     def skipped(self, role: str, taken: Sequence[int]) -> set[int]:
         """Those of the steps that a denoiser takes that are skipped; never its first one."""
         skips = self.skips.get(role)
-        return set() if skips is None else {*skips(taken)} & {*taken[1:]}
+        return {*skips(taken)} & {*taken[1:]} if skips is not None and taken else set()
 
 
 def decisions_of(stack: Stack, model: str, steps: int, given: Given) -> Decisions:

@@ -48,6 +48,10 @@ CONFIGURATIONS: dict[str, tuple[str, dict[str, Any]]] = {
         {**COGVIDEOX_1_5, "in_channels": 32, "ofs_embed_dim": 512},
     ),
     "HunyuanVideo": ("HunyuanVideoTransformer3DModel", {}),
+    "FramePack": (
+        "HunyuanVideoFramepackTransformer3DModel",
+        {"has_image_proj": True, "has_clean_x_embedder": True},
+    ),
     "Flux.1 dev": ("FluxTransformer2DModel", {"guidance_embeds": True}),
     "Mochi": ("MochiTransformer3DModel", {}),
     "LTX-Video 2B": ("LTXVideoTransformer3DModel", {}),

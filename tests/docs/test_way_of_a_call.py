@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "explanation" / "how-it-works.md").read_text(encoding="utf-8")
 STATIONS = re.findall(r"^\| (\d+) \| `([\w/]+\.py)` \| `([\w.]+)` \|", PAGE, re.MULTILINE)
 FILES = [path for _, path, _ in STATIONS]
-TOOLS = set(re.findall(r"`(sraccel/(?:loop|noise)/\w+\.py)`", PAGE)) - set(FILES)
+TOOLS = set(re.findall(r"`(sraccel/(?:loop|noise)/(?:seams/)?\w+\.py)`", PAGE)) - set(FILES)
 OWN = {ROOT / "sraccel" / room for room in ("accelerators", "denoisers")}
 """Of the accelerators and the families, which say themselves what they do."""
 
