@@ -54,7 +54,7 @@ class Kandinsky5Adapter(DenoiserAdapter):
         return tensor
 
     def interface(self, module: nn.Module) -> Mapping[str, object]:
-        """Those, and all channels that go in and come out."""
+        """The shared configuration, and all channels that go in and come out."""
         config = cast(Any, module).config
         given = config["in_visual_dim"] + 1 if config["visual_cond"] else 0
         return {

@@ -360,20 +360,6 @@ def test_wans_retention_variant_is_decided_by_what_the_first_block_gets(
     assert all(seen is given for seen, given in zip(accelerator.seen, expected, strict=True))
 
 
-def test_a_kandinsky_model_gets_of_sparse_attention_what_is_its_own():
-    sparse = {"attention_type": "nabla", "attention_P": 0.7}
-    dense_model, sparse_model = KANDINSKY5.render(), KANDINSKY5.render(**sparse)
-    adapter = adapter_of(dense_model)
-    given = {"sparse_params": {"P": 0.9, "to_fractal": True}}
-    assert adapter.sibling_arguments(dense_model, given) == {"sparse_params": None}
-    taken = adapter.sibling_arguments(sparse_model, given)
-    assert taken == {"sparse_params": {"P": 0.7, "to_fractal": True}}
-    assert adapter.sibling_arguments(sparse_model, {"sparse_params": None})
-    with pytest.raises(ModelError, match="sparse attention"):
-        sraccel.compose(KANDINSKY5.pipeline(), switching(sparse_model))
-    adapter.check_sibling(sparse_model, dense_model)
-
-
 @pytest.mark.parametrize("tiny", [KANDINSKY5, LTX2, SANA_VIDEO], ids=str)
 def test_a_run_after_a_failed_one_is_as_the_first(tiny: TinyFamily):
     pipe = tiny.pipeline()
