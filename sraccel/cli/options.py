@@ -63,7 +63,8 @@ Workers = Annotated[
         "--workers",
         metavar="auto|sketch=N,render=N",
         help="With --executor ray: how many hold the large model, and how many the small one. "
-        "Default: auto, a worker for each device, shared out as the first prompt's times say.",
+        "Default: auto, a worker for each device, shared out as the first prompt's "
+        "times say; of few prompts, as a forecast does.",
     ),
 ]
 UntilSwitch = Annotated[
