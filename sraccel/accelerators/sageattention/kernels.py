@@ -145,13 +145,13 @@ def _fails(kernel: Kernel) -> str | None:
         with torch.no_grad():
             out = kernel.attend(call).float()
             exact = torch.nn.functional.scaled_dot_product_attention(*x.float())
-            error = float((out - exact).norm() / exact.norm())
+            off = float((out - exact).norm() / exact.norm())
     except Exception as error:  # compilers and drivers raise many kinds
         return f"it fails on this GPU: {_short(error)}"
-    if not math.isfinite(error):
+    if not math.isfinite(off):
         return "it gives non-finite numbers on this GPU"
-    if error > LARGEST_ERROR:
-        return f"it is wrong on this GPU: off by {error:.0%} from exact attention"
+    if off > LARGEST_ERROR:
+        return f"it is wrong on this GPU: off by {off:.0%} from exact attention"
     return None
 
 
