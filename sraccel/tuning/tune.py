@@ -25,7 +25,7 @@ from sraccel.tuning.outcome import Cliff, Measured, Outcome, TriedPoint
 from sraccel.tuning.prepared import Prepared, call_of, prepare
 from sraccel.tuning.search import FEW, Search, optuna
 from sraccel.tuning.store import TuningStore
-from sraccel.tuning.verdict import verdict_of
+from sraccel.tuning.verdict import rival_ahead, verdict_of
 from sraccel.tuning.wanted import Wanted
 from sraccel.tuning.watcher import Watcher
 from sraccel.tuning.writing import write
@@ -190,6 +190,7 @@ class Tuning:
         rivals = self._rivals(self.search.front(self.wanted.points))
         others = [shipped_one, *(self.confirming.measured(r, r.label, None) for r in rivals)]
         best = tuned[0] if tuned else None
+        points = [*tuned, *(one for one in others if one is not None)]
         verdict, said = verdict_of(self.confirming, best, shipped_one)
         study = self.prepared.header.study
         return Outcome(
@@ -199,7 +200,7 @@ class Tuning:
             verdict=verdict,
             said=said,
             best=best.name if best is not None else None,
-            points=[*tuned, *(one for one in others if one is not None)],
+            points=points,
             tried=list(self._tried()),
             searched=self.space.tuned,
             left_out=dict(self.space.left_out),
@@ -213,14 +214,16 @@ class Tuning:
             models=study.models,
             versions=study.versions,
             environment=study.environment,
-            warnings=self._warnings(best),
+            warnings=list(self._warnings(best, points)),
         )
 
-    def _warnings(self, best: Measured | None) -> list[str]:
-        if best is None or best.meets:
-            return []
-        limit = "" if self.wanted.memory is None else f" within {self.wanted.memory / 1e9:.3g} GB"
-        return [f"nothing that was tried has {self.wanted.goal}{limit} on held-out prompts"]
+    def _warnings(self, best: Measured | None, points: Sequence[Measured]) -> Iterator[str]:
+        if best is not None and not best.meets:
+            memory = self.wanted.memory
+            limit = "" if memory is None else f" within {memory / 1e9:.3g} GB"
+            yield f"nothing that was tried has {self.wanted.goal}{limit} on held-out prompts"
+        if ahead := rival_ahead(best, points):
+            yield ahead
 
     def _tried(self) -> Iterator[TriedPoint]:
         for key, candidate in self.search.tried.items():

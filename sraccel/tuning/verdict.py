@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sraccel.study.results import Estimate
 from sraccel.tuning.candidate import Candidate
 from sraccel.tuning.confirming import Confirming
@@ -34,6 +36,18 @@ def verdict_of(
     if faster + better > 0:
         return "tuned", f"{both}: the tuned one is better"
     return "shipped", f"{both}: keep the shipped recipe"
+
+
+def rival_ahead(best: Measured | None, points: Sequence[Measured]) -> str | None:
+    """What fewer steps and nothing else do better than the best point, in a sentence."""
+    rivals = [one for one in points if one.kind == "rival" and one.meets]
+    rival = max(rivals, key=lambda one: one.speedup.value, default=None)
+    if rival is None or best is None:
+        return None
+    if best.meets and rival.speedup.value <= best.speedup.value:
+        return None
+    figures = f"{rival.speedup.value:.2f}x at {rival.quality.value:.4g}"
+    return f"fewer steps alone, {rival.label}, do better than {best.name}: {figures}"
 
 
 def _side(estimate: Estimate, zero: float) -> int:

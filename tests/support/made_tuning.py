@@ -44,8 +44,9 @@ def made_bench(folder: Path, goal: str) -> Iterator[Bench]:
 
 def made(bench: Bench, use: str, seconds: float, quality: float, **more: Any) -> Candidate:
     """A candidate that took so long, of a bare run's 8 seconds, on each prompt."""
+    kind = more.pop("kind", "tuned")
     options = {key: more.pop(key) for key in list(more) if key != "peak_memory"}
-    candidate = Candidate(accelerators=[{"use": use, **options}])
+    candidate = Candidate(accelerators=[{"use": use, **options}], kind=kind)
     for number, prompt in enumerate(PROMPTS):
         figures = {"seconds": seconds, "bare_seconds": 8.0, "quality": quality + 0.01 * number}
         run = {"candidate": candidate.key, "prompt": prompt, "seed": number, "spent": 1.0}

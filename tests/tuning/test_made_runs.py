@@ -12,7 +12,7 @@ from sraccel.tuning.cliffs import Cliffs
 from sraccel.tuning.confirming import Confirming
 from sraccel.tuning.search import Search
 from sraccel.tuning.space import Alternative, Slot, Space
-from sraccel.tuning.verdict import verdict_of
+from sraccel.tuning.verdict import rival_ahead, verdict_of
 
 SPACE = Space(
     (Slot("rule", 0, (Alternative("tea", {"use": "tea"}, {"t": Tunable(0.1, 0.9)}),)),), 50, {}
@@ -47,6 +47,29 @@ def test_a_tuning_says_which_is_better_on_held_out_prompts_the_tuned_or_the_ship
     assert said in words
     assert f"{8 / tuned[0]:.2f}x" in words
     assert f"{8 / shipped[0]:.2f}x" in words
+
+
+@pytest.mark.parametrize(
+    ("tuned", "rival", "ahead"),
+    [
+        ((2.0, 33.0), (1.0, 31.0), True),
+        ((2.0, 33.0), (4.0, 35.0), False),
+        ((2.0, 33.0), (1.0, 25.0), False),
+        ((1.0, 25.0), (2.0, 33.0), True),
+    ],
+)
+def test_where_fewer_steps_alone_do_better_it_says_so(
+    tmp_path: Path, tuned: tuple[float, float], rival: tuple[float, float], ahead: bool
+) -> None:
+    with made_bench(tmp_path, "psnr_db>=30") as bench:
+        confirming = Confirming(bench, PROMPTS, SPACE)
+        best = confirming.measured(made(bench, "tea", *tuned), "tuned-1", None)
+        other = confirming.measured(made(bench, "steps", *rival, kind="rival"), "steps", None)
+    assert best is not None
+    assert other is not None
+    said = rival_ahead(best, [best, other])
+    assert (said is not None) == ahead
+    assert said is None or f"steps, do better than tuned-1: {8 / rival[0]:.2f}x" in said
 
 
 def test_what_needs_too_much_memory_is_on_no_front_and_misses_what_was_asked_for(
