@@ -9,8 +9,8 @@ Range = tuple[float, float]
 """(least, most); the same number twice, where it is known."""
 Skips = Callable[[Sequence[int]], Collection[int]]
 """Given the steps that a denoiser takes (0-based, in order, one at least): those that are skipped.
-Which steps it takes, another accelerator may decide. A first step is never skipped, whatever is said
-of it."""
+Which steps it takes, another accelerator may decide. A first step is never skipped, whatever is
+said of it."""
 
 
 @dataclass(frozen=True)
