@@ -27,16 +27,22 @@ def joined(batch: Any) -> torch.Tensor:
     return torch.stack(tensors) if of_one_size(tensors) else tensors[0]
 
 
-def parted(tensor: torch.Tensor, like: Any) -> Any:
-    """A tensor in the form of the batch whose `joined` it stands in for."""
+def parted(changed: Any, like: Any) -> Any:
+    """Latents in the form of the batch whose `joined` they stand in for.
+
+    Args:
+        changed: one tensor; or a list, which is taken as it is.
+        like: the batch.
+    """
     import torch
 
-    if isinstance(like, torch.Tensor):
-        return tensor
+    if isinstance(like, torch.Tensor) or not isinstance(changed, torch.Tensor):
+        return changed
     noisy = [_noisy(one) for one in like]
-    parts = tensor.unbind() if of_one_size(noisy) else (tensor, *noisy[1:])
-    pairs = zip(parts, like, strict=True)
-    return [part if isinstance(one, torch.Tensor) else [*one[:-1], part] for part, one in pairs]
+    parts = [*changed.unbind()] if of_one_size(noisy) else [changed, *noisy[1:]]
+    if isinstance(like[0], torch.Tensor):
+        return parts
+    return [[*one[:-1], part] for part, one in zip(parts, like, strict=True)]
 
 
 def of_one_size(tensors: Sequence[torch.Tensor]) -> bool:

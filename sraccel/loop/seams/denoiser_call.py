@@ -143,7 +143,7 @@ class DenoiserCallSeam:
         name = self._denoiser.adapter.latents
         if name not in changes:
             return changes
-        return {**changes, name: parted(joined(changes[name]), self._latents(*given))}
+        return {**changes, name: parted(changes[name], self._latents(*given))}
 
     def _latents(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """The noisy latents among the arguments, as the loop passed them."""
