@@ -81,7 +81,8 @@ class PipelineSeam:
         except LoopError:
             self._disturbed = bool(self._state.changed)
             raise
-        self._disturbed = False
+        # Who else is in the pipeline's call by now may have set what this run would go on with.
+        self._disturbed = self._tracker.ownership.others_run()
         self._state.look()
 
     def _check_undisturbed(self) -> None:
