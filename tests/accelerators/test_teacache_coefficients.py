@@ -47,10 +47,6 @@ CONFIGURATIONS: dict[str, tuple[str, dict[str, Any]]] = {
         "CogVideoXTransformer3DModel",
         {**COGVIDEOX_1_5, "in_channels": 32, "ofs_embed_dim": 512},
     ),
-    "FramePack": (
-        "HunyuanVideoFramepackTransformer3DModel",
-        {"has_image_proj": True, "has_clean_x_embedder": True},
-    ),
     "HunyuanVideo": ("HunyuanVideoTransformer3DModel", {}),
     "FramePack": (
         "HunyuanVideoFramepackTransformer3DModel",
