@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import io
 from typing import Any
 
 import pytest
@@ -46,6 +48,19 @@ def test_without_layers_no_bit_changes_and_it_says_so(wan: WanPipeline) -> None:
     with sraccel.compose(wan, [made(smallest=10_000)]) as stack:
         assert torch.equal(wan(**call_arguments(3)).frames, bare)
     assert any("does nothing" in warning for warning in stack.report.warnings)
+
+
+def test_a_copy_or_a_file_that_is_made_meanwhile_is_plain(wan: WanPipeline) -> None:
+    block, kept = wan.transformer.blocks[0], io.BytesIO()
+    given = torch.ones(1, 2, block.attn1.to_q.in_features)
+    expected = block.attn1.to_q(given)
+    with sraccel.compose(wan, [made()]):
+        copied = copy.deepcopy(block)
+        torch.save(block, kept)
+    kept.seek(0)
+    for other in (copied, torch.load(kept, weights_only=False)):
+        assert type(other.attn1.to_q.weight) is torch.nn.Parameter
+        assert torch.equal(other.attn1.to_q(given), expected)
 
 
 def test_weights_are_restored_after_an_error(wan: WanPipeline) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,20 +43,27 @@ class TorchaoInt8(Accelerator):
     @hookimpl
     @contextmanager
     def prepare_denoiser(self, denoiser: Denoiser) -> Iterator[None]:
-        from torchao.quantization import quantize_
-
         layers = list(self._plain_layers(denoiser))
-        before = [(layer, layer.weight, set(vars(layer))) for layer in layers]
+        weights = [layer.weight for layer in layers]
         self._layers[denoiser.role] = len(layers)
         try:
             for layer in layers:
-                quantize_(layer, self._config())
+                self._quantise(layer)
             yield
         finally:
-            for layer, weight, names in before:
+            for layer, weight in zip(layers, weights, strict=True):
                 layer.weight = weight
-                for name in set(vars(layer)) - names:
-                    del vars(layer)[name]
+
+    def _quantise(self, layer: nn.Linear) -> None:
+        """Give a layer an int8 weight, in whose copies and files the layer's own is."""
+        from torchao.quantization import quantize_
+
+        own, before = layer.weight, set(vars(layer))
+        quantize_(layer, self._config())
+        for name in set(vars(layer)) - before:  # how torchao has it shown
+            del vars(layer)[name]
+        layer.weight.__deepcopy__ = lambda memo: copy.deepcopy(own, memo)
+        layer.weight.__reduce_ex__ = own.__reduce_ex__
 
     def _plain_layers(self, denoiser: Denoiser) -> Iterator[nn.Linear]:
         """Linear layers of the blocks whose weights are of the ordinary kind."""
