@@ -58,7 +58,6 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No files of the report, which have tests of their own, and nothing that is for timing."""
     monkeypatch.setattr(measure, "save_report", lambda report, folder: None)
     monkeypatch.setattr(cell_runner, "WARM_UP_STEPS", 1)
-    monkeypatch.setattr(cell_runner.WarmUp, "steps_each", 1)
     monkeypatch.setattr(cell_runner.gc, "collect", lambda: 0)
 
 

@@ -70,7 +70,6 @@ class WarmUp(Probe):
     """Takes each of the models that accelerators bring for a few steps."""
 
     name = "warm-up"
-    steps_each = WARM_UP_STEPS
 
 
 @dataclass
@@ -193,11 +192,11 @@ class CellRunner:
             return
         names = stack.hooks.who("prepare_denoiser")
         preparing = [item for item in stack.accelerators if item.name in names]
-        warm_up = WarmUp([(role, None) for role in brought], brought)
-        everything = [*preparing, warm_up]
+        schedule = [(role, None) for role in brought for _ in range(WARM_UP_STEPS)]
+        everything = [*preparing, WarmUp(schedule, brought)]
         with compose(self.pipe, everything, adapters=self.adapters) as warmed:
             warmed.logs_warnings = False
-            self._pipeline_call(block, None)("warming up", num_inference_steps=warm_up.steps)
+            self._pipeline_call(block, None)("warming up", num_inference_steps=len(schedule))
 
     def steps(self, cell: Cell) -> int:
         """Denoising steps of a cell."""
