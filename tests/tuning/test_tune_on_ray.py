@@ -75,11 +75,11 @@ class Killing(Runs):
 
     def __init__(self, after: int) -> None:
         super().__init__()
-        self._after = after
+        self._kill_at = after
 
     def run(self, label: str, spent: float) -> None:
         super().run(label, spent)
-        if len(self.labels) == self._after:
+        if len(self.labels) == self._kill_at:
             workers().pop().kill()
 
 
