@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ class _Owner:
 class Ownership:
     """Which thread's run it is.
 
-    There is no lock, which Ctrl-C could leave closed. To append to a list is atomic, and of threads
-    that come at the same time the first one in the list is the owner.
+    There is no lock on a run, which Ctrl-C could leave closed. To append to a list is atomic, and of
+    threads that come at the same time the first one in the list is the owner.
     """
 
     def __init__(self, pipeline: Any) -> None:
@@ -64,13 +65,33 @@ class Ownership:
             return False
         if owner.run is not None and owner.run.outcome is None:
             return True
-        return runs(self._pipeline, sys._current_frames().get(owner.thread))
+        return runs(self._pipeline, _frames().get(owner.thread))
 
     def others_run(self) -> bool:
         """Whether another thread is in the middle of the pipeline's call."""
         own = threading.get_ident()
-        frames = sys._current_frames().items()
+        frames = _frames().items()
         return any(runs(self._pipeline, frame) for thread, frame in frames if thread != own)
+
+
+_PAUSED = threading.RLock()
+"""Held while `_frames` has switched garbage collection off, so that it is switched on again."""
+
+
+def _frames() -> dict[int, FrameType]:
+    """What each thread is at.
+
+    Garbage must not be collected meanwhile: before CPython 3.11.9 a `threading.local` among it
+    waits for ever for a lock that the call holds (python/cpython#106883).
+    """
+    with _PAUSED:
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames()
+        finally:
+            if collects:
+                gc.enable()
 
 
 def runs(pipeline: Any, frame: FrameType | None) -> bool:
