@@ -27,8 +27,8 @@ class _Owner:
 class Ownership:
     """Which thread's run it is.
 
-    There is no lock on a run, which Ctrl-C could leave closed. To append to a list is atomic, and of
-    threads that come at the same time the first one in the list is the owner.
+    There is no lock on a run, which Ctrl-C could leave closed. To append to a list is atomic, and
+    of threads that come at the same time the first one in the list is the owner.
     """
 
     def __init__(self, pipeline: Any) -> None:
