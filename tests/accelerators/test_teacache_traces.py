@@ -182,7 +182,7 @@ def test_the_skips_and_latents_are_the_official_rules(tiny: TinyFamily) -> None:
 def test_so_they_are_in_bfloat16_and_without_guidance(tiny: TinyFamily) -> None:
     assert isinstance(tiny.blocks, BlockStack)
     compare(
-        tiny, tiny.blocks.modulated, guidance=1.0, dtype=torch.bfloat16, thresholds=THRESHOLDS[1:3]
+        tiny, tiny.blocks.modulated, guidance=1.0, dtype=torch.bfloat16, thresholds=THRESHOLDS[1:2]
     )
 
 
@@ -191,7 +191,7 @@ def test_so_they_are_in_bfloat16_and_without_guidance(tiny: TinyFamily) -> None:
     "tiny", [tiny for tiny in BLOCK_STACKS if tiny.family in RETENTION], ids=str
 )
 def test_so_they_are_in_the_retention_variant(tiny: TinyFamily, dtype: torch.dtype) -> None:
-    compare(tiny, RETENTION_INPUT, retention=True, dtype=dtype, thresholds=THRESHOLDS[1:3])
+    compare(tiny, RETENTION_INPUT, retention=True, dtype=dtype, thresholds=THRESHOLDS[1:2])
 
 
 CURVED = [0.0, 0.0, 1.0, -0.3, -0.05]
