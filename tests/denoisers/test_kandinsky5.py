@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers.models.attention_dispatch import attention_backend
 from residual_rules import OfficialArithmetic, ReuseFromStep1
 from tiny import KANDINSKY5
 from two_models import Counted, switching
@@ -33,6 +34,7 @@ def test_a_kandinsky_model_gets_of_sparse_attention_what_is_its_own():
 
 
 @pytest.mark.slow
+@attention_backend()  # to set a model's sets the process's, which this restores
 def test_kandinskys_sparse_attention_is_skipped_and_does_not_reach_a_model_without_it():
     def sparse_pipeline() -> Any:
         pipe = tiny.pipeline(
