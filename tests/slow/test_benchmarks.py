@@ -24,9 +24,25 @@ def run(script: str, *arguments: object) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
-def test_a_script_says_how_it_is_run(script: Path) -> None:
-    assert "usage" in run(str(script.relative_to(FOLDER)), "--help")
+HELP_OF_EACH = """
+import os, runpy, sys
+
+for script in sys.argv[1:]:
+    sys.argv, sys.path[0] = [script, "--help"], os.path.dirname(script)
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as ended:
+        assert not ended.code, script
+"""
+
+
+def test_each_script_says_how_it_is_run() -> None:
+    """In one process, which imports torch once."""
+    command = [sys.executable, "-c", HELP_OF_EACH, *map(str, SCRIPTS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for script in SCRIPTS:
+        assert f"usage: {script.name} " in done.stdout
 
 
 @pytest.fixture(scope="module")
