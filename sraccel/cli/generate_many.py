@@ -130,12 +130,7 @@ class Batch:
         from sraccel.batch.stages import work_of
         from sraccel.cluster import cluster
 
-        placed = {
-            "dtype": placing.precision_name(),
-            "device": placing.target(),
-            "offload": placing.offload,
-        }
-        work = work_of(self.model, recipe, recorder, placed)
+        work = work_of(self.model, recipe, recorder, placing.settled())
         with cluster() as joined, PromptProgress(len(jobs)) as bar:
             return Dispatcher(
                 joined,

@@ -56,6 +56,14 @@ class Placing:
         name: DType = str(self.precision()).removeprefix("torch.")  # type: ignore[assignment]
         return name
 
+    def settled(self) -> dict[str, str]:
+        """Arguments of `load_pipeline` without any `auto`, so that every worker loads alike."""
+        return {
+            "dtype": self.precision_name(),
+            "device": self.target(),
+            "offload": self.offload,
+        }
+
 
 placing_options = options_of(Placing, "placing")
 

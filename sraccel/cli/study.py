@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -174,15 +174,19 @@ class _StudyCommand:
         from sraccel.study.runs.ray_runner import StudyWork
 
         check_ray()
-        device = self.placing.target()  # refuses before anything is written
-        placed = {**asdict(self.placing), "dtype": self.placing.precision_name(), "device": device}
+        placed = self.placing.settled()  # refuses before anything is written
         threads = torch.get_num_threads()
         work = StudyWork(self.model, placed, self.study, self._sources(), self.call, threads)
         output_folder(self.out)
         watcher = StudyProgress()
         with self._kept(watcher), watcher:
             report = run_study_on_ray(
-                work, self.out, device=device, fps=self.fps, workers=workers, watcher=watcher
+                work,
+                self.out,
+                device=placed["device"],
+                fps=self.fps,
+                workers=workers,
+                watcher=watcher,
             )
         show(report, self.out)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -202,15 +202,14 @@ class _TuneCommand:
         from sraccel.tuning.ray_runner import TuneWork
 
         check_ray()
-        device = self.placing.target()  # refuses before anything is written
-        placed = {**asdict(self.placing), "dtype": self.placing.precision_name(), "device": device}
+        placed = self.placing.settled()  # refuses before anything is written
         given = (self.recipe, self.wanted, self._sources(), self.call, torch.get_num_threads())
         output_folder(self.out)
         with self._kept(), TuneProgress(self.wanted.budget) as watcher:
             outcome = tune_on_ray(
                 TuneWork(self.model, placed, *given),
                 self.out,
-                device=device,
+                device=placed["device"],
                 workers=workers,
                 watcher=watcher,
             )
